@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The compiler extensions that the code uses, each behind one name.  Nothing else in the tree uses
+ * __attribute__ or __builtin directly. */
+#pragma once
+
+#define TD_MUST_USE        __attribute__((warn_unused_result))
+#define TD_PRINTF(fmt, va) __attribute__((format(printf, fmt, va)))
+#define TD_NORETURN        __attribute__((noreturn))
+#define TD_UNUSED          __attribute__((unused))
+#define TD_LIKELY(x)       __builtin_expect(!!(x), 1)
+#define TD_UNLIKELY(x)     __builtin_expect(!!(x), 0)
+
+/* Runs `fn(&variable)` when the variable leaves its scope.  For cold code and tests. */
+#define TD_CLEANUP(fn) __attribute__((cleanup(fn)))
+
+#define TD_ARRAY_LEN(a)       (sizeof(a) / sizeof((a)[0]))
+#define TD_MIN(a, b)          ((a) < (b) ? (a) : (b))
+#define TD_MAX(a, b)          ((a) > (b) ? (a) : (b))
+#define TD_ALIGN_UP(n, align) (((n) + (align)-1) & ~((__typeof__(n))(align)-1))
+/* The structure that `member` (at `ptr`) lies in. */
+#define TD_CONTAINER_OF(ptr, type, member)                                                         \
+    ((type *)(void *)((char *)(ptr)-__builtin_offsetof(type, member)))

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal: the durable log of all events, one order for all topics.
+ *
+ * Segments of records (record.h) are appended under one mutex with pwrite and mapped for reading.  One thread, the
+ * committer, syncs what has gathered and moves the durable head; another, the keeper, writes the index of a
+ * full segment, trims what retention lets go, and verifies old segments before they are read.  In the
+ * simulator the same steps are called by hand.
+ *
+ * Every worker thread opens a reader.  What a read returns points into the mappings and is good until that
+ * reader says td_journal_quiesce (or dozes): segments go when every reader has passed them.
+ *
+ * docs/journal.md describes the files. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/position.h"
+#include "base/slice.h"
+#include "base/units.h"
+#include "journal/record.h"
+
+struct td_journal;
+struct td_journal_reader;
+
+enum td_durability {
+    TD_DURABILITY_FSYNC, /* read and acknowledged once on disk */
+    TD_DURABILITY_FAST,  /* read and acknowledged once written, synced every 50 ms */
+};
+
+/* Who gives the sequence.  Alone, the journal does (NULL); in a cluster, the stream.  Called under the append
+ * mutex with the last sequence given; gives the first of `n` increasing by one, greater than `last`. */
+struct td_sequencer {
+    int (*take)(struct td_sequencer *sequencer, uint64_t last, size_t n, uint64_t *ret_first);
+};
+
+struct td_journal_options {
+    const char *dir;
+    enum td_durability durability;
+    uint64_t segment_bytes;       /* 64 MiB when 0; a batch must fit into one */
+    uint64_t retain_bytes;        /* 0: no bound */
+    uint64_t retain_ms;           /* 0: no bound */
+    uint64_t dedup_window_ms;     /* 24 h when 0 */
+    size_t dedup_max;             /* keys remembered; 262,144 when 0; the oldest go first */
+    size_t trimmed_max;           /* topics and prefixes whose trimming is remembered singly; 262,144 when 0 */
+    bool read_only;               /* for tools: no lock, no repair, nothing written; append is refused */
+    struct td_sequencer *sequencer;
+};
+
+/* What opening found, for the log line and `tidings log stat`. */
+struct td_journal_report {
+    uint64_t segments, records_scanned, bytes;
+    uint64_t cut_bytes;   /* of a torn tail, never acknowledged */
+    uint64_t cut_records; /* whole records among them (of an unfinished batch) */
+    uint64_t damaged_ranges;
+    bool unclean; /* the log was not closed; the sequence has jumped ahead */
+    bool created;
+};
+
+/* Opens the log of a directory, making it when absent (not with read_only).  Reads the index of each segment and the records of
+ * the last one only.  -EAGAIN when another process has it open. */
+TD_MUST_USE int td_journal_open(const struct td_journal_options *options,
+                                struct td_journal **ret_journal,
+                                struct td_journal_report *ret_report);
+/* Syncs, seals and closes.  All readers must be closed, threads stopped. */
+void td_journal_close(struct td_journal *journal);
+/* Frees memory only, as after a crash: nothing is written.  For the simulator. */
+void td_journal_abandon(struct td_journal *journal);
+
+/* Starts and stops the committer and the keeper. */
+TD_MUST_USE int td_journal_start(struct td_journal *journal);
+void td_journal_stop(struct td_journal *journal);
+/* One step of each, for the simulator and tests.  1 when something was done, 0 when there was nothing to do, or an error. */
+int td_journal_commit_step(struct td_journal *journal);
+int td_journal_keep_step(struct td_journal *journal);
+
+/* ---- appending: any thread ---- */
+
+struct td_draft {
+    struct td_slice topic, type; /* valid (topic.h); `type` is one legal segment */
+    struct td_slice key;         /* empty, or 1 to 128 bytes of the topic alphabet and '/' */
+    struct td_slice data;        /* one checked JSON value; CR and LF in it become spaces */
+    struct td_slice actor;       /* a raw JSON string with its quotes, or empty */
+    struct td_slice origin;      /* likewise */
+    struct td_slice dedup;       /* empty: none; scoped by dedup_scope (the subject) */
+    struct td_slice dedup_scope;
+};
+
+/* An array of drafts is atomic, also across a crash. */
+struct td_batch {
+    const struct td_draft *drafts;
+    size_t n;
+    /* Idempotency of the whole batch: each draft without a dedup of its own gets one made of this key and its index; the
+     * number of drafts counts as content. */
+    struct td_slice dedup, dedup_scope;
+    /* When set: refuse with TD_ECONFLICT unless the last record of `expect_topic` (durable or not) has sequence
+     * `expect_seq` (0: there is none in the log). */
+    struct td_slice expect_topic;
+    uint64_t expect_seq;
+    bool expect;
+};
+
+/* Appends; `ret_seqs` gets the sequence of each draft, an older one for what the dedup window knows.  On success
+ * the events are in the log but not yet durable: wait for td_journal_readable to reach the greatest of the sequences.
+ * Errors, none of which leaves a trace: TD_ETOOLARGE (a record or batch does not fit a segment), TD_ECONFLICT,
+ * TD_EMISMATCH (a dedup key with other content), TD_EFULL (the disk), TD_ELOGFAILED (a sync has failed), or -errno. */
+TD_MUST_USE int td_journal_append(struct td_journal *journal, const struct td_batch *batch,
+                                  uint64_t *ret_seqs);
+
+/* ---- heads: any thread ---- */
+
+uint32_t td_journal_epoch(const struct td_journal *journal);
+/* The seed of this log's topic keys. */
+uint64_t td_journal_seed(const struct td_journal *journal);
+/* The last sequence that may be shown and acknowledged: the durable head, or with `fast` the head. */
+uint64_t td_journal_readable(const struct td_journal *journal);
+uint64_t td_journal_durable(const struct td_journal *journal);
+/* Everything at or before this has been trimmed; 0 when nothing has. */
+uint64_t td_journal_horizon(const struct td_journal *journal);
+/* 0 when the log can be written, TD_EFULL (comes back by itself), or TD_ELOGFAILED (until restart). */
+int td_journal_health(const struct td_journal *journal);
+
+struct td_journal_stat {
+    uint64_t appended, synced_batches, segments, bytes, trimmed_segments, dedup_keys;
+    uint64_t append_failures, sync_failures;
+    uint64_t head, durable, horizon;
+};
+void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_stat);
+
+/* ---- reading: one reader a thread ---- */
+
+/* `wake` is called (by any thread) when the readable head moved, a segment became readable, or the log failed. */
+TD_MUST_USE int td_journal_reader_open(struct td_journal *journal, void (*wake)(void *arg),
+                                       void *arg, struct td_journal_reader **ret_reader);
+void td_journal_reader_close(struct td_journal_reader *reader);
+/* Says that nothing read before is still used; once in each turn of the loop.  `doze`: until the next call
+ * this thread will not read at all (it is about to sleep), so segments may go without it. */
+void td_journal_quiesce(struct td_journal_reader *reader, bool doze);
+
+/* A pattern as the journal looks for it. */
+struct td_wanted {
+    uint64_t key; /* td_pattern_key with this journal's seed */
+    struct td_slice pattern;
+    bool exact;
+};
+
+enum td_read_end {
+    TD_READ_DONE,   /* everything at or before `until` has been looked at */
+    TD_READ_BUDGET, /* a maximum was reached; go on after `position` */
+    TD_READ_COLD,   /* the next segment is being read in and verified; `wake` will be called */
+    TD_READ_GAP,    /* what lies between `position` and `gap_to` can't be had; tell, then go on after `gap_to` */
+};
+
+enum td_gap_reason {
+    TD_GAP_RETENTION,
+    TD_GAP_EPOCH, /* never from the journal: the caller sees it in the position */
+    TD_GAP_UNSYNCED,
+    TD_GAP_DAMAGED,
+};
+
+struct td_read {
+    /* in */
+    const struct td_wanted *wanted;
+    size_t n_wanted;
+    uint64_t after;      /* a position: the first record returned is the first behind it */
+    uint64_t until;      /* at most td_journal_readable */
+    const char **records; /* room for records_max, filled in order of sequence, each once */
+    size_t records_max;
+    size_t bytes_max;    /* stop once this many bytes of frames are gathered (at least one record is given); 0: no bound */
+    size_t examined_max; /* likewise for records looked at; 0: no bound */
+    /* out */
+    size_t n;
+    uint64_t position; /* everything at or before it has been given */
+    enum td_read_end end;
+    uint64_t gap_to; /* with TD_READ_GAP */
+    enum td_gap_reason gap_reason;
+};
+
+/* The next records of some patterns after a position.  The cost is that of what is returned, plus a few lookups
+ * for each segment passed over.  Records that were gathered before a gap are returned first. */
+void td_journal_read(struct td_journal_reader *reader, struct td_read *read);
+
+/* Whether anything of the pattern after `after` has been trimmed.  May say yes wrongly, never no. */
+bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,
+                              uint64_t after);
+/* The last readable sequence of the newest `limit` records of some patterns counted from the head: the position after which
+ * exactly those come (0 when there are fewer).  Looks at no more than `examined_max` records. */
+uint64_t td_journal_newest(struct td_journal_reader *reader, const struct td_wanted *wanted,
+                           size_t n_wanted, uint64_t until, size_t limit, size_t examined_max);
