@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A principal: who a token speaks for, and what that subject may do, compiled once when the token is verified.
+ *
+ * Grants.  Every subject may subscribe `users/{sub}/**`.  A token with a `tidings` claim has that claim's grants besides;
+ * one without has the default ones and those of its roles.  The role `admin` may do everything, whatever else its token
+ * says, except publish to reserved topics, which only the server writes.
+ *
+ * `audit/**` is outside of grants: only an admin sees it, and a `**` of anybody else does not reach it.  Patterns
+ * cannot say "all but", so td_principal_intersect leaves out what lies wholly inside audit and says when the
+ * rest may still touch it; the reader of the log then asks td_principal_excludes for each record.
+ *
+ * Immutable but for its counter.  References are counted without atomics: a principal stays on the thread
+ * that made it. */
+#pragma once
+
+#include "auth/token.h"
+#include "base/compiler.h"
+#include "base/slice.h"
+#include "base/topic.h"
+#include "base/units.h"
+#include <stdbool.h>
+
+/* Patterns that a principal holds for subscribing, or for publishing: a token's, and `users/{sub}/**`. */
+#define TD_GRANTS_MAX (TD_TOKEN_PATTERNS_MAX + 1)
+
+struct td_role {
+    struct td_slice name; /* compared without regard to case */
+    struct td_grants grants;
+};
+
+/* What configuration grants.  In its patterns `{sub}` stands for the subject's segment. */
+struct td_policy {
+    struct td_grants default_grants;
+    const struct td_role *roles;
+    size_t n_roles;
+};
+
+struct td_principal {
+    struct td_slice subject;      /* as the token says it */
+    struct td_slice segment;      /* as topics say it: bytes outside A-Za-z0-9._@:- as ~XX */
+    struct td_slice subject_json; /* as a JSON string with its quotes, for `actor` and `user` */
+    td_unix_ms exp;               /* TD_EXP_NEVER: does not expire */
+    td_unix_ms iat;               /* 0: unknown */
+    bool is_admin;
+    struct td_slices roles; /* as the token says them */
+    struct td_grants
+        grants; /* no pattern is covered by another; texts live as long as the principal */
+    uint32_t _refs;
+    uint32_t _magic;
+};
+
+/* Compiles claims under a policy whose patterns have passed td_policy_pattern_valid.  0 with one reference; TD_EUNAUTHORIZED
+ * when the subject does not fit in a segment or there are more than TD_GRANTS_MAX patterns, or -ENOMEM; then `*reason` is a
+ * static sentence. */
+TD_MUST_USE int td_principal_new(const struct td_claims *claims, const struct td_policy *policy,
+                                 struct td_principal **ret_principal, const char **reason);
+struct td_principal *td_principal_ref(struct td_principal *principal);
+/* NULL is fine. */
+void td_principal_unref(struct td_principal *principal);
+
+/* Whether a configured pattern is valid once `{sub}` is a segment of any legal length. */
+bool td_policy_pattern_valid(struct td_slice pattern);
+
+/* Writes `text` as one segment of a topic: each byte outside A-Za-z0-9._@:- as ~XX (two upper-case hex digits).
+ * Returns its length, or TD_ETOOLARGE when it passes TD_SEGMENT_LEN_MAX; TD_EINVAL for the empty text. */
+TD_MUST_USE int td_segment_escape(struct td_slice text, char ret_segment[TD_SEGMENT_LEN_MAX + 1]);
+
+/* Whether a valid topic is below `root`: is it, or begins with it and a '/'. */
+static inline bool td_topic_below(struct td_slice topic, struct td_slice root)
+{
+    return td_slice_starts(topic, root) && (topic.len == root.len || topic.ptr[root.len] == '/');
+}
+
+static inline bool td_topic_audit(struct td_slice topic)
+{
+    return td_topic_below(topic, TD_S("audit"));
+}
+
+/* Whether only the server writes to a valid topic: audit/**, jobs/**, locks/**, enhance/**. */
+static inline bool td_topic_reserved(struct td_slice topic)
+{
+    return td_topic_audit(topic) || td_topic_below(topic, TD_S("jobs")) ||
+           td_topic_below(topic, TD_S("locks")) || td_topic_below(topic, TD_S("enhance"));
+}
+
+/* Whether the principal may publish to a valid topic: 0, TD_ERESERVED or TD_EFORBIDDEN. */
+TD_MUST_USE int td_principal_check_publish(const struct td_principal *principal,
+                                           struct td_slice topic);
+static inline bool td_principal_may_publish(const struct td_principal *principal,
+                                            struct td_slice topic)
+{
+    return td_principal_check_publish(principal, topic) == 0;
+}
+
+/* Whether the principal may see records of a valid topic: the whole question, grants and audit. */
+bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic);
+
+/* The part of that question which patterns cannot answer; cheap.  Asked for each record of a subscription whose intersection
+ * said so. */
+static inline bool td_principal_excludes(const struct td_principal *principal,
+                                         struct td_slice topic)
+{
+    return !principal->is_admin && td_topic_audit(topic);
+}
+
+/* The finite set of patterns that together match exactly what a valid pattern and the principal's grants both match, none
+ * covered by another.  Their texts are appended to `text`; `ret_patterns` points into it, so it is good until `text` changes.
+ *
+ * Returns how many, 0 when nothing may be seen, or the error of the buffer (TD_ETOOLARGE: give it TD_INTERSECT_TEXT_MAX).
+ * `*ret_check` (written on success): some pattern may match audit topics, which td_principal_excludes has to sort out. */
+#define TD_INTERSECT_TEXT_MAX ((size_t)TD_GRANTS_MAX * TD_TOPIC_LEN_MAX)
+TD_MUST_USE int td_principal_intersect(const struct td_principal *principal,
+                                       struct td_slice pattern, struct td_buf *text,
+                                       struct td_slice ret_patterns[TD_GRANTS_MAX],
+                                       bool *ret_check);
