@@ -102,7 +102,8 @@ struct td_batch {
 /* Appends; `ret_seqs` gets the sequence of each draft, an older one for what the dedup window knows.  On success
  * the events are in the log but not yet durable: wait for td_journal_readable to reach the greatest of the sequences.
  * Errors, none of which leaves a trace: TD_ETOOLARGE (a record or batch does not fit a segment), TD_ECONFLICT,
- * TD_EMISMATCH (a dedup key with other content), TD_EFULL (the disk), TD_ELOGFAILED (a sync has failed), or -errno. */
+ * TD_EMISMATCH (a dedup key with other content), TD_EFULL (the disk), TD_ELOGFAILED (a sync has failed), TD_EUNAVAILABLE (a
+ * million events wait for the disk), or -errno. */
 TD_MUST_USE int td_journal_append(struct td_journal *journal, const struct td_batch *batch,
                                   uint64_t *ret_seqs);
 
@@ -182,7 +183,8 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read);
 /* Whether anything of the pattern after `after` has been trimmed.  May say yes wrongly, never no. */
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,
                               uint64_t after);
-/* The last readable sequence of the newest `limit` records of some patterns counted from the head: the position after which
- * exactly those come (0 when there are fewer).  Looks at no more than `examined_max` records. */
-uint64_t td_journal_newest(struct td_journal_reader *reader, const struct td_wanted *wanted,
-                           size_t n_wanted, uint64_t until, size_t limit, size_t examined_max);
+/* Finds where the newest `records_max` records of some patterns at or before `until` begin: reading after `position` gives exactly
+ * those (it is the horizon when there are fewer, and stops before what is damaged).  Uses `wanted`, `n_wanted`,
+ * `until`, `records_max` and `examined_max`; sets `position` and `end`: TD_READ_DONE, TD_READ_BUDGET (examined_max was
+ * reached: fewer will come), or TD_READ_COLD (ask again after the wake). */
+void td_journal_newest(struct td_journal_reader *reader, struct td_read *read);
