@@ -58,7 +58,8 @@ struct td_principal *td_principal_ref(struct td_principal *principal);
 /* NULL is fine. */
 void td_principal_unref(struct td_principal *principal);
 
-/* Whether a configured pattern is valid once `{sub}` is a segment of any legal length. */
+/* Whether a configured pattern is valid once `{sub}` in it is replaced.  (A subject with which it grows beyond the limits of a
+ * topic is refused when its token comes.) */
 bool td_policy_pattern_valid(struct td_slice pattern);
 
 /* Writes `text` as one segment of a topic: each byte outside A-Za-z0-9._@:- as ~XX (two upper-case hex digits).

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/principal.h"
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include <errno.h>
+
+#define MAGIC 0x7072696eu /* "prin" */
+
+/* Patterns of which none covers another.  They are kept as offsets, because the text moves while it grows. */
+struct set {
+    struct td_buf *text;
+    size_t n;
+    struct span {
+        uint32_t at, len;
+    } spans[TD_GRANTS_MAX];
+};
+
+static struct td_slice set_item(const struct set *set, size_t i)
+{
+    return td_slice(set->text->ptr + set->spans[i].at, set->spans[i].len);
+}
+
+/* Adds a pattern unless it is covered, and drops those that it covers.  0, TD_ETOOLARGE or -ENOMEM. */
+static int set_add(struct set *set, struct td_slice pattern)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < set->n; i++)
+        if (td_pattern_covers(set_item(set, i), pattern))
+            return 0;
+    for (size_t i = 0; i < set->n; i++)
+        if (!td_pattern_covers(pattern, set_item(set, i)))
+            set->spans[kept++] = set->spans[i];
+    set->n = kept;
+    if (set->n == TD_GRANTS_MAX)
+        return TD_ETOOLARGE;
+    size_t at = set->text->len;
+    int r = td_buf_put(set->text, pattern);
+    if (r < 0)
+        return r;
+    set->spans[set->n++] = (struct span){(uint32_t)at, (uint32_t)pattern.len};
+    return 0;
+}
+
+/* Replaces each `{sub}` in a pattern.  Returns the length, or TD_ETOOLARGE. */
+static int expand(struct td_slice pattern, struct td_slice segment,
+                  char ret_text[TD_TOPIC_LEN_MAX + 1])
+{
+    const struct td_slice variable = TD_S("{sub}");
+    size_t len = 0;
+
+    while (pattern.len > 0) {
+        bool found = td_slice_starts(pattern, variable);
+        struct td_slice piece = found ? segment : td_slice_to(pattern, 1);
+        if (len + piece.len > TD_TOPIC_LEN_MAX)
+            return TD_ETOOLARGE;
+        memcpy(ret_text + len, piece.ptr, piece.len);
+        len += piece.len;
+        pattern = td_slice_from(pattern, found ? variable.len : 1);
+    }
+    return (int)len;
+}
+
+bool td_policy_pattern_valid(struct td_slice pattern)
+{
+    char text[TD_TOPIC_LEN_MAX + 1];
+    int len = expand(pattern, TD_S("x"), text);
+
+    return len > 0 && td_pattern_valid(td_slice(text, (size_t)len));
+}
+
+static bool segment_byte(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("._@:-", c) != NULL);
+}
+
+int td_segment_escape(struct td_slice text, char ret_segment[TD_SEGMENT_LEN_MAX + 1])
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t len = 0;
+
+    if (text.len == 0)
+        return TD_EINVAL;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        bool plain = segment_byte(c);
+        if (len + (plain ? 1 : 3) > TD_SEGMENT_LEN_MAX)
+            return TD_ETOOLARGE;
+        if (plain) {
+            ret_segment[len++] = (char)c;
+            continue;
+        }
+        ret_segment[len++] = '~';
+        ret_segment[len++] = hex[c >> 4];
+        ret_segment[len++] = hex[c & 15];
+    }
+    ret_segment[len] = '\0';
+    return (int)len;
+}
+
+/* A principal in the making. */
+struct draft {
+    const struct td_claims *claims;
+    struct td_slice segment;
+    struct td_buf text; /* of both sets */
+    struct set subscribe, publish;
+    bool is_admin;
+};
+
+static int grant(struct draft *draft, struct set *set, struct td_slices patterns)
+{
+    for (size_t i = 0; i < patterns.n; i++) {
+        char text[TD_TOPIC_LEN_MAX + 1];
+        int len = expand(patterns.items[i], draft->segment, text);
+        if (len < 0)
+            return len;
+        struct td_slice pattern = td_slice(text, (size_t)len);
+        if (!td_pattern_valid(pattern)) /* the subject made a segment too long */
+            return TD_ETOOLARGE;
+        int r = set_add(set, pattern);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int grant_all(struct draft *draft, const struct td_grants *grants)
+{
+    int r = grant(draft, &draft->subscribe, grants->subscribe);
+
+    return r < 0 ? r : grant(draft, &draft->publish, grants->publish);
+}
+
+static bool has_role(const struct td_claims *claims, struct td_slice role)
+{
+    for (size_t i = 0; i < claims->roles.n; i++)
+        if (td_slice_eq_nocase(claims->roles.items[i], role))
+            return true;
+    return false;
+}
+
+/* The rules of the header, in their order: admin, the claim, roles and default, one's own topics. */
+static int compile(struct draft *draft, const struct td_policy *policy)
+{
+    static const struct td_slice everything = {"**", 2};
+    static const struct td_slice own = {"users/{sub}/**", 14};
+    const struct td_claims *claims = draft->claims;
+    int r = 0;
+
+    if (draft->is_admin) {
+        struct td_slices all = {&everything, 1};
+        return grant_all(draft, &(struct td_grants){all, all});
+    }
+    if (claims->has_grants) {
+        r = grant_all(draft, &claims->grants);
+    } else {
+        r = grant_all(draft, &policy->default_grants);
+        for (size_t i = 0; i < policy->n_roles && r == 0; i++)
+            if (has_role(claims, policy->roles[i].name))
+                r = grant_all(draft, &policy->roles[i].grants);
+    }
+    return r < 0 ? r : grant(draft, &draft->subscribe, (struct td_slices){&own, 1});
+}
+
+/* Where the next list and the next text go in a principal's one block. */
+struct block {
+    struct td_slice *items;
+    char *text;
+};
+
+static struct td_slice block_text(struct block *block, struct td_slice text)
+{
+    struct td_slice copy = {block->text, text.len};
+
+    memcpy(block->text, text.ptr, text.len);
+    block->text += text.len;
+    return copy;
+}
+
+static struct td_slices block_set(struct block *block, const struct set *set)
+{
+    struct td_slices list = {block->items, set->n};
+
+    for (size_t i = 0; i < set->n; i++)
+        *block->items++ = block_text(block, set_item(set, i));
+    return list;
+}
+
+static struct td_slices block_list(struct block *block, struct td_slices texts)
+{
+    struct td_slices list = {block->items, texts.n};
+
+    for (size_t i = 0; i < texts.n; i++)
+        *block->items++ = block_text(block, texts.items[i]);
+    return list;
+}
+
+/* Moves a finished draft into one allocation: the principal, its lists, its texts. */
+static int settle(const struct draft *draft, struct td_slice subject_json,
+                  struct td_principal **ret_principal)
+{
+    const struct td_claims *claims = draft->claims;
+    size_t n = draft->subscribe.n + draft->publish.n + claims->roles.n;
+    size_t text_bytes = draft->text.len + claims->sub.len + draft->segment.len + subject_json.len;
+
+    for (size_t i = 0; i < claims->roles.n; i++)
+        text_bytes += claims->roles.items[i].len;
+    struct td_principal *principal =
+        malloc(sizeof(*principal) + n * sizeof(struct td_slice) + text_bytes);
+    if (!principal)
+        return -ENOMEM;
+    struct td_slice *items = (struct td_slice *)(void *)(principal + 1);
+    struct block block = {items, (char *)(items + n)};
+    *principal = (struct td_principal){
+        .subject = block_text(&block, claims->sub),
+        .segment = block_text(&block, draft->segment),
+        .subject_json = block_text(&block, subject_json),
+        .exp = claims->exp,
+        .iat = claims->iat,
+        .is_admin = draft->is_admin,
+        .roles = block_list(&block, claims->roles),
+        .grants = {.subscribe = block_set(&block, &draft->subscribe),
+                   .publish = block_set(&block, &draft->publish)},
+        ._refs = 1,
+        ._magic = MAGIC,
+    };
+    TD_ASSERT(block.items == items + n);
+    TD_ASSERT(block.text <= (char *)(items + n) + text_bytes);
+    *ret_principal = principal;
+    return 0;
+}
+
+int td_principal_new(const struct td_claims *claims, const struct td_policy *policy,
+                     struct td_principal **ret_principal, const char **reason)
+{
+    char segment[TD_SEGMENT_LEN_MAX + 1];
+    int len = td_segment_escape(claims->sub, segment);
+
+    if (len < 0) {
+        *reason = "sub does not fit in a topic's segment (64 bytes once escaped)";
+        return TD_EUNAUTHORIZED;
+    }
+    struct draft draft = {
+        .claims = claims,
+        .segment = td_slice(segment, (size_t)len),
+        .text = TD_BUF_INIT(8 * TD_INTERSECT_TEXT_MAX),
+        .is_admin = has_role(claims, TD_S("admin")),
+    };
+    struct td_buf subject_json = TD_BUF_INIT((size_t)TD_TOKEN_SUB_MAX * 6 + 2);
+    draft.subscribe.text = draft.publish.text = &draft.text;
+    int r = td_json_put_string(&subject_json, claims->sub);
+    if (r == 0)
+        r = compile(&draft, policy);
+    if (r == 0)
+        r = settle(&draft, td_buf_slice(&subject_json), ret_principal);
+    td_buf_done(&draft.text);
+    td_buf_done(&subject_json);
+    if (r == TD_ETOOLARGE) {
+        *reason = "the grants of this subject pass their limits (257 patterns of 255 bytes)";
+        return TD_EUNAUTHORIZED;
+    }
+    if (r < 0)
+        *reason = "out of memory";
+    return r;
+}
+
+struct td_principal *td_principal_ref(struct td_principal *principal)
+{
+    TD_ASSERT(principal->_magic == MAGIC && principal->_refs < UINT32_MAX);
+    principal->_refs++;
+    return principal;
+}
+
+void td_principal_unref(struct td_principal *principal)
+{
+    if (!principal)
+        return;
+    TD_ASSERT(principal->_magic == MAGIC && principal->_refs > 0);
+    if (--principal->_refs > 0)
+        return;
+    principal->_magic = 0;
+    free(principal);
+}
+
+static bool matches(struct td_slices patterns, struct td_slice topic)
+{
+    for (size_t i = 0; i < patterns.n; i++)
+        if (td_pattern_match(patterns.items[i], topic))
+            return true;
+    return false;
+}
+
+int td_principal_check_publish(const struct td_principal *principal, struct td_slice topic)
+{
+    TD_ASSERT(principal->_magic == MAGIC);
+    if (td_topic_reserved(topic))
+        return TD_ERESERVED;
+    return matches(principal->grants.publish, topic) ? 0 : TD_EFORBIDDEN;
+}
+
+bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic)
+{
+    TD_ASSERT(principal->_magic == MAGIC);
+    return !td_principal_excludes(principal, topic) && matches(principal->grants.subscribe, topic);
+}
+
+int td_principal_intersect(const struct td_principal *principal, struct td_slice pattern,
+                           struct td_buf *text, struct td_slice ret_patterns[TD_GRANTS_MAX],
+                           bool *ret_check)
+{
+    struct td_slices grants = principal->grants.subscribe;
+    struct set set = {.text = text};
+    bool check = false;
+
+    TD_ASSERT(principal->_magic == MAGIC);
+    for (size_t i = 0; i < grants.n; i++) {
+        char both[TD_TOPIC_LEN_MAX + 1];
+        int len = td_pattern_intersect(pattern, grants.items[i], both);
+        if (len <= 0) /* nothing in common, or only what is too long to be a topic */
+            continue;
+        struct td_slice part = td_slice(both, (size_t)len);
+        if (!principal->is_admin && td_topic_audit(part))
+            continue;
+        int r = set_add(&set, part);
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < set.n; i++) {
+        ret_patterns[i] = set_item(&set, i);
+        check |= !principal->is_admin && ret_patterns[i].ptr[0] == '*';
+    }
+    *ret_check = check;
+    return (int)set.n;
+}
