@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Configuration: defaults, then one YAML file, then the environment, then flags; each overrides what stands before it.
+ *
+ * One table (config_schema.c) drives all of it: parser, check, help, and docs/configuration.md.  An option is
+ * named by its path: `retention.age` is a key in the file, TIDINGS_RETENTION_AGE in the environment and --retention.age on
+ * the command line.  Lists are comma-separated in the latter two; `auth.keys` and `roles` can only stand in the file.
+ *
+ * A configuration that was loaded is immutable and may be read by any thread. */
+#pragma once
+
+#include "auth/cache.h"
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/log.h"
+#include "journal/journal.h"
+#include <stdbool.h>
+
+#define TD_CONFIG_FLAGS_MAX  64
+#define TD_CONFIG_ERRORS_MAX ((size_t)64 * 1024)
+#define TD_CONFIG_FILE_MAX   TD_MIB
+#define TD_CONFIG_DEV_DATA   "tidings-data"
+#define TD_CONFIG_DEV_LISTEN "127.0.0.1:8000"
+
+/* A key as it is configured; the compiled ones are in `auth.keys`. */
+struct td_config_key {
+    struct td_slice alg, kid, secret, secret_file;
+};
+
+struct td_config_keys {
+    const struct td_config_key *items;
+    size_t n;
+};
+
+/* Texts end with a NUL behind their last byte.  Durations are in milliseconds; 0 is "off" or "no bound" where the table says so. */
+struct td_config {
+    struct td_slices listen;
+    struct td_slice data;
+    uint64_t workers;
+    unsigned durability; /* enum td_durability */
+    uint64_t segment_bytes;
+    struct {
+        uint64_t age_ms, bytes;
+    } retention;
+    struct td_auth auth;    /* what verifies tokens, ready to use */
+    struct td_slice cookie; /* name; empty: cookies are not read */
+    bool query_token;
+    struct td_slices origins; /* `http://localhost:*`: any port */
+    struct {
+        uint64_t interval_ms, timeout_ms, idle_ms, behind_ms;
+    } heartbeat;
+    struct {
+        uint64_t message_bytes, body_bytes;
+        uint64_t batch_events, page_events;
+        uint64_t subscriptions;
+        uint64_t commands_per_second, publishes_per_second;
+        uint64_t connections, connections_per_address, connections_per_subject;
+        uint64_t pending_publishes;
+        uint64_t request_time_ms;
+    } limits;
+    struct {
+        unsigned level;  /* enum td_log_level */
+        unsigned format; /* 0 json, 1 text */
+    } log;
+    uint64_t drain_ms;
+
+    struct td_config_key _auth_key; /* auth.secret, auth.secret_file */
+    struct td_config_keys _auth_keys;
+    struct td_keys *_keys;
+    struct td_config_block *_blocks; /* the memory of texts and lists */
+};
+
+struct td_config_inputs {
+    const char *path;       /* of the YAML file; NULL: there is none */
+    const char *const *env; /* NAME=value, ending with NULL, as environ; NULL: none */
+    struct td_config_flag {
+        struct td_slice path;
+        const char *value;
+    } flags[TD_CONFIG_FLAGS_MAX];
+    size_t n_flags;
+    /* Development: listens on TD_CONFIG_DEV_LISTEN, keeps its data in TD_CONFIG_DEV_DATA, grants everything but audit to every
+     * token, allows any localhost origin, and signs with a secret made on first use and kept in DATA/dev.key (0600). */
+    bool dev;
+};
+
+/* Reads `--PATH VALUE` and `--PATH=VALUE` arguments (`--config` sets inputs->path) from argv[1] on, as flags.  0; or TD_EINVAL with a
+ * line in `errors` for each that is none.  Slices point into argv. */
+TD_MUST_USE int td_config_flags(int argc, char **argv, struct td_config_inputs *inputs,
+                                struct td_buf *errors);
+
+/* Loads and checks.  0; or TD_EINVAL with one line in `errors` for each thing that is wrong, all of them:
+ *
+ *     tidings.yaml:12: retention.agee is not an option; did you mean retention.age?
+ *     TIDINGS_WORKERS: workers must be a number from 1 to 64, not 'many'
+ *
+ * `errors` should have the maximum TD_CONFIG_ERRORS_MAX.  The caller ends the configuration with td_config_free.
+ * Reads files named by the configuration (secrets), nothing else; the data directory is only made in development. */
+TD_MUST_USE int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret_config,
+                               struct td_buf *errors);
+void td_config_free(struct td_config *config);
+
+/* Options that differ between the two and that a reload cannot change: their paths, one a line.  Returns how many. */
+size_t td_config_diff_fixed(const struct td_config *old, const struct td_config *new,
+                            struct td_buf *out);
+
+/* All options with type, default and a sentence, for --help. */
+void td_config_put_help(struct td_buf *out);
+/* docs/configuration.md, generated. */
+void td_config_put_docs(struct td_buf *out);
