@@ -25,32 +25,36 @@ enum td_ws_opcode {
     TD_WS_PONG = 10,
 };
 
-#define TD_WS_HEAD_MAX        14
-#define TD_WS_CONTROL_MAX     125
-#define TD_WS_ACCEPT_LEN      28
-#define TD_WS_FRAGMENTS_MAX   16384 /* frames of one message */
+#define TD_WS_HEAD_MAX      14
+#define TD_WS_CONTROL_MAX   125
+#define TD_WS_ACCEPT_LEN    28
+#define TD_WS_FRAGMENTS_MAX 16384 /* frames of one message */
+
+/* "No code": what an empty close frame means (§7.1.5); never sent as a number. */
+#define TD_WS_NO_CODE 1005
 
 /* Decodes what a client sends.  Holds memory only while a message is incomplete: td_ws_decoder_idle says
- * whether the structure may be thrown away and begun anew at the next byte. */
+ * whether the structure may be thrown away (with td_ws_decoder_done) and begun anew at the next byte.  That is so after
+ * every whole message, ping and pong, unless part of the next frame or an open message is held. */
 struct td_ws_decoder {
     size_t _message_max;
     struct td_buf _message; /* of a fragmented message, or of a frame that came in pieces */
-    struct td_utf8 _utf8;
-    uint64_t _left;  /* payload bytes of the frame that are still to come */
-    uint32_t _fragments;
-    uint8_t _mask[4], _mask_at;
-    uint8_t _head[TD_WS_HEAD_MAX], _head_len;
-    uint8_t _control[TD_WS_CONTROL_MAX], _control_len;
-    uint8_t _opcode; /* of the frame */
-    uint8_t _type;   /* TD_WS_TEXT or _BINARY of the open message, 0 when none */
-    bool _fin, _in_frame;
+    uint64_t _left;         /* payload bytes of the frame that are still to come */
+    struct td_utf8 _utf8;   /* of the open message */
+    uint32_t _fragments;    /* of the open message */
+    int _err;               /* what td_ws_decode returns once it has failed */
     int failed; /* the close code to send, once the stream has broken a rule (1002, 1007, 1009) */
+    uint8_t _mask[4], _mask_at;
+    uint8_t _type; /* TD_WS_TEXT or _BINARY of the open message, 0 when none */
+    bool _in_payload, _closed;
+    uint8_t _head[TD_WS_HEAD_MAX], _head_len; /* kept until the frame is whole */
+    uint8_t _control[TD_WS_CONTROL_MAX], _control_len;
 };
 
 struct td_ws_event {
-    enum td_ws_opcode type;   /* TEXT, BINARY: a whole message; PING, PONG, CLOSE */
-    struct td_slice payload;  /* for CLOSE the reason text; good until the next call, or until `in` changes */
-    int close_code;           /* for CLOSE: 1005 when the frame was empty */
+    enum td_ws_opcode type;  /* TEXT, BINARY: a whole message; PING, PONG, CLOSE */
+    struct td_slice payload; /* of CLOSE the reason; good until the next call, or a change of `in` */
+    int close_code;          /* of CLOSE: TD_WS_NO_CODE when the frame was empty */
 };
 
 void td_ws_decoder_init(struct td_ws_decoder *decoder, size_t message_max);
@@ -60,7 +64,10 @@ bool td_ws_decoder_idle(const struct td_ws_decoder *decoder);
  * Returns 1 with an event, 0 when all input is used and more is needed, TD_EPROTO, TD_EUTF8 or TD_ETOOLARGE once
  * the peer has broken the protocol: `failed` then holds the close code, and every further call fails the same.
  * Messages that were whole before the fault have been given.  UTF-8 is checked as bytes arrive (§8.1), also
- * of close reasons; a close code that may not be sent (§7.4) is a fault. */
+ * of close reasons; a close code that may not be sent (§7.4) is a fault.  TD_ETOOLARGE comes as soon as a head
+ * announces what would make the message longer than `message_max`, and for more than TD_WS_FRAGMENTS_MAX frames.
+ * Bytes behind a close frame are swallowed (§5.5.1); a decoder that has given one is not idle any more.
+ * -ENOMEM, with `failed` 1013, is the only error that is not the peer's. */
 TD_MUST_USE int td_ws_decode(struct td_ws_decoder *decoder, char **in, size_t *in_len,
                              struct td_ws_event *ret_event);
 
@@ -71,10 +78,15 @@ static inline size_t td_ws_head_len(uint64_t payload_len)
 {
     return payload_len < 126 ? 2 : payload_len < 65536 ? 4 : 10;
 }
-/* Appends a whole unmasked frame. */
+/* Appends a whole unmasked frame, or nothing.  0, TD_ETOOLARGE or -ENOMEM as td_buf_put.  The payload of a control
+ * frame has at most TD_WS_CONTROL_MAX bytes. */
 int td_ws_put_frame(struct td_buf *out, enum td_ws_opcode opcode, struct td_slice payload);
-/* Appends a close frame; the reason is cut to 123 bytes at a character's end. */
+/* Appends a close frame; the reason is cut to 123 bytes at a character's end.  TD_WS_NO_CODE gives an empty one, so
+ * that the code of a close event can be answered as it is. */
 int td_ws_put_close(struct td_buf *out, int code, struct td_slice reason);
+/* Whether a close frame may carry this code (§7.4). */
+bool td_ws_close_code_valid(int code);
 
-/* Computes Sec-WebSocket-Accept (§4.2.2) for a key that must be the base64 of 16 bytes.  0 or TD_EINVAL. */
+/* Computes Sec-WebSocket-Accept (§4.2.2) for a key that must be the base64 of 16 bytes.  0 or TD_EINVAL
+ * (TD_EUNAVAILABLE where the SSL library refuses SHA-1). */
 TD_MUST_USE int td_ws_accept_key(struct td_slice key, char ret_accept[TD_WS_ACCEPT_LEN + 1]);
