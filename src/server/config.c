@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "os/file.h"
+#include "os/random.h"
+#include "server/config_schema.h"
+#include <errno.h>
+
+/* ---- layers: defaults, file, environment, flags ---- */
+
+static void apply_defaults(struct td_config *config)
+{
+    for (size_t i = 0; i < td_config_n_options; i++) {
+        const struct td_config_option *option = &td_config_options[i];
+        if (!option->standard)
+            continue;
+        bool set = td_config_set(config, config, option, td_slice_str(option->standard));
+        TD_ASSERT(set); /* the table's own text */
+    }
+}
+
+/* What `tidings dev` has instead of the defaults. */
+static void apply_dev(struct td_config *config)
+{
+    static const struct {
+        const char *path, *value;
+    } settings[] = {
+        {"listen",                        TD_CONFIG_DEV_LISTEN                   },
+        {"data",                          TD_CONFIG_DEV_DATA                     },
+        {"auth.default_grants.subscribe", "**"                                   },
+        {"auth.default_grants.publish",   "**"                                   },
+        {"auth.cookie",                   "tidings"                              },
+        {"origins",                       "http://localhost:*,http://127.0.0.1:*"},
+        {"log.format",                    "text"                                 },
+    };
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(settings); i++) {
+        const struct td_config_option *option = td_config_find(td_slice_str(settings[i].path));
+        TD_ASSERT(option);
+        bool set = td_config_set(config, config, option, td_slice_str(settings[i].value));
+        TD_ASSERT(set);
+    }
+}
+
+static void put_value_fault(struct td_buf *errors, const char *source, const char *value,
+                            const struct td_config_option *option)
+{
+    td_buf_putf(errors, "%s: %s must be ", source, option->path);
+    td_config_put_expected(errors, option);
+    if (!option->secret)
+        td_buf_putf(errors, ", not '%.64s'", value);
+    if (option->type == TD_CONFIG_RECORDS || option->type == TD_CONFIG_NAMED)
+        td_buf_puts(errors, "; it can only stand in the file");
+    td_buf_putc(errors, '\n');
+}
+
+static void apply_file(struct td_config *config, const char *path, struct td_buf *errors)
+{
+    struct td_buf text = TD_BUF_INIT(TD_CONFIG_FILE_MAX);
+    int r = td_file_load(path, &text);
+
+    if (r < 0)
+        td_buf_putf(errors, "%s: cannot be read: %s\n", path, td_err_name(r));
+    else
+        td_config_read_yaml(config, path, td_buf_slice(&text), errors);
+    td_buf_done(&text);
+}
+
+static const char *env_value(const char *const *env, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (; *env; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+            return *env + len + 1;
+    return NULL;
+}
+
+static void apply_env(struct td_config *config, const char *const *env, struct td_buf *errors)
+{
+    for (size_t i = 0; i < td_config_n_options; i++) {
+        const struct td_config_option *option = &td_config_options[i];
+        char name[64];
+        td_config_env_name(option, name);
+        const char *value = env_value(env, name);
+        if (value && !td_config_set(config, config, option, td_slice_str(value)))
+            put_value_fault(errors, name, value, option);
+    }
+}
+
+static void apply_flags(struct td_config *config, const struct td_config_inputs *inputs,
+                        struct td_buf *errors)
+{
+    for (size_t i = 0; i < inputs->n_flags; i++) {
+        const struct td_config_flag *flag = &inputs->flags[i];
+        const struct td_config_option *option = td_config_find(flag->path);
+        char name[80];
+        TD_ASSERT(option);
+        snprintf(name, sizeof(name), "--%s", option->path);
+        if (!td_config_set(config, config, option, td_slice_str(flag->value)))
+            put_value_fault(errors, name, flag->value, option);
+    }
+}
+
+/* ---- keys ---- */
+
+/* Reads a secret's file into the configuration, without the newline that editors put at its end. */
+static bool load_secret(struct td_config *config, struct td_slice path, struct td_slice *ret_secret,
+                        struct td_buf *errors)
+{
+    struct td_buf text = TD_BUF_INIT(TD_KEY_SECRET_MAX + 2);
+    int r = td_file_load(path.ptr, &text);
+
+    if (r < 0) {
+        td_buf_putf(errors, "%s: the secret cannot be read: %s\n", path.ptr, td_err_name(r));
+        td_buf_done(&text);
+        return false;
+    }
+    struct td_slice secret = td_buf_slice(&text);
+    if (secret.len > 0 && secret.ptr[secret.len - 1] == '\n')
+        secret.len--;
+    if (secret.len > 0 && secret.ptr[secret.len - 1] == '\r')
+        secret.len--;
+    *ret_secret = td_config_copy(config, secret);
+    explicit_bzero(text.ptr, text.len);
+    td_buf_done(&text);
+    return true;
+}
+
+static void compile_key(struct td_config *config, const char *path, const struct td_config_key *key,
+                        struct td_buf *errors)
+{
+    struct td_key made = {.alg = key->alg, .kid = key->kid, .secret = key->secret};
+    const char *reason;
+
+    if (key->secret.len > 0 && key->secret_file.len > 0) {
+        td_buf_putf(errors, "%s: give secret or secret_file, not both\n", path);
+        return;
+    }
+    if (key->secret_file.len > 0 && !load_secret(config, key->secret_file, &made.secret, errors))
+        return;
+    if (td_keys_add(config->_keys, &made, &reason) < 0)
+        td_buf_putf(errors, "%s: %s\n", path, reason);
+}
+
+/* The secret of a development server: made once, kept beside its log. */
+static void compile_dev_key(struct td_config *config, struct td_buf *errors)
+{
+    static const char hex[] = "0123456789abcdef";
+    struct td_config_key key = {.alg = TD_S("HS256")};
+    struct td_buf path = TD_BUF_INIT(4096);
+    unsigned char bytes[32];
+    char secret[2 * sizeof(bytes)];
+    uint64_t size;
+
+    td_buf_putf(&path, "%.*s/dev.key", (int)config->data.len, config->data.ptr);
+    td_buf_putc(&path, '\0');
+    if (path.err < 0) {
+        td_buf_puts(errors, "data: the path is too long\n");
+        td_buf_done(&path);
+        return;
+    }
+    key.secret_file = td_slice(path.ptr, path.len - 1);
+    int file = td_file_open(path.ptr, TD_FILE_READ);
+    int r = file < 0 ? file : td_file_size(file, &size);
+    if (file >= 0)
+        td_file_close(file);
+    if (r == -ENOENT) {
+        td_random_bytes(bytes, sizeof(bytes));
+        for (size_t i = 0; i < sizeof(secret); i++)
+            secret[i] = hex[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
+        r = td_dir_make(config->data.ptr);
+        if (r == 0)
+            r = td_file_store(path.ptr, td_slice(secret, sizeof(secret)));
+        explicit_bzero(secret, sizeof(secret));
+        explicit_bzero(bytes, sizeof(bytes));
+    }
+    if (r < 0)
+        td_buf_putf(errors, "%s: %s\n", path.ptr, td_err_name(r));
+    else
+        compile_key(config, path.ptr, &key, errors);
+    td_buf_done(&path);
+}
+
+static void compile_keys(struct td_config *config, const struct td_config_inputs *inputs,
+                         struct td_buf *errors)
+{
+    struct td_config_key *single = &config->_auth_key;
+    size_t errors_before = errors->len;
+
+    config->_keys = td_keys_new();
+    TD_ASSERT(config->_keys);
+    config->auth.keys = config->_keys;
+    single->alg = TD_S("HS256");
+    if (single->secret.len > 0 || single->secret_file.len > 0)
+        compile_key(config, "auth.secret", single, errors);
+    for (size_t i = 0; i < config->_auth_keys.n; i++) {
+        char path[32];
+        snprintf(path, sizeof(path), "auth.keys[%zu]", i);
+        compile_key(config, path, &config->_auth_keys.items[i], errors);
+    }
+    if (td_keys_len(config->_keys) > 0 || errors->len > errors_before)
+        return;
+    if (inputs->dev)
+        compile_dev_key(config, errors);
+    else
+        td_buf_putf(errors,
+                    "%s: no key to verify tokens with: set auth.secret_file (or auth.secret, "
+                    "auth.keys, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n",
+                    inputs->path ? inputs->path : "configuration");
+}
+
+/* ---- what no option can see alone ---- */
+
+static void check_relations(const struct td_config *config, struct td_buf *errors)
+{
+    if (config->listen.n == 0)
+        td_buf_puts(errors, "listen: name one address at least\n");
+    if (config->retention.bytes > 0 && config->retention.bytes < 2 * config->segment_bytes)
+        td_buf_puts(errors, "retention.bytes: must be 0 or at least twice segment_bytes, because "
+                            "whole segments are dropped\n");
+    if (config->limits.message_bytes > config->limits.body_bytes)
+        td_buf_puts(errors, "limits.message_bytes: must not be greater than limits.body_bytes\n");
+    if (config->limits.body_bytes > config->segment_bytes / 2)
+        td_buf_puts(errors, "limits.body_bytes: must be at most half of segment_bytes, because a "
+                            "publish lies in one segment\n");
+}
+
+int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret_config,
+                   struct td_buf *errors)
+{
+    struct td_config *config = calloc(1, sizeof(*config));
+    size_t errors_before = errors->len;
+
+    TD_ASSERT(config);
+    apply_defaults(config);
+    if (inputs->dev)
+        apply_dev(config);
+    if (inputs->path)
+        apply_file(config, inputs->path, errors);
+    if (inputs->env)
+        apply_env(config, inputs->env, errors);
+    apply_flags(config, inputs, errors);
+    check_relations(config, errors);
+    compile_keys(config, inputs, errors);
+    if (errors->len > errors_before || errors->err < 0) {
+        td_config_free(config);
+        return TD_EINVAL;
+    }
+    *ret_config = config;
+    return 0;
+}
+
+void td_config_free(struct td_config *config)
+{
+    if (!config)
+        return;
+    td_keys_free(config->_keys);
+    td_config_release(config);
+    free(config);
+}
+
+/* ---- flags ---- */
+
+/* Takes one argument off: `--PATH=VALUE`, or `--PATH` and the next.  Returns how many were used, 0 when it is no flag of ours. */
+static int take_flag(int argc, char **argv, int at, struct td_config_flag *ret_flag,
+                     struct td_buf *errors)
+{
+    struct td_slice name = td_slice_str(argv[at]);
+    struct td_config_flag flag;
+    int used = 1;
+
+    if (!td_slice_starts(name, TD_S("--"))) {
+        td_buf_putf(errors, "'%.64s' is not a flag\n", argv[at]);
+        return 0;
+    }
+    const char *equals = strchr(argv[at], '=');
+    flag.path = td_slice_from(equals ? td_slice_to(name, (size_t)(equals - argv[at])) : name, 2);
+    flag.value = equals ? equals + 1 : NULL;
+    if (!td_slice_eq(flag.path, TD_S("config")) && !td_config_find(flag.path)) {
+        char nearest[64];
+        const char *meant = td_config_nearest(flag.path, nearest);
+        td_buf_putf(errors, "--%.*s is not a flag%s%s%s\n", (int)flag.path.len, flag.path.ptr,
+                    meant ? "; did you mean --" : "", meant ? meant : "", meant ? "?" : "");
+        return 0;
+    }
+    if (!flag.value) {
+        flag.value = at + 1 < argc ? argv[at + 1] : NULL;
+        used = 2;
+    }
+    if (!flag.value) {
+        td_buf_putf(errors, "%s needs a value\n", argv[at]);
+        return 0;
+    }
+    *ret_flag = flag;
+    return used;
+}
+
+int td_config_flags(int argc, char **argv, struct td_config_inputs *inputs, struct td_buf *errors)
+{
+    size_t errors_before = errors->len;
+
+    for (int at = 1; at < argc;) {
+        struct td_config_flag flag;
+        int used = take_flag(argc, argv, at, &flag, errors);
+        at += used > 0 ? used : 1;
+        if (used == 0)
+            continue;
+        if (td_slice_eq(flag.path, TD_S("config")))
+            inputs->path = flag.value;
+        else if (inputs->n_flags < TD_CONFIG_FLAGS_MAX)
+            inputs->flags[inputs->n_flags++] = flag;
+        else
+            td_buf_puts(errors, "there are more than 64 flags\n");
+    }
+    return errors->len > errors_before || errors->err < 0 ? TD_EINVAL : 0;
+}
+
+/* ---- reload ---- */
+
+static bool same(const struct td_config *a, const struct td_config *b,
+                 const struct td_config_option *option)
+{
+    const char *left = (const char *)a + option->offset, *right = (const char *)b + option->offset;
+    const struct td_slices *lists[2] = {(const void *)left, (const void *)right};
+
+    switch (option->type) {
+    case TD_CONFIG_BOOL: return memcmp(left, right, sizeof(bool)) == 0;
+    case TD_CONFIG_NUMBER:
+    case TD_CONFIG_BYTES:
+    case TD_CONFIG_DURATION: return memcmp(left, right, sizeof(uint64_t)) == 0;
+    case TD_CONFIG_WORD: return memcmp(left, right, sizeof(unsigned)) == 0;
+    case TD_CONFIG_TEXT:
+        return td_slice_eq(*(const struct td_slice *)(const void *)left,
+                           *(const struct td_slice *)(const void *)right);
+    case TD_CONFIG_LIST:
+        if (lists[0]->n != lists[1]->n)
+            return false;
+        for (size_t i = 0; i < lists[0]->n; i++)
+            if (!td_slice_eq(lists[0]->items[i], lists[1]->items[i]))
+                return false;
+        return true;
+    case TD_CONFIG_RECORDS:
+    case TD_CONFIG_NAMED: break;
+    }
+    return true; /* records are all reloadable */
+}
+
+size_t td_config_diff_fixed(const struct td_config *old, const struct td_config *new,
+                            struct td_buf *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < td_config_n_options; i++) {
+        const struct td_config_option *option = &td_config_options[i];
+        if (option->reloadable || same(old, new, option))
+            continue;
+        td_buf_putf(out, "%s\n", option->path);
+        n++;
+    }
+    return n;
+}

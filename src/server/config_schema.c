@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_schema.h"
+#include "base/topic.h"
+
+#define NO_MAX UINT64_MAX
+#define SECOND 1000
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+
+static const char *const durability_words[] = {"fsync", "fast", NULL};
+static const char *const level_words[] = {"debug", "info", "warn", "error", "none", NULL};
+static const char *const format_words[] = {"json", "text", NULL};
+
+_Static_assert(TD_DURABILITY_FSYNC == 0 && TD_DURABILITY_FAST == 1, "durability_words");
+_Static_assert(TD_LOG_DEBUG == 0 && TD_LOG_NONE == 4, "level_words");
+_Static_assert(sizeof(struct td_config_keys) == sizeof(struct td_config_array), "one layout");
+_Static_assert(offsetof(struct td_policy, n_roles) - offsetof(struct td_policy, roles) ==
+                   offsetof(struct td_config_array, n),
+               "one layout");
+
+static bool port_valid(struct td_slice text)
+{
+    uint64_t port;
+
+    return text.len <= 5 && td_slice_u64(text, &port) == 0 && port <= 65535;
+}
+
+/* HOST:PORT as os/net.h takes it: the host may be empty, IPv6 stands in brackets. */
+static bool address_valid(struct td_slice text)
+{
+    const char *colon = text.len ? memrchr(text.ptr, ':', text.len) : NULL;
+
+    if (!colon || text.len > 63)
+        return false;
+    struct td_slice host = td_slice_to(text, (size_t)(colon - text.ptr));
+    if (!port_valid(td_slice_from(text, host.len + 1)))
+        return false;
+    if (host.len > 0 && host.ptr[0] == '[')
+        return host.ptr[host.len - 1] == ']' && host.len > 2;
+    return !memchr(host.len ? host.ptr : "", ':', host.len);
+}
+
+/* An Origin as browsers send it (RFC 6454 §7): scheme, host in lower case, port; the port may be `*`. */
+static bool origin_valid(struct td_slice text)
+{
+    static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_[]:";
+    struct td_slice http = TD_S("http://"), https = TD_S("https://");
+    struct td_slice rest;
+
+    if (td_slice_starts(text, http))
+        rest = td_slice_from(text, http.len);
+    else if (td_slice_starts(text, https))
+        rest = td_slice_from(text, https.len);
+    else
+        return false;
+    const char *colon = rest.len ? memrchr(rest.ptr, ':', rest.len) : NULL;
+    struct td_slice host = rest;
+    if (colon && rest.ptr[rest.len - 1] != ']') { /* not the colons inside of an IPv6 address */
+        struct td_slice port = td_slice_from(rest, (size_t)(colon - rest.ptr) + 1);
+        if (!td_slice_eq(port, TD_S("*")) && !port_valid(port))
+            return false;
+        host = td_slice_to(rest, (size_t)(colon - rest.ptr));
+    }
+    for (size_t i = 0; i < host.len; i++)
+        if (!host.ptr[i] || !strchr(host_bytes, host.ptr[i]))
+            return false;
+    return host.len > 0;
+}
+
+/* A token of RFC 9110 §5.6.2, which is what a cookie's name is (RFC 6265 §4.1.1). */
+static bool cookie_valid(struct td_slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c <= ' ' || c >= 127 || strchr("()<>@,;:\\\"/[]?={}", c))
+            return false;
+    }
+    return text.len > 0 && text.len <= 64;
+}
+
+static bool filled(struct td_slice text)
+{
+    return text.len > 0;
+}
+
+#define PATTERN_EXPECTED "a valid pattern such as projects/42/** or users/{sub}/*"
+
+/* clang-format off */
+#define KEY(name) offsetof(struct td_config_key, name)
+static const struct td_config_option key_items[] = {
+    {"alg", TD_CONFIG_TEXT, KEY(alg), .standard = "HS256", .help = "HS256, HS384 or HS512."},
+    {"kid", TD_CONFIG_TEXT, KEY(kid), .help = "The key's name; tokens that name another are not tried with it."},
+    {"secret", TD_CONFIG_TEXT, KEY(secret), .secret = true, .help = "The shared secret: 32 bytes at least for HS256, 48 for HS384, 64 for HS512."},
+    {"secret_file", TD_CONFIG_TEXT, KEY(secret_file), .valid = filled, .expected = "a path", .help = "A file that holds the secret; a newline at its end is dropped."},
+};
+static const struct td_config_fields key_fields = {key_items, TD_ARRAY_LEN(key_items), sizeof(struct td_config_key)};
+
+#define ROLE(name) offsetof(struct td_role, name)
+static const struct td_config_option role_items[] = {
+    {"name", TD_CONFIG_TEXT, ROLE(name), .valid = filled, .expected = "the name of a role", .help = "The role."},
+    {"subscribe", TD_CONFIG_LIST, ROLE(grants.subscribe), .valid = td_policy_pattern_valid, .expected = PATTERN_EXPECTED, .help = "Patterns that the role may subscribe."},
+    {"publish", TD_CONFIG_LIST, ROLE(grants.publish), .valid = td_policy_pattern_valid, .expected = PATTERN_EXPECTED, .help = "Patterns that the role may publish to."},
+};
+static const struct td_config_fields role_fields = {role_items, TD_ARRAY_LEN(role_items), sizeof(struct td_role)};
+
+#define AT(member) offsetof(struct td_config, member)
+const struct td_config_option td_config_options[] = {
+    {"listen", TD_CONFIG_LIST, AT(listen), .standard = TD_CONFIG_DEV_LISTEN, .valid = address_valid, .expected = "an address such as 127.0.0.1:8000, [::1]:8000 or :8000",
+        .help = "Addresses to listen on. Without a host: all addresses."},
+    {"data", TD_CONFIG_TEXT, AT(data), .standard = "tidings-data", .valid = filled, .expected = "a path",
+        .help = "The directory of the log. It is made when absent."},
+    {"workers", TD_CONFIG_NUMBER, AT(workers), .standard = "1", .min = 1, .max = 64,
+        .help = "Threads that serve connections. One is best until it fills a core."},
+    {"durability", TD_CONFIG_WORD, AT(durability), .standard = "fsync", .words = durability_words,
+        .help = "fsync: a publish is answered, and shown to readers, once it is on disk. fast: once it is written; it is synced every 50 ms and the answer says durable:false."},
+    {"segment_bytes", TD_CONFIG_BYTES, AT(segment_bytes), .standard = "64MiB", .min = TD_MIB, .max = 1024 * TD_MIB,
+        .help = "Size of one file of the log. Retention drops whole segments."},
+    {"origins", TD_CONFIG_LIST, AT(origins), .valid = origin_valid, .expected = "an origin such as https://app.example.com or http://localhost:*", .reloadable = true,
+        .help = "Browser origins that may use cookies and read answers (CORS). The port may be *."},
+    {"drain", TD_CONFIG_DURATION, AT(drain_ms), .standard = "10s", .min = 0, .max = HOUR,
+        .help = "How long SIGTERM waits for connections to leave."},
+    {"roles", TD_CONFIG_NAMED, AT(auth.policy.roles), .fields = &role_fields, .reloadable = true,
+        .help = "What roles grant to tokens without a tidings claim. The role admin may do everything and needs no entry."},
+
+    {"retention.age", TD_CONFIG_DURATION, AT(retention.age_ms), .standard = "7d", .min = MINUTE, .max = NO_MAX, .off = "kept for ever",
+        .help = "Events older than this may be dropped."},
+    {"retention.bytes", TD_CONFIG_BYTES, AT(retention.bytes), .standard = "10GiB", .min = 2 * TD_MIB, .max = NO_MAX, .off = "no bound",
+        .help = "The log's size beyond which the oldest events are dropped."},
+
+    {"auth.secret", TD_CONFIG_TEXT, AT(_auth_key.secret), .secret = true, .reloadable = true,
+        .help = "The secret of one HS256 key, at least 32 bytes; short for an entry of auth.keys."},
+    {"auth.secret_file", TD_CONFIG_TEXT, AT(_auth_key.secret_file), .valid = filled, .expected = "a path", .reloadable = true,
+        .help = "A file that holds that secret; a newline at its end is dropped."},
+    {"auth.issuer", TD_CONFIG_TEXT, AT(auth.rules.issuer), .reloadable = true,
+        .help = "What the claim iss must be. Not checked when absent."},
+    {"auth.audience", TD_CONFIG_TEXT, AT(auth.rules.audience), .reloadable = true,
+        .help = "What the claim aud must be or hold. Not checked when absent."},
+    {"auth.leeway", TD_CONFIG_DURATION, AT(auth.rules.leeway_ms), .standard = "5s", .min = 0, .max = 5 * MINUTE, .reloadable = true,
+        .help = "How far the issuer's clock may be ahead when nbf is checked. exp is exact."},
+    {"auth.exp_optional", TD_CONFIG_BOOL, AT(auth.rules.exp_optional), .standard = "false", .reloadable = true,
+        .help = "Accept tokens without exp, which never expire."},
+    {"auth.default_grants.subscribe", TD_CONFIG_LIST, AT(auth.policy.default_grants.subscribe), .valid = td_policy_pattern_valid, .expected = PATTERN_EXPECTED, .reloadable = true,
+        .help = "Patterns that every token without a tidings claim may subscribe. {sub} stands for the subject."},
+    {"auth.default_grants.publish", TD_CONFIG_LIST, AT(auth.policy.default_grants.publish), .valid = td_policy_pattern_valid, .expected = PATTERN_EXPECTED, .reloadable = true,
+        .help = "Patterns that every token without a tidings claim may publish to."},
+    {"auth.cookie", TD_CONFIG_TEXT, AT(cookie), .valid = cookie_valid, .expected = "the name of a cookie", .reloadable = true,
+        .help = "The cookie that may carry the token, for requests with an allowed Origin. Cookies are not read when absent."},
+    {"auth.query_token", TD_CONFIG_BOOL, AT(query_token), .standard = "true", .reloadable = true,
+        .help = "Whether ?token= and ?access_token= are read. They are never logged."},
+    {"auth.keys", TD_CONFIG_RECORDS, AT(_auth_keys), .fields = &key_fields, .reloadable = true,
+        .help = "Keys that tokens may be signed with. A token is verified only with keys of its own alg, and of its own kid where both have one."},
+
+    {"heartbeat.interval", TD_CONFIG_DURATION, AT(heartbeat.interval_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,
+        .help = "A connection that was sent nothing for so long gets a ping or a comment."},
+    {"heartbeat.timeout", TD_CONFIG_DURATION, AT(heartbeat.timeout_ms), .standard = "10s", .min = SECOND, .max = HOUR, .reloadable = true,
+        .help = "How long a pong may take; then the connection is closed (4008)."},
+    {"heartbeat.idle", TD_CONFIG_DURATION, AT(heartbeat.idle_ms), .standard = "10m", .min = SECOND, .max = DAY, .off = "never", .reloadable = true,
+        .help = "A connection with no subscription and nothing but heartbeats for so long is closed (4008)."},
+    {"heartbeat.behind", TD_CONFIG_DURATION, AT(heartbeat.behind_ms), .standard = "40s", .min = SECOND, .max = HOUR, .reloadable = true,
+        .help = "A connection with unsent data whose peer acknowledges nothing for so long is closed (4008)."},
+
+    {"limits.message_bytes", TD_CONFIG_BYTES, AT(limits.message_bytes), .standard = "1MiB", .min = 1024, .max = 16 * TD_MIB, .reloadable = true,
+        .help = "One WebSocket message, or one event in a body."},
+    {"limits.body_bytes", TD_CONFIG_BYTES, AT(limits.body_bytes), .standard = "4MiB", .min = 1024, .max = 64 * TD_MIB, .reloadable = true,
+        .help = "The body of a request."},
+    {"limits.batch_events", TD_CONFIG_NUMBER, AT(limits.batch_events), .standard = "1000", .min = 1, .max = 10000, .reloadable = true,
+        .help = "Events in one publish."},
+    {"limits.page_events", TD_CONFIG_NUMBER, AT(limits.page_events), .standard = "1000", .min = 1, .max = 1000, .reloadable = true,
+        .help = "Events in one page of history."},
+    {"limits.subscriptions", TD_CONFIG_NUMBER, AT(limits.subscriptions), .standard = "100", .min = 1, .max = 10000, .reloadable = true,
+        .help = "Subscriptions of one connection."},
+    {"limits.commands_per_second", TD_CONFIG_NUMBER, AT(limits.commands_per_second), .standard = "20", .min = 1, .max = 10000, .reloadable = true,
+        .help = "Commands that one WebSocket may send a second."},
+    {"limits.publishes_per_second", TD_CONFIG_NUMBER, AT(limits.publishes_per_second), .standard = "0", .min = 1, .max = NO_MAX, .off = "no bound", .reloadable = true,
+        .help = "Publishes of one connection a second."},
+    {"limits.connections", TD_CONFIG_NUMBER, AT(limits.connections), .standard = "100000", .min = 1, .max = 4000000,
+        .help = "Connections in all."},
+    {"limits.connections_per_address", TD_CONFIG_NUMBER, AT(limits.connections_per_address), .standard = "0", .min = 1, .max = NO_MAX, .off = "no bound", .reloadable = true,
+        .help = "Connections from one address."},
+    {"limits.connections_per_subject", TD_CONFIG_NUMBER, AT(limits.connections_per_subject), .standard = "0", .min = 1, .max = NO_MAX, .off = "no bound", .reloadable = true,
+        .help = "Connections of one subject."},
+    {"limits.pending_publishes", TD_CONFIG_NUMBER, AT(limits.pending_publishes), .standard = "256", .min = 1, .max = 65536, .reloadable = true,
+        .help = "Publishes of one connection that may wait for the disk; then it is not read from."},
+    {"limits.request_time", TD_CONFIG_DURATION, AT(limits.request_time_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,
+        .help = "How long a request may take to arrive."},
+
+    {"log.level", TD_CONFIG_WORD, AT(log.level), .standard = "info", .words = level_words,
+        .help = "The least that is logged. debug shows each handshake."},
+    {"log.format", TD_CONFIG_WORD, AT(log.format), .standard = "json", .words = format_words,
+        .help = "How log lines look."},
+};
+/* clang-format on */
+const size_t td_config_n_options = TD_ARRAY_LEN(td_config_options);
+
+const struct td_config_option *td_config_find(struct td_slice path)
+{
+    for (size_t i = 0; i < td_config_n_options; i++)
+        if (td_slice_eq(td_slice_str(td_config_options[i].path), path))
+            return &td_config_options[i];
+    return NULL;
+}
+
+bool td_config_is_section(struct td_slice path)
+{
+    for (size_t i = 0; i < td_config_n_options; i++) {
+        struct td_slice option = td_slice_str(td_config_options[i].path);
+        if (option.len > path.len && td_slice_starts(option, path) && option.ptr[path.len] == '.')
+            return true;
+    }
+    return false;
+}
+
+/* Optimal string alignment, three rows of the matrix at a time.  Texts here are short; longer ones are simply far. */
+size_t td_config_distance(struct td_slice a, struct td_slice b, size_t max)
+{
+    enum { LEN_MAX = 63 };
+    size_t rows[3][LEN_MAX + 1];
+
+    if (a.len > LEN_MAX || b.len > LEN_MAX)
+        return max + 1;
+    for (size_t j = 0; j <= b.len; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t replaced = above[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
+            row[j] = TD_MIN(replaced, TD_MIN(above[j], row[j - 1]) + 1);
+            bool swapped =
+                i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1];
+            if (swapped)
+                row[j] = TD_MIN(row[j], two_above[j - 2] + 1);
+        }
+    }
+    return TD_MIN(rows[a.len % 3][b.len], max + 1);
+}
+
+const char *td_config_nearest(struct td_slice path, char ret_path[64])
+{
+    size_t best = 1 + TD_MIN((size_t)3, path.len / 3); /* more edits than that are another word */
+    struct td_slice found = {NULL, 0};
+
+    for (size_t i = 0; i < td_config_n_options; i++) {
+        struct td_slice option = td_slice_str(td_config_options[i].path);
+        for (size_t end = 1; end <= option.len; end++) {
+            if (end < option.len && option.ptr[end] != '.')
+                continue; /* the option, and each section that it stands in */
+            struct td_slice candidate = td_slice_to(option, end);
+            size_t distance = td_config_distance(path, candidate, best);
+            if (distance >= best)
+                continue;
+            best = distance;
+            found = candidate;
+        }
+    }
+    if (!found.ptr)
+        return NULL;
+    memcpy(ret_path, found.ptr, found.len);
+    ret_path[found.len] = '\0';
+    return ret_path;
+}
+
+void td_config_env_name(const struct td_config_option *option, char ret_name[64])
+{
+    size_t len = 0;
+
+    for (const char *c = "TIDINGS_"; *c; c++)
+        ret_name[len++] = *c;
+    for (const char *c = option->path; *c && len < 63; c++)
+        ret_name[len++] = *c == '.' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - ('a' - 'A') : *c);
+    ret_name[len] = '\0';
+}
