@@ -27,7 +27,8 @@ void td_file_close(int file);
 TD_MUST_USE int64_t td_file_read_at(int file, void *ret_bytes, size_t len, uint64_t at);
 /* Writes all of it, or fails; what a failed write left behind is unknown. */
 TD_MUST_USE int td_file_write_at(int file, const void *bytes, size_t len, uint64_t at);
-/* Reserves the blocks up to `size` and extends the file to it, so that writes below cannot find the disk full. */
+/* Reserves the blocks up to `size` and extends the file to it, so that writes below cannot find the disk full.
+ * Never shrinks.  On a file system that cannot reserve (EOPNOTSUPP) it only extends: there a write may still meet ENOSPC. */
 TD_MUST_USE int td_file_allocate(int file, uint64_t size);
 TD_MUST_USE int td_file_truncate(int file, uint64_t size);
 /* fdatasync: content, and the size that is needed to read it back. */
