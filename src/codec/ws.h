@@ -53,7 +53,7 @@ struct td_ws_decoder {
 
 struct td_ws_event {
     enum td_ws_opcode type;  /* TEXT, BINARY: a whole message; PING, PONG, CLOSE */
-    struct td_slice payload; /* of CLOSE the reason; good until the next call, or a change of `in` */
+    struct td_slice payload; /* of CLOSE the reason; good until the next call */
     int close_code;          /* of CLOSE: TD_WS_NO_CODE when the frame was empty */
 };
 
@@ -63,6 +63,7 @@ bool td_ws_decoder_idle(const struct td_ws_decoder *decoder);
 /* Takes bytes from the front of `in` (`*in` is moved past them; they are unmasked in place) until one event is whole.
  * Returns 1 with an event, 0 when all input is used and more is needed, TD_EPROTO, TD_EUTF8 or TD_ETOOLARGE once
  * the peer has broken the protocol: `failed` then holds the close code, and every further call fails the same.
+ * A payload is a slice of the input where it could be, so it is also lost when the input is overwritten.
  * Messages that were whole before the fault have been given.  UTF-8 is checked as bytes arrive (§8.1), also
  * of close reasons; a close code that may not be sent (§7.4) is a fault.  TD_ETOOLARGE comes as soon as a head
  * announces what would make the message longer than `message_max`, and for more than TD_WS_FRAGMENTS_MAX frames.
