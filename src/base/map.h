@@ -2,7 +2,7 @@
 /* An open-addressing hash table from 64-bit keys (already well mixed, see topic.h) to fixed-size values.
  *
  * Linear probing with backward-shift deletion; grows at 3/4.  A pointer to a value is good until the
- * next insert or remove.  Values start zeroed.  Not thread-safe. */
+ * next insert or remove.  Values start zeroed.  Every key is legal, 0 too.  Not thread-safe. */
 #pragma once
 
 #include "base/compiler.h"
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct td_map {
-    uint64_t *_keys;      /* 0 is an empty slot; the key 0 itself is stored as 1's twin, see map.c */
+    uint64_t *_keys; /* 0 is an empty slot; the key 0 has a slot of its own, see map.c */
     unsigned char *_values;
     size_t _value_size;
     size_t _mask; /* slots - 1, or 0 when nothing is allocated */

@@ -3,6 +3,7 @@
  * A slice owns nothing and must not outlive what it points into. */
 #pragma once
 
+#include "base/compiler.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,4 +60,4 @@ struct td_slice td_slice_trim(struct td_slice s);
 bool td_slice_split(struct td_slice *rest, char sep, struct td_slice *ret_part);
 /* Reads an unsigned decimal number that fills the whole slice, without sign or blanks.
  * Returns 0, or TD_EINVAL for anything else and for what does not fit in 64 bits. */
-int td_slice_u64(struct td_slice s, uint64_t *ret_value) __attribute__((warn_unused_result));
+TD_MUST_USE int td_slice_u64(struct td_slice s, uint64_t *ret_value);

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Topics and patterns.
- *
- * A topic is 1 to 16 segments of 1 to 64 bytes `A-Z a-z 0-9 . _ ~ @ : -` joined by '/', 255 bytes at most.
- * A pattern is a topic in which a segment may be `*` (any one segment) and the last may be `**` (the
- * rest, or nothing: `a/**` matches `a`, `a/b` and `a/b/c`; `**` matches everything).
- *
- * Keys.  Whatever is looked up by pattern (the journal's index, what was trimmed, the subscription
- * index) is filed under 64-bit keys.  A topic of n segments has n + 3 keys:
- *
- *     a/b/c   →   a/b/c   a/b/ *   **   a/**   a/b/**   a/b/c/**
- *
- * and a pattern has one, under which every topic that it matches is filed.  For a topic, a pattern that
- * ends in its only wildcard, the key is exact: all that is filed there matches.  For a pattern with a
- * `*` before its end it is the key of its literal prefix, and what is found has to be matched.  Keys are
- * hashes (seeded by the log, so that nobody can aim at one): two patterns may share one by accident, so
- * a finder always matches before it trusts, and a keeper of "was trimmed" errs to the loud side. */
+// (Line comments, because patterns hold the marks of block comments.)
+//
+// Topics and patterns.
+//
+// A topic is 1 to 16 segments of 1 to 64 bytes `A-Z a-z 0-9 . _ ~ @ : -` joined by '/', 255 bytes at most.
+// A pattern is a topic in which a segment may be `*` (any one segment) and the last may be `**` (the
+// rest, or nothing: `a/**` matches `a`, `a/b` and `a/b/c`; `**` matches everything).
+//
+// Keys.  Whatever is looked up by pattern (the journal's index, what was trimmed, the subscription
+// index) is filed under 64-bit keys.  A topic of n segments has n + 3 keys:
+//
+//     a/b/c   →   a/b/c   a/b/*   **   a/**   a/b/**   a/b/c/**
+//
+// and a pattern has one, under which every topic that it matches is filed.  For a topic, a pattern that
+// ends in its only wildcard, the key is exact: all that is filed there matches.  For a pattern with a
+// `*` before its end it is the key of its literal prefix, and what is found has to be matched.  Keys are
+// hashes (seeded by the log, so that nobody can aim at one): two patterns may share one by accident, so
+// a finder always matches before it trusts, and a keeper of "was trimmed" errs to the loud side.
 #pragma once
 
 #include "base/compiler.h"
@@ -37,7 +39,8 @@ bool td_pattern_match(struct td_slice pattern, struct td_slice topic);
 /* Whether every topic that `inner` matches is matched by `outer`; both valid patterns. */
 bool td_pattern_covers(struct td_slice outer, struct td_slice inner);
 /* Writes the one pattern that matches what both match to `ret_text` and returns its length, 0 when nothing is
- * matched by both.  TD_ETOOLARGE when it would pass the limits of a topic (then no topic matches both). */
+ * matched by both.  TD_ETOOLARGE when it would be longer than a topic may be: no topic matches both then, or, for a
+ * prefix of 253 bytes and `**`, no pattern can say which. */
 TD_MUST_USE int td_pattern_intersect(struct td_slice a, struct td_slice b,
                                      char ret_text[TD_TOPIC_LEN_MAX + 1]);
 
