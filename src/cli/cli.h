@@ -59,6 +59,12 @@ int td_cli_wrong(const char *verb, const char *format, ...) TD_PRINTF(2, 3);
 /* Prints "tidings VERB: …" on standard error; returns TD_CLI_FAILED. */
 int td_cli_failed(const char *verb, const char *format, ...) TD_PRINTF(2, 3);
 
+struct td_config;
+/* Loads the configuration whose keys a verb signs with: `file`, or where that is NULL the one of the development server whose data
+ * lies in `data`, which must have its key already.  0, or an exit status after the reason was printed. */
+TD_MUST_USE int td_cli_config(const char *verb, const char *file, const char *data,
+                              struct td_config **ret_config);
+
 /* The server that a verb talks to.  The rows below go into the verb's options. */
 struct td_cli_server {
     const char *url;   /* http://127.0.0.1:8000 */

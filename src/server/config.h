@@ -98,6 +98,9 @@ TD_MUST_USE int td_config_load(const struct td_config_inputs *inputs, struct td_
                                struct td_buf *errors);
 void td_config_free(struct td_config *config);
 
+/* Reads a duration as options are written: 500ms, 30s, 5m, 1h, 7d, or 0.  0 or TD_EINVAL. */
+TD_MUST_USE int td_config_duration(struct td_slice text, uint64_t *ret_ms);
+
 /* Options that differ between the two and that a reload cannot change: their paths, one a line.  Returns how many. */
 size_t td_config_diff_fixed(const struct td_config *old, const struct td_config *new,
                             struct td_buf *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text to value, and the memory that values lie in. */
 #include "base/assert.h"
+#include "base/err.h"
 #include "server/config_schema.h"
 
 struct td_config_block {
@@ -91,6 +92,15 @@ static bool parse_units(struct td_slice text, const struct unit *units, size_t n
     return false;
 }
 
+int td_config_duration(struct td_slice text, uint64_t *ret_ms)
+{
+    if (td_slice_eq(text, TD_S("0"))) {
+        *ret_ms = 0;
+        return 0;
+    }
+    return parse_units(text, duration_units, TD_ARRAY_LEN(duration_units), ret_ms) ? 0 : TD_EINVAL;
+}
+
 static bool parse_number(const struct td_config_option *option, struct td_slice text,
                          uint64_t *ret_value)
 {
@@ -101,10 +111,8 @@ static bool parse_number(const struct td_config_option *option, struct td_slice 
         good = td_slice_u64(text, &value) == 0;
     else if (option->type == TD_CONFIG_BYTES)
         good = parse_units(text, size_units, TD_ARRAY_LEN(size_units), &value);
-    else if (td_slice_eq(text, TD_S("0")))
-        value = 0, good = true;
     else
-        good = parse_units(text, duration_units, TD_ARRAY_LEN(duration_units), &value);
+        good = td_config_duration(text, &value) == 0;
     if (!good || value > option->max || (value < option->min && !(value == 0 && option->off)))
         return false;
     *ret_value = value;
