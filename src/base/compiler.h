@@ -10,6 +10,10 @@
 #define TD_LIKELY(x)       __builtin_expect(!!(x), 1)
 #define TD_UNLIKELY(x)     __builtin_expect(!!(x), 0)
 
+/* Compiles one function for a processor that has more than the baseline, and asks for it at run time. */
+#define TD_TARGET(isa)  __attribute__((target(isa)))
+#define TD_CPU_HAS(isa) __builtin_cpu_supports(isa)
+
 /* Runs `fn(&variable)` when the variable leaves its scope.  For cold code and tests. */
 #define TD_CLEANUP(fn) __attribute__((cleanup(fn)))
 

@@ -6,3 +6,5 @@
 
 /* The checksum of `bytes` appended to what `crc` covers; begin with 0. */
 uint32_t td_crc32c(uint32_t crc, const void *bytes, size_t len);
+/* The same by table alone: what td_crc32c does on a processor without the instruction. */
+uint32_t td_crc32c_portable(uint32_t crc, const void *bytes, size_t len);

@@ -34,7 +34,7 @@ enum td_json_type td_json_type(struct td_slice value);
  *     struct td_json_iter it = td_json_iter(value);
  *     while (td_json_next(&it, &name, &member)) …
  *
- * `ret_name` is raw (with quotes); for an array it is the empty slice. */
+ * `ret_name` is raw (with quotes); for an array it is the empty slice.  Any other value has no members. */
 struct td_json_iter {
     struct td_slice _rest;
     bool _object;

@@ -14,3 +14,5 @@ bool td_utf8_feed(struct td_utf8 *utf8, struct td_slice bytes);
 bool td_utf8_complete(const struct td_utf8 *utf8);
 /* Whether all of `text` is valid. */
 bool td_utf8_valid(struct td_slice text);
+/* The length of the character that `text` begins with, 1 to 4; 0 when it begins with none. */
+size_t td_utf8_char(struct td_slice text);
