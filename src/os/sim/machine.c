@@ -17,6 +17,8 @@ static struct {
 void td_sim_reset(uint64_t seed)
 {
     td_sim_disk_reset();
+    td_sim_net_reset();
+    td_sim_loops_reset();
     /* Not zero: a clock that starts at zero hides "never" mistaken for "at the beginning". */
     machine.now = TD_NS_PER_S;
     machine.jump_ms = 0;
@@ -27,6 +29,7 @@ void td_sim_reset(uint64_t seed)
 void td_sim_advance(td_ns ns)
 {
     machine.now += ns;
+    td_sim_net_pump();
 }
 
 void td_sim_jump_wall(int64_t ms)

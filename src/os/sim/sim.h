@@ -82,8 +82,8 @@ struct td_sim_net_faults {
     unsigned sockets_max; /* accept fails with -EMFILE at this many connections; 0: no bound */
 };
 void td_sim_net_set(const struct td_sim_net_faults *faults);
-/* The program is gone: its sockets and loops are.  With `silent` (the machine lost its power) clients hear of it only when
- * they send; else they are reset. */
+/* The program is gone and so are its sockets: what is left of it may close them and free its loops, no more.  With
+ * `silent` (the machine lost its power) clients hear of it only when they send, else as when each socket is closed. */
 void td_sim_net_kill(bool silent);
 /* Server sockets that are open, listeners included. */
 size_t td_sim_sockets_open(void);
