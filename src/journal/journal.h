@@ -18,6 +18,7 @@
 #include "base/slice.h"
 #include "base/units.h"
 #include "journal/record.h"
+#include <stdbool.h>
 
 struct td_journal;
 struct td_journal_reader;
@@ -117,6 +118,8 @@ uint64_t td_journal_readable(const struct td_journal *journal);
 uint64_t td_journal_durable(const struct td_journal *journal);
 /* Everything at or before this has been trimmed; 0 when nothing has. */
 uint64_t td_journal_horizon(const struct td_journal *journal);
+/* Whether durability is `fast`: what is acknowledged may not be on disk yet. */
+bool td_journal_is_fast(const struct td_journal *journal);
 /* 0 when the log can be written, TD_EFULL (comes back by itself), or TD_ELOGFAILED (until restart). */
 int td_journal_health(const struct td_journal *journal);
 

@@ -24,7 +24,8 @@ TD_MUST_USE int td_net_listen(const char *address, bool shared, struct td_addr *
 TD_MUST_USE int td_net_accept(int listener, struct td_addr *ret_peer);
 /* Returns the bytes read, 0 at the peer's end of stream, or -EAGAIN, -ECONNRESET, … */
 TD_MUST_USE int64_t td_net_recv(int socket, void *ret_bytes, size_t len);
-/* Returns how many bytes the kernel took (maybe fewer), or -EAGAIN, -EPIPE, … */
+/* Returns how many bytes the kernel took, or -EAGAIN, -EPIPE, …  After fewer than were given, as after -EAGAIN, the loop tells
+ * TD_IO_WRITE once there is room again. */
 TD_MUST_USE int64_t td_net_send(int socket, const void *bytes, size_t len);
 TD_MUST_USE int64_t td_net_sendv(int socket, const struct iovec *parts, int n);
 /* Bytes sent that the peer has not acknowledged yet; 0 when unknown. */

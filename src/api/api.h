@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP resources: a table of paths, a file for each resource. */
+#pragma once
+
+#include "edge/http.h"
+#include "edge/worker.h"
+
+/* What the resources need to know of the whole server; immutable while workers run. */
+struct td_api {
+    struct td_worker *const *workers; /* all of them, for metrics */
+    size_t n_workers;
+    struct td_journal *journal;
+    bool dev; /* `tidings dev`: the live page at / signs itself in */
+    struct td_slice dev_token; /* set as cookie on / in dev mode */
+    td_ns started;
+};
+
+/* The edge's handler; `arg` is a struct td_api. */
+void td_api_handle(struct td_request *request, void *arg);
+
+/* The resources. */
+void td_api_events(struct td_request *request, const struct td_api *api);
+void td_api_ws(struct td_request *request, const struct td_api *api);
+void td_api_healthz(struct td_request *request, const struct td_api *api);
+void td_api_readyz(struct td_request *request, const struct td_api *api);
+void td_api_metrics(struct td_request *request, const struct td_api *api);
+void td_api_live_page(struct td_request *request, const struct td_api *api);
+
+/* Authenticates, or answers 401 itself; whether it passed. */
+bool td_api_authenticate(struct td_request *request);

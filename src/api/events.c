@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /api/v1/events: one resource, four ways (docs/protocol.md), and /ws. */
+#include "api/api.h"
+#include "base/err.h"
+#include "edge/poll.h"
+#include "edge/stream.h"
+#include "edge/ws.h"
+#include "hub/publish.h"
+
+static void put_position(const struct td_request *request, struct td_buf *out, uint64_t seq)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+
+    td_position_format((struct td_position){td_journal_epoch(request->worker->journal), seq}, text);
+    td_buf_putf(out, "\"%s\"", text);
+}
+
+/* 201: what was stored, once it is durable. */
+static void answer_published(struct td_request *request, const struct td_publish *publish,
+                             const uint64_t *seqs)
+{
+    struct td_buf body = TD_BUF_INIT(128 + publish->batch.n * (TD_POSITION_LEN_MAX + 3));
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < publish->batch.n; i++)
+        last = TD_MAX(last, seqs[i]);
+    if (publish->is_list) {
+        td_buf_puts(&body, "{\"ids\":[");
+        for (size_t i = 0; i < publish->batch.n; i++) {
+            if (i > 0)
+                td_buf_putc(&body, ',');
+            put_position(request, &body, seqs[i]);
+        }
+        td_buf_puts(&body, "],\"position\":");
+    } else {
+        td_buf_puts(&body, "{\"id\":");
+        put_position(request, &body, seqs[0]);
+        td_buf_puts(&body, ",\"position\":");
+    }
+    put_position(request, &body, last);
+    td_buf_puts(&body, td_journal_is_fast(request->worker->journal) ? ",\"durable\":false}\n"
+                                                                    : ",\"durable\":true}\n");
+    td_respond(request, &(struct td_response){
+                            .status = 201,
+                            .content_type = "application/json",
+                            .body = td_buf_slice(&body),
+                            .position = last,
+                            .wait_for = last,
+                        });
+    td_buf_done(&body);
+}
+
+/* application/json, application/x-ndjson, or nothing, which is taken for JSON.  0, 1 for NDJSON, or TD_EMEDIATYPE. */
+static int read_media_type(const struct td_http_request *head)
+{
+    struct td_slice rest = td_http_header(head, "content-type"), type = {NULL, 0};
+
+    if (!rest.ptr)
+        return 0;
+    (void)td_slice_split(&rest, ';', &type);
+    type = td_slice_trim(type);
+    if (td_slice_eq_nocase(type, TD_S("application/x-ndjson")))
+        return 1;
+    /* curl -d says it is a form; what is not JSON is refused by the scanner. */
+    if (td_slice_eq_nocase(type, TD_S("application/json")) ||
+        td_slice_eq_nocase(type, TD_S("application/x-www-form-urlencoded")) ||
+        td_slice_eq_nocase(type, TD_S("text/plain")))
+        return 0;
+    return TD_EMEDIATYPE;
+}
+
+static void publish(struct td_request *request)
+{
+    struct td_worker *worker = request->worker;
+    struct td_publish parsed;
+    struct td_buf why = TD_BUF_INIT(1024);
+    int ndjson = read_media_type(request->head);
+
+    if (worker->draining || ndjson < 0) {
+        int err = worker->draining ? TD_EDRAINING : ndjson;
+        td_respond_error(request, err, td_slice_str(td_err_hint(err)));
+        return;
+    }
+    const struct td_publish_options options = {
+        .events_max = worker->options->events_max,
+        .principal = request->principal,
+        .idempotency_key = td_http_header(request->head, "idempotency-key"),
+    };
+    int r = td_publish_parse(&parsed, request->body, ndjson == 1, &options, &why);
+    uint64_t *seqs = r == 0 ? calloc(parsed.batch.n, sizeof(*seqs)) : NULL;
+    if (r == 0)
+        r = seqs ? td_journal_append(worker->journal, &parsed.batch, seqs) : TD_EUNAVAILABLE;
+    if (r < 0) {
+        td_respond_error(request, r,
+                         why.len > 0 ? td_buf_slice(&why) : td_slice_str(td_err_hint(r)));
+    } else {
+        TD_COUNT(worker, published_requests);
+        TD_COUNT_BY(worker, published_events, parsed.batch.n);
+        answer_published(request, &parsed, seqs);
+    }
+    free(seqs);
+    td_publish_done(&parsed);
+    td_buf_done(&why);
+}
+
+static bool accepts_stream(const struct td_http_request *head)
+{
+    for (size_t i = 0; i < head->n_headers; i++) {
+        if (!td_slice_eq_nocase(head->headers[i].name, TD_S("accept")))
+            continue;
+        struct td_slice rest = head->headers[i].value, item, type;
+        while (td_slice_split(&rest, ',', &item)) {
+            if (td_slice_split(&item, ';', &type) &&
+                td_slice_eq_nocase(td_slice_trim(type), TD_S("text/event-stream")))
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum td_wire ws_wire(const struct td_query *query, enum td_wire fallback)
+{
+    if (!query->has_format)
+        return fallback;
+    switch (query->format) {
+    case TD_FORMAT_FLAT: return TD_WIRE_WS_FLAT;
+    case TD_FORMAT_ENTITY: return TD_WIRE_WS_ENTITY;
+    case TD_FORMAT_EVENT: break;
+    }
+    return TD_WIRE_WS_EVENT;
+}
+
+/* Reads the query, or answers what is wrong with it. */
+static bool read_query(struct td_request *request, struct td_query *query)
+{
+    struct td_buf why = TD_BUF_INIT(256);
+    int r = td_query_read(query, request->head, &why);
+
+    if (r < 0)
+        td_respond_error(request, r, td_buf_slice(&why));
+    td_buf_done(&why);
+    return r == 0;
+}
+
+static void read_events(struct td_request *request)
+{
+    struct td_query query;
+
+    if (!read_query(request, &query)) {
+        td_query_done(&query);
+        return;
+    }
+    if (request->head->upgrade) {
+        /* It authenticates itself: a browser learns 4001 only from an accepted connection. */
+        td_ws_upgrade(request, &(struct td_ws_upgrade){&query, ws_wire(&query, TD_WIRE_WS_EVENT)});
+    } else if (!td_api_authenticate(request)) {
+        /* answered */
+    } else if (query.n_topics == 0) {
+        td_respond_error(request, TD_ETOPIC, TD_S("Name at least one `topic`."));
+    } else if (request->worker->draining) {
+        td_respond_error(request, TD_EDRAINING, TD_S("The server is stopping."));
+    } else if (request->head->method == TD_HTTP_GET && accepts_stream(request->head)) {
+        td_stream_start(request, &query);
+    } else {
+        td_page_start(request, &query);
+    }
+    td_query_done(&query);
+}
+
+void td_api_events(struct td_request *request, const struct td_api *api)
+{
+    (void)api;
+    if (request->head->method == TD_HTTP_POST) {
+        if (td_api_authenticate(request))
+            publish(request);
+        return;
+    }
+    read_events(request);
+}
+
+void td_api_ws(struct td_request *request, const struct td_api *api)
+{
+    struct td_query query;
+
+    (void)api;
+    if (!read_query(request, &query)) {
+        td_query_done(&query);
+        return;
+    }
+    if (request->head->upgrade)
+        td_ws_upgrade(request, &(struct td_ws_upgrade){&query, ws_wire(&query, TD_WIRE_WS_ENTITY)});
+    else
+        td_respond_error_with(request, TD_EUPGRADE, TD_S("This is a WebSocket endpoint."),
+                              TD_S("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
+    td_query_done(&query);
+}

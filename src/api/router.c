@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+#include "base/err.h"
+
+enum { GET = 1 << TD_HTTP_GET, HEAD = 1 << TD_HTTP_HEAD, POST = 1 << TD_HTTP_POST };
+
+struct route {
+    const char *path;
+    unsigned methods;
+    const char *allow; /* the Allow header */
+    void (*serve)(struct td_request *request, const struct td_api *api);
+};
+
+static const struct route routes[] = {
+    {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events   },
+    {"/ws",            GET,               "GET, OPTIONS",             td_api_ws       },
+    {"/healthz",       GET | HEAD,        "GET, HEAD",                td_api_healthz  },
+    {"/readyz",        GET | HEAD,        "GET, HEAD",                td_api_readyz   },
+    {"/metrics",       GET | HEAD,        "GET, HEAD",                td_api_metrics  },
+    {"/",              GET | HEAD,        "GET, HEAD",                td_api_live_page},
+};
+
+/* The answer to a browser that asks before it sends (CORS preflight), and to any other OPTIONS. */
+static void answer_options(struct td_request *request, const char *allow)
+{
+    struct td_buf headers = TD_BUF_INIT(512);
+
+    td_buf_putf(&headers, "Allow: %s\r\n", allow);
+    if (td_request_origin_ok(request, false))
+        td_buf_putf(&headers,
+                    "Access-Control-Allow-Methods: %s\r\n"
+                    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
+                    "If-Match, Last-Event-ID\r\n"
+                    "Access-Control-Max-Age: 600\r\n",
+                    allow);
+    td_respond(request, &(struct td_response){.status = 204, .headers = td_buf_slice(&headers)});
+    td_buf_done(&headers);
+}
+
+bool td_api_authenticate(struct td_request *request)
+{
+    const char *reason;
+    int r = td_request_authenticate(request, &reason);
+
+    if (r < 0)
+        td_respond_error(request, r, td_slice_str(reason));
+    return r == 0;
+}
+
+void td_api_handle(struct td_request *request, void *arg)
+{
+    const struct td_api *api = arg;
+    const struct route *route = NULL;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(routes) && !route; i++)
+        if (td_slice_eq(request->head->path, td_slice_str(routes[i].path)))
+            route = &routes[i];
+    if (!route) {
+        td_respond_error(request, TD_ENOTFOUND, TD_S("There is nothing at this path."));
+        return;
+    }
+    if (request->head->method == TD_HTTP_OPTIONS) {
+        answer_options(request, route->allow);
+        return;
+    }
+    if (request->head->method == TD_HTTP_OTHER ||
+        !(route->methods & 1u << request->head->method)) {
+        char allow[128];
+        snprintf(allow, sizeof(allow), "Allow: %s\r\n", route->allow);
+        td_respond_error_with(request, TD_EMETHOD, TD_S("This resource has no such method."),
+                              td_slice_str(allow));
+        return;
+    }
+    route->serve(request, api);
+}

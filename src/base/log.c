@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+#include <stdarg.h>
+
+static struct td_log_sink sink = {.level = TD_LOG_NONE};
+
+static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
+
+void td_log_open(const struct td_log_sink *to)
+{
+    sink = *to;
+}
+
+/* Room for the end of the line is always kept. */
+static void put(struct td_log_line *line, const char *text, size_t len)
+{
+    size_t room = sizeof(line->_text) - 2 - line->_len;
+    size_t n = TD_MIN(len, room);
+
+    memcpy(line->_text + line->_len, text, n);
+    line->_len += n;
+}
+
+static void puts_(struct td_log_line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+/* Printable ASCII as it is, all else as \xHH or \u00HH: a log is read on terminals. */
+static void put_escaped(struct td_log_line *line, struct td_slice value)
+{
+    char code[8];
+
+    for (size_t i = 0; i < TD_MIN(value.len, (size_t)TD_LOG_VALUE_MAX); i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if (c == '"' || c == '\\') {
+            code[0] = '\\';
+            code[1] = (char)c;
+            put(line, code, 2);
+        } else if (c >= 0x20 && c < 0x7f) {
+            put(line, (const char *)&c, 1);
+        } else {
+            snprintf(code, sizeof(code), "\\u00%02x", c);
+            put(line, code, 6);
+        }
+    }
+    if (value.len > TD_LOG_VALUE_MAX)
+        puts_(line, "...");
+}
+
+bool td_log_begin(struct td_log_line *line, enum td_log_level level, const char *event)
+{
+    char time[TD_TIME_LEN + 1];
+
+    if (level < sink.level || !sink.write)
+        return false;
+    td_time_format(sink.now(), time);
+    line->_len = 0;
+    puts_(line, sink.json ? "{\"time\":\"" : "");
+    puts_(line, time);
+    puts_(line, sink.json ? "\",\"level\":\"" : " ");
+    puts_(line, level_names[level]);
+    puts_(line, sink.json ? "\",\"event\":\"" : " ");
+    puts_(line, event);
+    puts_(line, sink.json ? "\"" : "");
+    return true;
+}
+
+static void put_name(struct td_log_line *line, const char *name)
+{
+    puts_(line, sink.json ? ",\"" : " ");
+    puts_(line, name);
+    puts_(line, sink.json ? "\":" : "=");
+}
+
+void td_log_str(struct td_log_line *line, const char *name, struct td_slice value)
+{
+    put_name(line, name);
+    puts_(line, "\"");
+    put_escaped(line, value);
+    puts_(line, "\"");
+}
+
+void td_log_u64(struct td_log_line *line, const char *name, uint64_t value)
+{
+    char digits[24];
+
+    put_name(line, name);
+    snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
+    puts_(line, digits);
+}
+
+void td_log_end(struct td_log_line *line)
+{
+    if (sink.json)
+        line->_text[line->_len++] = '}';
+    line->_text[line->_len++] = '\n';
+    sink.write(td_slice(line->_text, line->_len));
+}
+
+void td_log(enum td_log_level level, const char *event, const char *format, ...)
+{
+    struct td_log_line line;
+    char message[TD_LOG_VALUE_MAX];
+    va_list args;
+
+    if (!td_log_begin(&line, level, event))
+        return;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    td_log_str(&line, "message", td_slice_str(message));
+    td_log_end(&line);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is it?  The four ways of presenting a token, in the order of docs/protocol.md. */
+#include "base/err.h"
+#include "base/json.h"
+#include "edge/http.h"
+#include "os/clock.h"
+
+static bool host_is_local(struct td_slice host)
+{
+    struct td_slice port, name = host;
+
+    if (td_slice_split(&host, ':', &name))
+        port = host;
+    return (td_slice_eq(name, TD_S("localhost")) || td_slice_eq(name, TD_S("127.0.0.1"))) &&
+           (!port.ptr || (port.len > 0 && port.len <= 5));
+}
+
+bool td_request_origin_ok(const struct td_request *request, bool absent_ok)
+{
+    const struct td_edge_options *options = request->worker->options;
+    struct td_slice origin = td_http_header(request->head, "origin");
+
+    if (!origin.ptr)
+        return absent_ok;
+    /* Compared as a whole: a substring, a suffix or another port is another origin. */
+    for (size_t i = 0; i < options->n_origins; i++)
+        if (td_slice_eq(origin, options->origins[i]))
+            return true;
+    if (!options->dev_origins)
+        return false;
+    if (td_slice_starts(origin, TD_S("http://")))
+        return host_is_local(td_slice_from(origin, 7));
+    if (td_slice_starts(origin, TD_S("https://")))
+        return host_is_local(td_slice_from(origin, 8));
+    return false;
+}
+
+static struct td_slice from_authorization(const struct td_http_request *head)
+{
+    struct td_slice value = td_http_header(head, "authorization");
+
+    if (value.len <= 7 || !td_slice_eq_nocase(td_slice_to(value, 7), TD_S("bearer ")))
+        return (struct td_slice){NULL, 0};
+    return td_slice_trim(td_slice_from(value, 7));
+}
+
+/* `tidings, bearer.<token>`; the list may be spread over several headers. */
+static struct td_slice from_subprotocol(const struct td_http_request *head)
+{
+    for (size_t i = 0; i < head->n_headers; i++) {
+        if (!td_slice_eq_nocase(head->headers[i].name, TD_S("sec-websocket-protocol")))
+            continue;
+        struct td_slice rest = head->headers[i].value, item;
+        while (td_slice_split(&rest, ',', &item)) {
+            item = td_slice_trim(item);
+            if (td_slice_starts(item, TD_S("bearer.")))
+                return td_slice_from(item, 7);
+        }
+    }
+    return (struct td_slice){NULL, 0};
+}
+
+static struct td_slice from_cookie(const struct td_request *request)
+{
+    struct td_slice name = request->worker->options->cookie;
+    struct td_slice rest = td_http_header(request->head, "cookie"), item, key;
+
+    /* A cookie is sent by the browser whoever wrote the page: only pages of allowed origins may use it. */
+    if (name.len == 0 || !td_request_origin_ok(request, request->head->method == TD_HTTP_GET &&
+                                                            !request->head->upgrade))
+        return (struct td_slice){NULL, 0};
+    while (td_slice_split(&rest, ';', &item)) {
+        item = td_slice_trim(item);
+        if (td_slice_split(&item, '=', &key) && td_slice_eq(key, name) && item.ptr)
+            return item;
+    }
+    return (struct td_slice){NULL, 0};
+}
+
+/* Tokens are base64url and dots, so they need no decoding. */
+static struct td_slice from_query(const struct td_request *request)
+{
+    struct td_slice rest = request->head->query, name, value;
+
+    if (!request->worker->options->query_token)
+        return (struct td_slice){NULL, 0};
+    while (td_http_query_next(&rest, &name, &value))
+        if (td_slice_eq(name, TD_S("token")) || td_slice_eq(name, TD_S("access_token")))
+            return value;
+    return (struct td_slice){NULL, 0};
+}
+
+int td_request_authenticate(struct td_request *request, const char **reason)
+{
+    struct td_conn *conn = request->conn;
+    struct td_slice token = from_authorization(request->head);
+    struct td_principal *principal;
+
+    if (!token.ptr)
+        token = from_subprotocol(request->head);
+    if (!token.ptr)
+        token = from_cookie(request);
+    if (!token.ptr)
+        token = from_query(request);
+    if (!token.ptr) {
+        *reason = "no token was sent";
+        TD_COUNT(request->worker, auth_failures);
+        return TD_EUNAUTHORIZED;
+    }
+    int r = td_token_cache_verify(request->worker->tokens, request->worker->options->auth, token,
+                                  td_clock_unix_ms(), &principal, reason);
+    if (r < 0) {
+        TD_COUNT(request->worker, auth_failures);
+        return r;
+    }
+    td_principal_unref(conn->principal); /* of an earlier request */
+    conn->principal = principal;
+    request->principal = principal;
+    return 0;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands: what a client says on a WebSocket. */
+#include "base/err.h"
+#include "base/json.h"
+#include "base/topic.h"
+#include "edge/control.h"
+#include "edge/subscribe.h"
+#include "edge/ws.h"
+#include "hub/publish.h"
+#include "os/clock.h"
+
+#define TOPICS_MAX 256 /* named in one command */
+#define REF_MAX    256 /* bytes of `ref`, raw */
+
+struct command {
+    struct td_slice json;
+    struct td_slice type; /* unescaped */
+    struct td_slice ref;  /* raw, or empty */
+    char type_text[64];
+};
+
+/* Token bucket on the monotonic clock: commands_per_s, twice as many at once. */
+static bool within_rate(struct td_worker *worker, struct td_conn *conn)
+{
+    unsigned rate = worker->options->commands_per_s;
+    uint64_t gained = (uint64_t)(worker->tick - conn->rate_at) * rate / TD_TICKS_PER_S;
+
+    if (rate == 0)
+        return true;
+    if (gained > 0) {
+        conn->rate_left = (uint16_t)TD_MIN(conn->rate_left + gained, (uint64_t)rate * 2);
+        conn->rate_at = worker->tick;
+    }
+    if (conn->rate_left > 0) {
+        conn->rate_left--;
+        conn->refused_row = 0;
+        return true;
+    }
+    TD_COUNT(worker, rate_limited);
+    if (conn->refused_row < UINT8_MAX)
+        conn->refused_row++;
+    return false;
+}
+
+static void pong(struct td_worker *worker, struct td_conn *conn, struct td_slice ref)
+{
+    struct td_control control;
+    char time[TD_TIME_LEN + 1];
+
+    td_time_format(td_clock_unix_ms(), time);
+    td_control_begin(&control, "pong", ref);
+    td_control_str(&control, "time", td_slice_str(time));
+    td_control_send(&control, worker, conn);
+}
+
+/* A topic list being read: unescaped patterns. */
+struct topics {
+    struct td_slice items[TOPICS_MAX];
+    size_t n;
+    struct td_buf text;
+};
+
+static int add_topic(struct topics *topics, struct td_slice text)
+{
+    if (!td_pattern_valid(text))
+        return TD_ETOPIC;
+    if (topics->n == TOPICS_MAX)
+        return TD_ETOOLARGE;
+    topics->items[topics->n++] = text;
+    return 0;
+}
+
+/* The unescaped text of a raw string, kept in topics->text, which is reserved and does not move. */
+static int take_text(struct topics *topics, struct td_slice raw, struct td_slice *ret_text)
+{
+    if (td_json_type(raw) != TD_JSON_STRING)
+        return TD_EINVAL;
+    size_t at = topics->text.len;
+    int r = td_json_unescape(raw, &topics->text);
+    if (r < 0)
+        return r;
+    *ret_text = td_slice(topics->text.ptr + at, topics->text.len - at);
+    return 0;
+}
+
+static int take_topics(struct topics *topics, struct td_slice value)
+{
+    struct td_slice name, item, text;
+
+    if (td_json_type(value) == TD_JSON_STRING) {
+        int r = take_text(topics, value, &text);
+        return r < 0 ? r : add_topic(topics, text);
+    }
+    if (td_json_type(value) != TD_JSON_ARRAY)
+        return TD_EINVAL;
+    struct td_json_iter it = td_json_iter(value);
+    while (td_json_next(&it, &name, &item)) {
+        int r = take_text(topics, item, &text);
+        if (r == 0)
+            r = add_topic(topics, text);
+        if (r < 0)
+            return r;
+    }
+    return topics->n > 0 ? 0 : TD_EINVAL;
+}
+
+static int add_entity_topic(struct topics *topics, struct td_slice type, struct td_slice id)
+{
+    size_t at = topics->text.len;
+
+    td_buf_puts(&topics->text, "entities/");
+    td_buf_put(&topics->text, type);
+    td_buf_puts(&topics->text, "/");
+    int r = td_buf_put(&topics->text, id.len > 0 ? id : TD_S("*"));
+    if (r < 0)
+        return r;
+    return add_topic(topics, td_slice(topics->text.ptr + at, topics->text.len - at));
+}
+
+/* `"all"`, `"applications"`, `"applications/app123"`. */
+static int take_scope_text(struct topics *topics, struct td_slice raw)
+{
+    struct td_slice text, type;
+
+    int r = take_text(topics, raw, &text);
+    if (r < 0)
+        return r;
+    if (td_slice_eq_nocase(text, TD_S("all")))
+        return add_topic(topics, TD_S("entities/**"));
+    if (!td_slice_split(&text, '/', &type) || !td_segment_valid(type))
+        return TD_ETOPIC;
+    return add_entity_topic(topics, type, text.ptr ? text : (struct td_slice){NULL, 0});
+}
+
+/* An object with `entity_type`, `entity_id`, `all`, `scope`: the command itself, or its member `scope`. */
+static int take_scope_members(struct topics *topics, struct td_slice object)
+{
+    struct td_slice raw, type = {NULL, 0}, id = {NULL, 0};
+
+    if (td_json_get(object, "all", &raw) && td_json_type(raw) == TD_JSON_TRUE)
+        return add_topic(topics, TD_S("entities/**"));
+    if (!td_json_get(object, "entity_type", &raw))
+        return TD_EINVAL;
+    int r = take_text(topics, raw, &type);
+    if (r == 0 && td_json_get(object, "entity_id", &raw))
+        r = take_text(topics, raw, &id);
+    if (r < 0)
+        return r;
+    if (!td_segment_valid(type) || (id.ptr && !td_segment_valid(id)))
+        return TD_ETOPIC;
+    return add_entity_topic(topics, type, id);
+}
+
+static int take_scope(struct topics *topics, struct td_slice command)
+{
+    struct td_slice scope;
+
+    if (!td_json_get(command, "scope", &scope))
+        return take_scope_members(topics, command);
+    if (td_json_type(scope) == TD_JSON_OBJECT)
+        return take_scope_members(topics, scope);
+    /* {"scope":"entity_type","entity_type":…} names the kind of scope, not a type. */
+    if (td_json_string_is(scope, "entity_type") || td_json_string_is(scope, "entity"))
+        return take_scope_members(topics, command);
+    return take_scope_text(topics, scope);
+}
+
+static int read_topics(struct topics *topics, struct td_slice command)
+{
+    struct td_slice value;
+
+    topics->n = 0;
+    td_buf_init(&topics->text, command.len * 2 + 64);
+    int r = td_buf_reserve(&topics->text, topics->text.max);
+    if (r < 0)
+        return r;
+    if (td_json_get(command, "topics", &value))
+        return take_topics(topics, value);
+    return take_scope(topics, command);
+}
+
+static void put_list(struct td_buf *out, const struct td_slice *items, size_t n)
+{
+    td_buf_putc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            td_buf_putc(out, ',');
+        td_json_put_string(out, items[i]);
+    }
+    td_buf_putc(out, ']');
+}
+
+static void answer_topics(struct td_worker *worker, struct td_conn *conn, const char *type,
+                          struct td_slice ref, const struct td_slice *items, size_t n)
+{
+    struct td_control control;
+    struct td_buf list = TD_BUF_INIT(TOPICS_MAX * 300);
+
+    put_list(&list, items, n);
+    td_control_begin(&control, type, ref);
+    td_control_raw(&control, "topics", td_buf_slice(&list));
+    td_control_position(&control, worker, "position",
+                        td_hub_position(worker->hub, &conn->subscriber));
+    td_control_send(&control, worker, conn);
+    td_buf_done(&list);
+}
+
+/* Where a SUBSCRIBE goes on from. */
+struct start {
+    enum td_since since;
+    struct td_position position;
+    bool given;
+};
+
+static int read_start(struct td_conn *conn, struct topics *topics, struct td_slice command,
+                      struct start *start)
+{
+    struct td_slice raw, text;
+
+    *start = (struct start){.since = TD_SINCE_NOW};
+    if (td_json_get(command, "since", &raw) && td_json_type(raw) != TD_JSON_NULL) {
+        int r = take_text(topics, raw, &text);
+        if (r == 0)
+            r = td_since_parse(text, &start->since, &start->position);
+        if (r < 0)
+            return TD_EPOSITION;
+        start->given = true;
+    } else if (conn->has_since) {
+        start->since = (enum td_since)conn->since_kind;
+        start->position = conn->since;
+        start->given = true;
+    }
+    return 0;
+}
+
+/* A connection has one position.  It can be moved back as long as nothing is subscribed; afterwards an older `since`
+ * would repeat what other subscriptions brought. */
+static bool start_fits(struct td_worker *worker, struct td_conn *conn, const struct start *start)
+{
+    bool other_epoch;
+
+    if (!start->given || start->since == TD_SINCE_NOW || td_hub_requests(&conn->subscriber) == 0)
+        return true;
+    uint64_t seq = td_since_seq(worker, start->since, start->position, &other_epoch);
+    return !other_epoch && seq == td_hub_position(worker->hub, &conn->subscriber);
+}
+
+static void subscribe(struct td_worker *worker, struct td_conn *conn, const struct command *command)
+{
+    struct topics topics;
+    struct start start;
+    size_t done = 0;
+    int r = read_topics(&topics, command->json);
+
+    if (r == 0)
+        r = read_start(conn, &topics, command->json, &start);
+    if (r < 0) {
+        td_control_error(worker, conn, command->ref, r,
+                         r == TD_EPOSITION
+                             ? TD_S("`since` is not a position.")
+                             : TD_S("SUBSCRIBE needs `topics` (patterns) or a `scope`."));
+        goto out;
+    }
+    if (!start_fits(worker, conn, &start)) {
+        td_control_error(worker, conn, command->ref, TD_EINVAL,
+                         TD_S("`since` is older than what this connection has been sent: name all "
+                              "topics in the first SUBSCRIBE, or open another connection."));
+        goto out;
+    }
+    bool first = td_hub_requests(&conn->subscriber) == 0;
+    for (size_t i = 0; i < topics.n; i++) {
+        r = td_subscribe(worker, conn, topics.items[i]);
+        if (r == 0) {
+            topics.items[done++] = topics.items[i];
+            continue;
+        }
+        char what[TD_TOPIC_LEN_MAX + 64];
+        snprintf(what, sizeof(what), "%.*s: %s", (int)topics.items[i].len, topics.items[i].ptr,
+                 r == TD_EFORBIDDEN ? "nothing of it is granted to you."
+                 : r == TD_ETOOLARGE ? "too many subscriptions on this connection."
+                                     : "no memory.");
+        td_control_error(worker, conn, command->ref, r, td_slice_str(what));
+    }
+    if (done == 0 || conn->state != TD_CONN_WS)
+        goto out;
+    bool seek = first && start.given;
+    bool other_epoch;
+    if (seek)
+        td_hub_seek(worker->hub, &conn->subscriber,
+                    td_since_seq(worker, start.since, start.position, &other_epoch));
+    answer_topics(worker, conn, "subscribed", command->ref, topics.items, done);
+    if (seek && conn->state == TD_CONN_WS) {
+        conn->has_since = false;
+        free(conn->ref);
+        conn->ref = strndup(command->ref.ptr ? command->ref.ptr : "", command->ref.len);
+        td_seek(worker, conn, start.since, start.position);
+    }
+out:
+    td_buf_done(&topics.text);
+}
+
+static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
+                        const struct command *command)
+{
+    struct topics topics;
+    size_t done = 0;
+    int r = read_topics(&topics, command->json);
+
+    if (r < 0) {
+        td_control_error(worker, conn, command->ref, r,
+                         TD_S("UNSUBSCRIBE needs `topics` (patterns) or a `scope`."));
+    } else {
+        for (size_t i = 0; i < topics.n; i++)
+            if (td_hub_unsubscribe(worker->hub, &conn->subscriber, topics.items[i]))
+                topics.items[done++] = topics.items[i];
+        answer_topics(worker, conn, "unsubscribed", command->ref, topics.items, done);
+    }
+    td_buf_done(&topics.text);
+}
+
+static void answer_published(struct td_worker *worker, struct td_conn *conn,
+                             const struct command *command, const uint64_t *seqs, size_t n)
+{
+    struct td_control control;
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < n; i++)
+        last = TD_MAX(last, seqs[i]);
+    td_control_begin(&control, "published", command->ref);
+    td_control_position(&control, worker, "id", seqs[0]);
+    td_control_raw(&control, "durable",
+                   td_journal_is_fast(worker->journal) ? TD_S("false") : TD_S("true"));
+    if (last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))
+        td_control_send(&control, worker, conn);
+    else
+        td_control_send_when(&control, worker, conn, last);
+}
+
+/* `{"type":"publish","event":{…}}`, or with the event's members beside `type` under `event_type`. */
+static void publish(struct td_worker *worker, struct td_conn *conn, const struct command *command)
+{
+    struct td_publish publish;
+    struct td_buf why = TD_BUF_INIT(1024);
+    struct td_slice event;
+    char origin[20];
+
+    if (!td_json_get(command->json, "event", &event)) {
+        td_control_error(worker, conn, command->ref, TD_EINVAL,
+                         TD_S("publish needs `event`: {topic, type, data}."));
+        return;
+    }
+    if (worker->draining) {
+        td_control_error(worker, conn, command->ref, TD_EDRAINING,
+                         TD_S("The server is stopping."));
+        return;
+    }
+    origin[0] = '"';
+    td_conn_id(conn, origin + 1);
+    origin[17] = '"';
+    const struct td_publish_options options = {
+        .events_max = worker->options->events_max,
+        .principal = conn->principal,
+        .origin = td_slice(origin, 18),
+    };
+    int r = td_publish_parse(&publish, event, false, &options, &why);
+    uint64_t *seqs = r == 0 ? calloc(publish.batch.n, sizeof(*seqs)) : NULL;
+    if (r == 0)
+        r = seqs ? td_journal_append(worker->journal, &publish.batch, seqs) : TD_EUNAVAILABLE;
+    if (r < 0) {
+        td_control_error(worker, conn, command->ref, r,
+                         why.len > 0 ? td_buf_slice(&why) : td_slice_str(td_err_hint(r)));
+    } else {
+        TD_COUNT(worker, published_requests);
+        TD_COUNT_BY(worker, published_events, publish.batch.n);
+        answer_published(worker, conn, command, seqs, publish.batch.n);
+    }
+    free(seqs);
+    td_publish_done(&publish);
+    td_buf_done(&why);
+}
+
+/* Bare words are accepted for pings: some clients' keepalives are text. */
+static bool bare_word(struct td_worker *worker, struct td_conn *conn, struct td_slice text)
+{
+    struct td_outbox *out;
+
+    if (td_slice_eq_nocase(text, TD_S("pong")))
+        return true;
+    if (!td_slice_eq_nocase(text, TD_S("ping")))
+        return false;
+    out = td_conn_out(worker, conn);
+    if (out && td_ws_put_frame(&out->ready, TD_WS_TEXT, TD_S("pong")) < 0)
+        td_conn_drop(worker, conn, "no memory");
+    td_conn_dirty(worker, conn);
+    return true;
+}
+
+static int read_command(struct td_slice text, struct command *command)
+{
+    struct td_slice raw;
+    struct td_buf type = TD_BUF_INIT(sizeof(command->type_text));
+
+    *command = (struct command){0};
+    int r = td_json_check(text, &command->json, NULL);
+    if (r < 0)
+        return r;
+    if (td_json_type(command->json) != TD_JSON_OBJECT)
+        return TD_EINVAL;
+    if (td_json_get(command->json, "ref", &raw) && raw.len <= REF_MAX &&
+        (td_json_type(raw) == TD_JSON_STRING || td_json_type(raw) == TD_JSON_NUMBER))
+        command->ref = raw;
+    if (!td_json_get(command->json, "type", &raw) || td_json_type(raw) != TD_JSON_STRING)
+        return TD_EINVAL;
+    r = td_json_unescape(raw, &type);
+    if (r == 0) {
+        memcpy(command->type_text, type.ptr, type.len);
+        command->type = td_slice(command->type_text, type.len);
+    }
+    td_buf_done(&type);
+    return r < 0 ? TD_EINVAL : 0;
+}
+
+void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_slice text)
+{
+    struct command command;
+
+    TD_COUNT(worker, commands);
+    if (!within_rate(worker, conn)) {
+        /* A burst is told; who goes on all the same is abusing the limit. */
+        if (conn->refused_row > 2 * worker->options->commands_per_s || conn->refused_row == UINT8_MAX)
+            td_conn_close_ws(worker, conn, 4029, "rate_limited: too many commands");
+        else
+            td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_ERATE,
+                             TD_S("Too many commands; this one was not carried out."));
+        return;
+    }
+    if (bare_word(worker, conn, text))
+        return;
+    int r = read_command(text, &command);
+    if (r < 0) {
+        td_control_error(worker, conn, command.ref, r,
+                         TD_S("A command is a JSON object with a `type`."));
+        return;
+    }
+    if (td_slice_eq_nocase(command.type, TD_S("subscribe")))
+        subscribe(worker, conn, &command);
+    else if (td_slice_eq_nocase(command.type, TD_S("unsubscribe")))
+        unsubscribe(worker, conn, &command);
+    else if (td_slice_eq_nocase(command.type, TD_S("ping")))
+        pong(worker, conn, command.ref);
+    else if (td_slice_eq_nocase(command.type, TD_S("publish")))
+        publish(worker, conn, &command);
+    else if (!td_slice_eq_nocase(command.type, TD_S("pong")))
+        td_control_error(worker, conn, command.ref, TD_EINVAL,
+                         TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping and publish are known."));
+}

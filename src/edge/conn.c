@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a connection: reading, flushing, closing. */
+#include "edge/conn.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "edge/http.h"
+#include "edge/poll.h"
+#include "edge/worker.h"
+#include "edge/ws.h"
+#include <errno.h>
+
+/* Bytes read from one connection in a turn, before others have theirs. */
+#define READ_TURN_BYTES (4 * TD_SCRATCH_BYTES)
+/* Answers of a connection, ready and held; a page of history is the largest. */
+#define OUT_MAX (32 * TD_MIB)
+
+void td_conn_id(const struct td_conn *conn, char ret_text[17])
+{
+    snprintf(ret_text, 17, "%016llx", (unsigned long long)conn->id);
+}
+
+struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn)
+{
+    if (!conn->out)
+        conn->out = td_outbox_new(OUT_MAX);
+    if (!conn->out)
+        td_conn_drop(worker, conn, "no memory");
+    return conn->out;
+}
+
+struct td_inbox *td_conn_in(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->in)
+        return conn->in;
+    conn->in = calloc(1, sizeof(*conn->in));
+    if (!conn->in)
+        return NULL;
+    size_t head = TD_HTTP_HEAD_MAX, body = worker->options->body_bytes_max;
+    /* Beyond the first request there may be the next ones of a pipeline, as read in one go. */
+    td_buf_init(&conn->in->bytes, head + body * 2 + TD_SCRATCH_BYTES);
+    td_buf_init(&conn->in->content, body);
+    td_ws_decoder_init(&conn->in->ws, worker->options->message_bytes_max);
+    return conn->in;
+}
+
+void td_conn_drop_inbox(struct td_conn *conn)
+{
+    if (!conn->in)
+        return;
+    td_buf_done(&conn->in->bytes);
+    td_buf_done(&conn->in->content);
+    td_ws_decoder_done(&conn->in->ws);
+    free(conn->in);
+    conn->in = NULL;
+}
+
+void td_conn_dirty(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->state != TD_CONN_GONE && td_list_empty(&conn->dirty))
+        td_list_append(&worker->dirty, &conn->dirty);
+}
+
+static void log_disconnect(const struct td_worker *worker, const struct td_conn *conn,
+                           const char *reason)
+{
+    struct td_log_line line;
+    char id[17];
+    bool stream = conn->subscriber.wire != TD_WIRE_NONE;
+
+    if (!td_log_begin(&line, stream ? TD_LOG_INFO : TD_LOG_DEBUG, "disconnect"))
+        return;
+    td_conn_id(conn, id);
+    td_log_str(&line, "connection", td_slice_str(id));
+    td_log_str(&line, "peer", td_slice_str(conn->peer));
+    if (conn->principal)
+        td_log_str(&line, "subject", conn->principal->subject);
+    td_log_str(&line, "reason", td_slice_str(reason));
+    if (conn->close_code)
+        td_log_u64(&line, "code", conn->close_code);
+    td_log_u64(&line, "seconds", (worker->tick - conn->opened) / TD_TICKS_PER_S);
+    td_log_end(&line);
+}
+
+void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason)
+{
+    if (conn->state == TD_CONN_GONE)
+        return;
+    log_disconnect(worker, conn, reason);
+    td_conn_uncount(worker, conn);
+    td_hub_leave(worker->hub, &conn->subscriber);
+    td_poll_free(conn);
+    td_list_remove(&conn->waiting);
+    td_list_remove(&conn->dirty);
+    td_conn_drop_inbox(conn);
+    td_outbox_free(conn->out);
+    td_principal_unref(conn->principal);
+    free(conn->filter);
+    free(conn->peer);
+    free(conn->ref);
+    td_net_close(conn->socket);
+    conn->out = NULL;
+    conn->principal = NULL;
+    conn->filter = NULL;
+    conn->peer = NULL;
+    conn->ref = NULL;
+    conn->socket = -1;
+    conn->state = TD_CONN_GONE;
+    TD_COUNT(worker, closed);
+    TD_UNCOUNT(worker, connections);
+    td_list_append(&worker->gone, &conn->dirty);
+}
+
+void td_conn_uncount(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->counted_ws)
+        TD_UNCOUNT(worker, connections_ws);
+    if (conn->counted_sse)
+        TD_UNCOUNT(worker, connections_sse);
+    conn->counted_ws = conn->counted_sse = false;
+}
+
+/* From here on input is dropped and the subscriber gets no more.  An event that was sent in part is finished by nobody: the
+ * peer sees the end of the stream in it, and what follows would be read as its rest, so nothing may follow. */
+void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->state == TD_CONN_CLOSING || conn->state == TD_CONN_GONE)
+        return;
+    bool torn = td_hub_is_partial(&conn->subscriber);
+    td_hub_leave(worker->hub, &conn->subscriber);
+    td_poll_free(conn);
+    td_conn_drop_inbox(conn);
+    td_list_remove(&conn->waiting);
+    conn->state = TD_CONN_CLOSING;
+    conn->active = worker->tick; /* the grace of `closing` counts from here */
+    if (torn && conn->out) {
+        td_outbox_free(conn->out);
+        conn->out = NULL;
+    }
+    td_conn_dirty(worker, conn);
+}
+
+/* Sends what is ready.  True when nothing is left of it. */
+static bool flush_out(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_outbox *out = conn->out;
+
+    while (td_outbox_unsent(out) > 0 && conn->writable) {
+        int64_t n = td_net_send(conn->socket, out->ready.ptr + out->sent, td_outbox_unsent(out));
+        if (n == -EAGAIN) {
+            conn->writable = false;
+            break;
+        }
+        if (n < 0) {
+            td_conn_drop(worker, conn, "send failed");
+            return false;
+        }
+        out->sent += (size_t)n;
+        conn->sent = worker->tick;
+        TD_COUNT_BY(worker, bytes_sent, (uint64_t)n);
+    }
+    if (td_outbox_unsent(out) > 0)
+        return false;
+    if (out && out->n == 0) {
+        td_outbox_free(out);
+        conn->out = NULL;
+    } else if (out) {
+        td_buf_reset(&out->ready);
+        out->sent = 0;
+    }
+    return true;
+}
+
+/* All is sent: our side ends, and the peer has a moment to read it and end its own. */
+static void end_stream(struct td_conn *conn)
+{
+    if (conn->shut)
+        return;
+    conn->shut = true;
+    td_net_shutdown(conn->socket);
+}
+
+void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->state == TD_CONN_GONE)
+        return;
+    bool partial = td_hub_is_partial(&conn->subscriber);
+    if (!partial && !flush_out(worker, conn)) {
+        if (conn->state != TD_CONN_GONE)
+            td_hub_hold(worker->hub, &conn->subscriber);
+        return;
+    }
+    if (conn->state == TD_CONN_CLOSING) {
+        end_stream(conn);
+        if (conn->peer_ended)
+            td_conn_drop(worker, conn, "closed");
+        return;
+    }
+    if (conn->writable && !td_hub_is_live(&conn->subscriber))
+        td_hub_catch_up(worker->hub, &conn->subscriber);
+    if (conn->state == TD_CONN_GONE)
+        return;
+    /* Catching up may have finished an event that control messages waited for. */
+    if (partial && !td_hub_is_partial(&conn->subscriber) && !flush_out(worker, conn)) {
+        if (conn->state != TD_CONN_GONE)
+            td_hub_hold(worker->hub, &conn->subscriber);
+        return;
+    }
+    if (conn->close_after_flush && td_outbox_empty(conn->out)) {
+        td_conn_drop(worker, conn, "peer closed");
+        return;
+    }
+    if (conn->state != TD_CONN_GONE && conn->reading_paused) {
+        conn->reading_paused = false;
+        td_conn_read(worker, conn);
+    }
+}
+
+/* Whether more input would only pile up answers. */
+static bool choked(const struct td_worker *worker, const struct td_conn *conn)
+{
+    if (!conn->out)
+        return false;
+    return td_outbox_unsent(conn->out) > TD_CONN_OUT_HIGH ||
+           conn->out->n >= worker->options->pending_publishes_max;
+}
+
+static void take_bytes(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len)
+{
+    switch ((enum td_conn_state)conn->state) {
+    case TD_CONN_HTTP:
+    case TD_CONN_POLL: td_http_take(worker, conn, bytes, len); break;
+    case TD_CONN_WS: td_ws_take(worker, conn, bytes, len); break;
+    case TD_CONN_STREAM:
+    case TD_CONN_CLOSING:
+    case TD_CONN_GONE: break; /* nothing is expected; dropped */
+    }
+}
+
+static void at_peer_end(struct td_worker *worker, struct td_conn *conn)
+{
+    conn->peer_ended = true;
+    /* Answers that are on their way, also those that wait for the disk, still go to a peer that has only ended its side. */
+    if (conn->state == TD_CONN_CLOSING || conn->state == TD_CONN_WS ||
+        conn->state == TD_CONN_STREAM || conn->state == TD_CONN_POLL || td_outbox_empty(conn->out))
+        td_conn_drop(worker, conn, "peer closed");
+    else
+        conn->close_after_flush = true;
+}
+
+void td_conn_read(struct td_worker *worker, struct td_conn *conn)
+{
+    size_t turn = 0;
+
+    while (conn->state != TD_CONN_GONE) {
+        if ((conn->state == TD_CONN_HTTP || conn->state == TD_CONN_WS) && choked(worker, conn)) {
+            conn->reading_paused = true;
+            return;
+        }
+        if (conn->state == TD_CONN_HTTP && td_http_resume(worker, conn))
+            continue; /* a request that was waiting in the inbox was taken up */
+        if (turn >= READ_TURN_BYTES) {
+            conn->reading_paused = true; /* taken up by the flush at the end of the turn */
+            td_conn_dirty(worker, conn);
+            return;
+        }
+        int64_t n = td_net_recv(conn->socket, worker->scratch, TD_SCRATCH_BYTES);
+        if (n == -EAGAIN)
+            return;
+        if (n == 0) {
+            at_peer_end(worker, conn);
+            return;
+        }
+        if (n < 0) {
+            td_conn_drop(worker, conn, "connection reset");
+            return;
+        }
+        turn += (size_t)n;
+        conn->heard = worker->tick;
+        TD_COUNT_BY(worker, bytes_received, (uint64_t)n);
+        take_bytes(worker, conn, worker->scratch, (size_t)n);
+    }
+}

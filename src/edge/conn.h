@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One connection: a small state machine in a slab, owned by one worker.
+ *
+ *     http ──► ws        (upgrade)            http, ws, stream, poll ──► closing ──► gone
+ *          ──► stream    (Server-Sent Events)
+ *          ──► poll ──► http   (long-poll, answered)
+ *
+ *   http     reads requests; answers are queued in the outbox
+ *   poll     a request waits for something to arrive; nothing is read meanwhile
+ *   ws       frames both ways
+ *   stream   events one way; what the client still sends is dropped
+ *   closing  the last bytes are going out and the peer is given a moment to read them; input is dropped
+ *   gone     closed; freed at the end of the turn
+ *
+ * An idle connection holds no buffers: `in` exists while a request or message is incomplete, `out` while there
+ * is something that is not a slice of the log.  Times are ticks of the worker, a tenth of a second each. */
+#pragma once
+
+#include "auth/principal.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "codec/http1.h"
+#include "codec/ws.h"
+#include "edge/outbox.h"
+#include "hub/hub.h"
+
+struct td_worker;
+
+typedef uint32_t td_ticks;
+#define TD_TICKS_PER_S 10
+
+enum td_conn_state {
+    TD_CONN_HTTP,
+    TD_CONN_POLL,
+    TD_CONN_WS,
+    TD_CONN_STREAM,
+    TD_CONN_CLOSING,
+    TD_CONN_GONE,
+};
+
+/* What has come and is not complete. */
+struct td_inbox {
+    struct td_buf bytes;         /* of a request: head and body as they came */
+    size_t need;                 /* nothing to be done before so many are there */
+    struct td_http_body body;    /* of a chunked request, whose … */
+    struct td_buf content;       /* … content gathers here */
+    size_t head_len, parsed;     /* chunked: of `bytes`, the head and what has been decoded */
+    bool chunked;
+    bool continued;              /* 100 Continue has been sent */
+    struct td_ws_decoder ws;
+};
+
+/* Which events a subscriber wants, beyond its patterns. */
+struct td_filter {
+    size_t n_types;
+    bool excludes;           /* td_principal_excludes has to be asked */
+    char types[];            /* n_types times: length byte, type */
+};
+
+/* A page of events that is being read, or waited for. */
+struct td_poll {
+    struct td_list list; /* in the worker's list of those to be looked at again */
+    struct td_conn *conn;
+    uint64_t after; /* the position from which it is read */
+    td_ticks deadline;
+    uint32_t limit; /* events */
+    enum td_wire wire : 8;
+    bool waits : 1; /* an empty page is not answered before the deadline */
+    bool keep_alive : 1, http10 : 1, head_only : 1; /* of the request */
+    struct td_position gap_from;
+    uint64_t gap_to;
+    int gap_reason; /* of enum td_gap_reason; -1: none */
+    const char *origin; /* of the request, or NULL */
+    char origin_text[];
+};
+
+struct td_conn {
+    struct td_subscriber subscriber; /* delivery; see hub/hub.h */
+    struct td_list dirty;            /* in the worker's list of those with bytes to flush, or gone */
+    struct td_list waiting;          /* in the worker's list of those with publishes under way */
+    uint64_t id;                     /* also in `origin`: 16 hex digits */
+    struct td_principal *principal;  /* NULL before the token was seen */
+    struct td_inbox *in;
+    struct td_outbox *out;
+    struct td_filter *filter;
+    struct td_poll *poll;
+    char *peer;               /* address as text */
+    char *ref;                /* raw JSON: of the SUBSCRIBE whose caught_up is owed, or NULL */
+    struct td_position since; /* ws: where the first SUBSCRIBE goes on from, when has_since */
+    int socket;
+    uint32_t index;           /* in the slab */
+    uint32_t generation;      /* of this place in the slab; events for an older one are dropped */
+    td_ticks opened, heard, sent; /* when it was accepted; when bytes came; when bytes went */
+    td_ticks beat;            /* when the last ping went */
+    td_ticks pinged;          /* when the ping that is unanswered went, 0: none */
+    td_ticks acked;           /* behind: when the peer last acknowledged something, and … */
+    uint64_t unacked;         /* … what it had not at that time */
+    td_ticks active;          /* when something other than heartbeats was heard or sent */
+    td_ticks rate_at;         /* commands: token bucket */
+    uint16_t rate_left;
+    uint16_t close_code;
+    uint8_t state;
+    uint8_t since_kind;       /* of enum td_since */
+    uint8_t refused_row;      /* commands refused by rate, one after the other */
+    bool reading_paused : 1;  /* it has input that was left in the kernel */
+    bool writable : 1;        /* the socket took all of the last send */
+    bool peer_ended : 1;
+    bool close_after_flush : 1;
+    bool has_since : 1;
+    bool ws_close_sent : 1;
+    bool shut : 1;            /* our side of the stream has been ended */
+    bool counted_ws : 1;      /* among connections_ws, connections_sse */
+    bool counted_sse : 1;
+};
+
+/* Bytes of control messages that may wait before nothing more is read from the connection. */
+#define TD_CONN_OUT_HIGH 4096
+
+static inline struct td_conn *td_conn_of(struct td_subscriber *subscriber)
+{
+    return TD_CONTAINER_OF(subscriber, struct td_conn, subscriber);
+}
+
+/* The outbox, made when absent; NULL when memory is out (the connection is then closed). */
+struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn);
+/* Puts the connection on the list of those that are flushed at the end of the turn. */
+void td_conn_dirty(struct td_worker *worker, struct td_conn *conn);
+/* Sends what waits, as far as the socket takes it, and then lets the hub go on. */
+void td_conn_flush(struct td_worker *worker, struct td_conn *conn);
+/* Reads what has come and acts on it. */
+void td_conn_read(struct td_worker *worker, struct td_conn *conn);
+/* No more requests or frames are taken; the connection goes once what waits is out. */
+void td_conn_finish(struct td_worker *worker, struct td_conn *conn);
+/* Closes at once; the memory goes at the end of the turn.  `reason` is for the log. */
+void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason);
+/* WebSocket: sends a close frame with a code and a reason, then finishes. */
+void td_conn_close_ws(struct td_worker *worker, struct td_conn *conn, int code, const char *reason);
+/* Takes it out of the counts by transport. */
+void td_conn_uncount(struct td_worker *worker, struct td_conn *conn);
+/* The inbox, made when absent; NULL when memory is out. */
+struct td_inbox *td_conn_in(struct td_worker *worker, struct td_conn *conn);
+void td_conn_drop_inbox(struct td_conn *conn);
+/* Writes the connection's id as text. */
+void td_conn_id(const struct td_conn *conn, char ret_text[17]);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/control.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "codec/sse.h"
+#include "codec/ws.h"
+#include "os/clock.h"
+
+/* A control message is small; the longest lists the topics of a SUBSCRIBE. */
+#define CONTROL_MAX (256 * 1024)
+
+void td_control_begin(struct td_control *control, const char *type, struct td_slice ref)
+{
+    td_buf_init(&control->json, CONTROL_MAX);
+    td_buf_putf(&control->json, "{\"type\":\"%s\",\"control\":true", type);
+    if (ref.len > 0)
+        td_control_raw(control, "ref", ref);
+}
+
+void td_control_raw(struct td_control *control, const char *name, struct td_slice json)
+{
+    td_buf_putf(&control->json, ",\"%s\":", name);
+    td_buf_put(&control->json, json);
+}
+
+void td_control_str(struct td_control *control, const char *name, struct td_slice text)
+{
+    td_buf_putf(&control->json, ",\"%s\":", name);
+    td_json_put_string(&control->json, text);
+}
+
+void td_control_u64(struct td_control *control, const char *name, uint64_t number)
+{
+    td_buf_putf(&control->json, ",\"%s\":%llu", name, (unsigned long long)number);
+}
+
+void td_control_position(struct td_control *control, const struct td_worker *worker,
+                         const char *name, uint64_t seq)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+    struct td_position position = {td_journal_epoch(worker->journal), seq};
+
+    td_position_format(position, text);
+    td_control_str(control, name, td_slice_str(text));
+}
+
+static bool on_sse(const struct td_conn *conn)
+{
+    return conn->state == TD_CONN_STREAM;
+}
+
+static int put_message(const struct td_conn *conn, struct td_slice json, struct td_buf *out)
+{
+    if (!on_sse(conn))
+        return td_ws_put_frame(out, TD_WS_TEXT, json);
+    const struct td_sse_event event = {.event = TD_S("tidings"), .data = json};
+    return td_sse_put(out, &event);
+}
+
+void td_control_send(struct td_control *control, struct td_worker *worker, struct td_conn *conn)
+{
+    td_buf_putc(&control->json, '}');
+    struct td_outbox *out = conn->state == TD_CONN_GONE ? NULL : td_conn_out(worker, conn);
+    if (out && (control->json.err < 0 ||
+                put_message(conn, td_buf_slice(&control->json), &out->ready) < 0))
+        td_conn_drop(worker, conn, "no memory for a message");
+    td_buf_done(&control->json);
+    td_conn_dirty(worker, conn);
+}
+
+void td_control_send_when(struct td_control *control, struct td_worker *worker,
+                          struct td_conn *conn, uint64_t seq)
+{
+    struct td_buf frame = TD_BUF_INIT(CONTROL_MAX + 16);
+
+    td_buf_putc(&control->json, '}');
+    struct td_outbox *out = td_conn_out(worker, conn);
+    if (out && (put_message(conn, td_buf_slice(&control->json), &frame) < 0 ||
+                td_outbox_hold(out, seq, td_buf_slice(&frame)) < 0))
+        td_conn_drop(worker, conn, "no memory for a message");
+    td_buf_done(&frame);
+    td_buf_done(&control->json);
+    if (conn->state != TD_CONN_GONE && td_list_empty(&conn->waiting))
+        td_list_append(&worker->waiting, &conn->waiting);
+}
+
+void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position)
+{
+    const struct td_edge_options *options = worker->options;
+    struct td_control control;
+    char heartbeat[64], id[17];
+
+    td_conn_id(conn, id);
+    snprintf(heartbeat, sizeof(heartbeat), "{\"interval\":%u,\"timeout\":%u}",
+             options->ping_interval_s, options->pong_timeout_s);
+    td_control_begin(&control, "connection", (struct td_slice){NULL, 0});
+    td_control_str(&control, "message", TD_S("connected"));
+    td_control_str(&control, "connection_id", td_slice_str(id));
+    td_control_raw(&control, "user", conn->principal->subject_json);
+    td_control_position(&control, worker, "position", position);
+    td_control_raw(&control, "heartbeat", td_slice_str(heartbeat));
+    td_unix_ms now = td_clock_unix_ms(), exp = conn->principal->exp;
+    if (exp != TD_EXP_NEVER)
+        td_control_u64(&control, "token_expires_in", exp > now ? (exp - now) / 1000 : 0);
+    td_control_send(&control, worker, conn);
+}
+
+void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_slice ref, int err,
+                      struct td_slice message)
+{
+    struct td_control control;
+    struct td_buf actions = TD_BUF_INIT(1024);
+
+    TD_COUNT(worker, command_errors);
+    td_buf_putc(&actions, '[');
+    td_json_put_string(&actions, td_slice_str(td_err_hint(err)));
+    td_buf_putc(&actions, ']');
+    td_control_begin(&control, "command_error", ref);
+    td_control_str(&control, "code", td_slice_str(td_err_code(err)));
+    td_control_str(&control, "message", message);
+    td_control_raw(&control, "suggested_actions", td_buf_slice(&actions));
+    if (err == TD_ERATE || err == TD_EFULL || err == TD_EDRAINING)
+        td_control_u64(&control, "retry_after", 1);
+    td_buf_done(&actions);
+    td_control_send(&control, worker, conn);
+}

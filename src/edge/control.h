@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control messages: what the server says about the connection itself.  The same JSON on every transport, with
+ * `"control":true`; a text frame on WebSocket, `event: tidings` on SSE. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "edge/worker.h"
+
+/* A message being built: begin, members, send. */
+struct td_control {
+    struct td_buf json;
+};
+
+/* Begins `{"type":"<type>","control":true`; `ref` (raw JSON or empty) names the command that it answers. */
+void td_control_begin(struct td_control *control, const char *type, struct td_slice ref);
+void td_control_str(struct td_control *control, const char *name, struct td_slice text);
+void td_control_raw(struct td_control *control, const char *name, struct td_slice json);
+void td_control_u64(struct td_control *control, const char *name, uint64_t number);
+void td_control_position(struct td_control *control, const struct td_worker *worker,
+                         const char *name, uint64_t seq);
+/* Ends the message and queues it on the connection; it goes before any further event. */
+void td_control_send(struct td_control *control, struct td_worker *worker, struct td_conn *conn);
+/* Ends the message and holds it until `seq` is readable. */
+void td_control_send_when(struct td_control *control, struct td_worker *worker,
+                          struct td_conn *conn, uint64_t seq);
+
+/* The ones that several places send. */
+void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position);
+void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_slice ref, int err,
+                      struct td_slice message);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP/1.1 on a connection: requests in, in order; answers out, in order. */
+#pragma once
+
+#include "base/compiler.h"
+#include "codec/http1.h"
+#include "edge/worker.h"
+
+/* A request with its whole body.  Good during the handler's call. */
+struct td_request {
+    struct td_worker *worker;
+    struct td_conn *conn;
+    const struct td_http_request *head;
+    struct td_slice body;
+    struct td_principal *principal; /* borrowed; NULL until td_request_authenticate */
+};
+
+struct td_response {
+    int status;
+    const char *content_type; /* NULL: none */
+    struct td_slice headers;  /* more header lines, each with its CRLF */
+    struct td_slice body;
+    uint64_t position;        /* of Tidings-Position; 0: what is readable now */
+    uint64_t wait_for;        /* hold the answer until this sequence is readable; 0: send it */
+};
+
+/* Takes bytes as they come. */
+void td_http_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len);
+/* Goes on with requests that wait in the inbox; whether one was taken up. */
+bool td_http_resume(struct td_worker *worker, struct td_conn *conn);
+
+void td_respond(struct td_request *request, const struct td_response *response);
+/* application/problem+json (RFC 9457) for an error, with a sentence on what happened. */
+void td_respond_error(struct td_request *request, int err, struct td_slice detail);
+/* The same with more header lines. */
+void td_respond_error_with(struct td_request *request, int err, struct td_slice detail,
+                           struct td_slice headers);
+/* Appends `{"type":…}` of that kind. */
+int td_problem_put(struct td_buf *out, int err, struct td_slice detail);
+/* Appends the head of an answer whose body follows until the connection ends, as streams do. */
+int td_response_head(struct td_request *request, struct td_buf *out, int status,
+                     const char *content_type);
+/* The answers that wait for the disk can't be given: 503, and the connection ends. */
+void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn);
+
+/* Finds the token of a request (Authorization, Sec-WebSocket-Protocol, cookie with an allowed Origin, query) and
+ * verifies it.  0 and request->principal (the connection keeps the reference), or an error with `*reason` a static
+ * sentence. */
+TD_MUST_USE int td_request_authenticate(struct td_request *request, const char **reason);
+/* Whether the request's Origin is on the list; a request without one passes only when `absent_ok`. */
+bool td_request_origin_ok(const struct td_request *request, bool absent_ok);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/poll.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "edge/subscribe.h"
+#include <errno.h>
+
+/* A page ends at so many bytes of events, however few they are. */
+#define PAGE_BYTES    (1024 * 1024)
+#define PAGE_BODY_MAX (16 * 1024 * 1024)
+#define PAGE_READ     256
+/* How far back `newest` looks for a page without `since`. */
+#define NEWEST_EXAMINED 100000
+
+/* A page being read. */
+struct page {
+    struct td_worker *worker;
+    struct td_conn *conn;
+    struct td_poll *poll;
+    struct td_buf body;
+    size_t n;
+    uint64_t position; /* how far was looked */
+    bool more, cold;
+    bool gap;
+};
+
+static enum td_wire json_wire(enum td_format format)
+{
+    switch (format) {
+    case TD_FORMAT_FLAT: return TD_WIRE_JSON_FLAT;
+    case TD_FORMAT_ENTITY: return TD_WIRE_JSON_ENTITY;
+    case TD_FORMAT_EVENT: break;
+    }
+    return TD_WIRE_JSON_EVENT;
+}
+
+void td_poll_free(struct td_conn *conn)
+{
+    if (!conn->poll)
+        return;
+    td_list_remove(&conn->poll->list);
+    free(conn->poll);
+    conn->poll = NULL;
+}
+
+static int put_records(struct page *page, const struct td_read *read)
+{
+    for (size_t i = 0; i < read->n; i++) {
+        struct td_record record;
+        td_record_view(read->records[i], &record);
+        if (page->conn->subscriber.checked &&
+            !td_delivery_ops.wants(&page->conn->subscriber, &record))
+            continue;
+        if (page->n++ > 0)
+            td_buf_putc(&page->body, ',');
+        int r = td_encode(&record, page->poll->wire, &page->body);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Reads until the page is full, the head is reached, or something stands in the way.  The same read as a reader's that is
+ * behind, so what a page shows and what a stream brings can't differ. */
+static int read_page(struct page *page)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    const char *records[PAGE_READ];
+    uint64_t until = td_journal_readable(page->worker->journal);
+    struct td_poll *poll = page->poll;
+
+    page->position = poll->after;
+    while (page->n < poll->limit && page->body.len < PAGE_BYTES) {
+        struct td_read read = {
+            .wanted = wanted,
+            .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
+            .after = page->position,
+            .until = until,
+            .records = records,
+            .records_max = TD_MIN((size_t)PAGE_READ, poll->limit - page->n),
+            .bytes_max = PAGE_BYTES,
+            .examined_max = 16 * PAGE_READ,
+        };
+        td_journal_read(page->worker->reader, &read);
+        int r = put_records(page, &read);
+        if (r < 0)
+            return r;
+        page->position = read.position;
+        if (read.end == TD_READ_GAP) {
+            /* One gap a page: what it tells covers all that came before it. */
+            if (page->n > 0 || poll->gap_reason >= 0) {
+                page->more = true;
+                return 0;
+            }
+            poll->gap_reason = read.gap_reason;
+            poll->gap_from = (struct td_position){td_journal_epoch(page->worker->journal),
+                                                  poll->after};
+            poll->gap_to = read.gap_to;
+            page->position = poll->after = read.gap_to;
+        } else if (read.end == TD_READ_COLD) {
+            page->cold = true;
+            return 0;
+        } else if (read.end == TD_READ_DONE) {
+            return 0;
+        }
+    }
+    page->more = page->position < until;
+    return 0;
+}
+
+static void put_position(struct td_buf *out, uint32_t epoch, uint64_t seq)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+
+    td_position_format((struct td_position){epoch, seq}, text);
+    td_buf_putf(out, "\"%s\"", text);
+}
+
+static void put_gap(struct page *page, struct td_buf *out)
+{
+    char from[TD_POSITION_LEN_MAX + 1];
+    struct td_poll *poll = page->poll;
+
+    td_position_format(poll->gap_from, from);
+    td_buf_putf(out, ",\"gap\":{\"from\":\"%s\",\"to\":", from);
+    put_position(out, td_journal_epoch(page->worker->journal), poll->gap_to);
+    td_buf_putf(out, ",\"reason\":\"%s\"}",
+                td_gap_reason_text((enum td_gap_reason)poll->gap_reason));
+    TD_COUNT(page->worker, gaps);
+}
+
+/* Sends the page and makes the connection ready for its next request. */
+static void answer(struct page *page)
+{
+    struct td_worker *worker = page->worker;
+    struct td_conn *conn = page->conn;
+    struct td_http_request head = {
+        .method = page->poll->head_only ? TD_HTTP_HEAD : TD_HTTP_GET,
+        .keep_alive = page->poll->keep_alive,
+        .http10 = page->poll->http10,
+    };
+    if (page->poll->origin) {
+        head.headers[0] = (struct td_http_header){TD_S("origin"), td_slice_str(page->poll->origin)};
+        head.n_headers = 1;
+    }
+    struct td_request request = {worker, conn, &head, {NULL, 0}, conn->principal};
+
+    td_buf_puts(&page->body, "],\"position\":");
+    put_position(&page->body, td_journal_epoch(worker->journal), page->position);
+    td_buf_puts(&page->body, page->more ? ",\"more\":true" : ",\"more\":false");
+    if (page->poll->gap_reason >= 0)
+        put_gap(page, &page->body);
+    td_buf_puts(&page->body, "}\n");
+    td_hub_leave(worker->hub, &conn->subscriber);
+    td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
+    free(conn->filter);
+    conn->filter = NULL;
+    struct td_poll *poll = conn->poll;
+    td_list_remove(&poll->list);
+    conn->poll = NULL;
+    conn->state = TD_CONN_HTTP;
+    conn->active = worker->tick;
+    if (page->body.err < 0)
+        td_respond_error(&request, TD_EUNAVAILABLE, TD_S("The page could not be built."));
+    else
+        td_respond(&request, &(struct td_response){
+                                 .status = 200,
+                                 .content_type = "application/json",
+                                 .headers = TD_S("Cache-Control: no-store\r\n"),
+                                 .body = td_buf_slice(&page->body),
+                                 .position = page->position,
+                             });
+    free(poll);
+    if (conn->state == TD_CONN_HTTP) {
+        conn->reading_paused = true; /* a pipelined request may wait in the inbox */
+        td_conn_dirty(worker, conn);
+    }
+}
+
+/* Reads a page; answers it unless it is empty and may wait.  `last`: it may not. */
+static void look(struct td_worker *worker, struct td_conn *conn, bool last)
+{
+    struct page page = {.worker = worker, .conn = conn, .poll = conn->poll};
+
+    td_buf_init(&page.body, PAGE_BODY_MAX);
+    td_buf_puts(&page.body, "{\"events\":[");
+    (void)read_page(&page); /* an error stays in the body, and answer() sees it */
+    bool empty = page.n == 0 && conn->poll->gap_reason < 0 && page.body.err == 0;
+    if (page.cold && page.n == 0 && !last) {
+        td_list_remove(&conn->poll->list);
+        td_list_append(&worker->polls, &conn->poll->list);
+    } else if (empty && !last && conn->poll->waits) {
+        /* Nothing up to `position`.  The connection is subscribed, so the hub tells what comes behind it. */
+        conn->poll->after = page.position;
+    } else {
+        answer(&page);
+    }
+    td_buf_done(&page.body);
+}
+
+void td_poll_touched(struct td_worker *worker, struct td_conn *conn)
+{
+    if (!conn->poll)
+        return;
+    td_list_remove(&conn->poll->list);
+    td_list_append(&worker->polls, &conn->poll->list);
+}
+
+void td_polls_run(struct td_worker *worker)
+{
+    struct td_list turn;
+    struct td_list *node;
+
+    td_list_init(&turn);
+    td_list_splice(&turn, &worker->polls);
+    while ((node = td_list_pop(&turn))) {
+        struct td_poll *poll = TD_CONTAINER_OF(node, struct td_poll, list);
+        look(worker, poll->conn, false);
+    }
+}
+
+void td_poll_end(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->poll)
+        look(worker, conn, true);
+}
+
+/* Where a page begins that was not given `since`: so that it holds the newest, ascending. */
+static uint64_t newest(struct td_worker *worker, struct td_conn *conn, size_t limit)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    size_t n = td_hub_wanted(&conn->subscriber, wanted);
+
+    return td_journal_newest(worker->reader, wanted, n, td_journal_readable(worker->journal), limit,
+                             NEWEST_EXAMINED);
+}
+
+static struct td_poll *poll_new(struct td_request *request, const struct td_query *query)
+{
+    struct td_slice origin = td_http_header(request->head, "origin");
+    struct td_poll *poll = calloc(1, sizeof(*poll) + origin.len + 1);
+
+    if (!poll)
+        return NULL;
+    const struct td_edge_options *options = request->worker->options;
+    uint64_t limit = query->limit ? query->limit : 100;
+    td_list_init(&poll->list);
+    poll->conn = request->conn;
+    poll->limit = (uint32_t)TD_MIN(limit, (uint64_t)options->page_events_max);
+    poll->wire = json_wire(query->format);
+    poll->keep_alive = request->head->keep_alive;
+    poll->http10 = request->head->http10;
+    poll->head_only = request->head->method == TD_HTTP_HEAD;
+    poll->gap_reason = -1;
+    if (origin.ptr) {
+        memcpy(poll->origin_text, origin.ptr, origin.len);
+        poll->origin = poll->origin_text;
+    }
+    uint64_t wait_s = TD_MIN(query->wait_s, (uint64_t)options->poll_max_s);
+    poll->deadline = request->worker->tick + (td_ticks)wait_s * TD_TICKS_PER_S;
+    return poll;
+}
+
+void td_page_start(struct td_request *request, const struct td_query *query)
+{
+    struct td_worker *worker = request->worker;
+    struct td_conn *conn = request->conn;
+    struct td_poll *poll = poll_new(request, query);
+    int r = poll ? td_subscribe_types(conn, query->types, query->n_types) : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
+        r = td_subscribe(worker, conn, query->topics[i]);
+    if (r < 0) {
+        td_hub_leave(worker->hub, &conn->subscriber);
+        free(poll);
+        td_respond_error(request, r,
+                         r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")
+                                            : td_slice_str(td_err_hint(r)));
+        return;
+    }
+    bool other_epoch = false;
+    if (query->since == TD_SINCE_NONE && query->has_wait)
+        poll->after = td_journal_readable(worker->journal); /* at once, with the position */
+    else if (query->since == TD_SINCE_NONE)
+        poll->after = newest(worker, conn, poll->limit);
+    else
+        poll->after = td_since_seq(worker, query->since, query->position, &other_epoch);
+    poll->waits = query->has_wait && query->wait_s > 0 && query->since != TD_SINCE_NONE;
+    if (other_epoch) {
+        poll->gap_reason = TD_GAP_EPOCH;
+        poll->gap_from = query->position;
+        poll->gap_to = poll->after;
+    }
+    if (query->has_wait)
+        TD_COUNT(worker, polls);
+    conn->poll = poll;
+    conn->state = TD_CONN_POLL;
+    look(worker, conn, false);
+}

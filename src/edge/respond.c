@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers. */
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "edge/http.h"
+#include "os/clock.h"
+
+static const char *date(struct td_worker *worker)
+{
+    time_t now = (time_t)(td_clock_unix_ms() / 1000);
+    struct tm tm;
+
+    if (worker->date_s != (uint64_t)now || worker->date[0] == '\0') {
+        gmtime_r(&now, &tm);
+        strftime(worker->date, sizeof(worker->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        worker->date_s = (uint64_t)now;
+    }
+    return worker->date;
+}
+
+static void put_position(struct td_worker *worker, struct td_buf *out, uint64_t seq)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+    struct td_position position = {td_journal_epoch(worker->journal), seq};
+
+    td_position_format(position, text);
+    td_buf_puts(out, "Tidings-Position: ");
+    td_buf_puts(out, text);
+    td_buf_puts(out, "\r\n");
+}
+
+static void put_status(struct td_worker *worker, struct td_buf *out, int status)
+{
+    td_buf_puts(out, "HTTP/1.1 ");
+    td_buf_putu(out, (uint64_t)status);
+    td_buf_putc(out, ' ');
+    td_buf_puts(out, td_http_reason(status));
+    td_buf_puts(out, "\r\nDate: ");
+    td_buf_puts(out, date(worker));
+    td_buf_puts(out, "\r\n");
+}
+
+/* Cross-origin readers (the Fetch standard, CORS protocol): only those on the list learn anything. */
+static void put_cors(struct td_buf *out, const struct td_request *request)
+{
+    struct td_slice origin = td_http_header(request->head, "origin");
+
+    if (!origin.ptr)
+        return;
+    td_buf_puts(out, "Vary: Origin\r\n");
+    if (!td_request_origin_ok(request, false))
+        return;
+    td_buf_puts(out, "Access-Control-Allow-Origin: ");
+    td_buf_put(out, origin);
+    td_buf_puts(out, "\r\nAccess-Control-Allow-Credentials: true\r\n"
+                     "Access-Control-Expose-Headers: Tidings-Position, ETag, Retry-After\r\n");
+}
+
+static void build(struct td_request *request, const struct td_response *response,
+                  struct td_buf *out)
+{
+    uint64_t position = response->position ? response->position
+                                           : td_journal_readable(request->worker->journal);
+
+    put_status(request->worker, out, response->status);
+    put_position(request->worker, out, position);
+    if (response->content_type) {
+        td_buf_puts(out, "Content-Type: ");
+        td_buf_puts(out, response->content_type);
+        td_buf_puts(out, "\r\n");
+    }
+    put_cors(out, request);
+    td_buf_put(out, response->headers);
+    if (response->status != 204 && response->status != 304) {
+        td_buf_puts(out, "Content-Length: ");
+        td_buf_putu(out, response->body.len);
+        td_buf_puts(out, "\r\n");
+    }
+    if (!request->head->keep_alive)
+        td_buf_puts(out, "Connection: close\r\n");
+    else if (request->head->http10)
+        td_buf_puts(out, "Connection: keep-alive\r\n");
+    td_buf_puts(out, "\r\n");
+    if (request->head->method != TD_HTTP_HEAD)
+        td_buf_put(out, response->body);
+}
+
+/* Appends an answer that waits for the disk to the held ones. */
+static int hold(struct td_request *request, const struct td_response *response,
+                struct td_outbox *out)
+{
+    struct td_buf answer = TD_BUF_INIT(response->body.len + response->headers.len + 2048);
+
+    build(request, response, &answer);
+    int r = answer.err < 0 ? answer.err
+                           : td_outbox_hold(out, response->wait_for, td_buf_slice(&answer));
+    td_buf_done(&answer);
+    if (r < 0)
+        return r;
+    if (td_list_empty(&request->conn->waiting))
+        td_list_append(&request->worker->waiting, &request->conn->waiting);
+    return 0;
+}
+
+void td_respond(struct td_request *request, const struct td_response *response)
+{
+    struct td_worker *worker = request->worker;
+    struct td_conn *conn = request->conn;
+    struct td_outbox *out = td_conn_out(worker, conn);
+    int r = 0;
+
+    if (!out)
+        return;
+    if (response->status >= 400)
+        TD_COUNT(worker, http_errors);
+    /* Behind held answers even what needs no disk is held: answers go in order. */
+    bool wait = response->wait_for > td_journal_readable(worker->journal) || out->n > 0;
+    if (wait) {
+        r = hold(request, response, out);
+    } else {
+        build(request, response, &out->ready);
+        r = out->ready.err;
+    }
+    if (r < 0) {
+        td_conn_drop(worker, conn, "no memory for the answer");
+        return;
+    }
+    if (!request->head->keep_alive) {
+        if (out->n > 0)
+            conn->close_after_flush = true;
+        else
+            td_conn_finish(worker, conn);
+    }
+    td_conn_dirty(worker, conn);
+}
+
+int td_problem_put(struct td_buf *out, int err, struct td_slice detail)
+{
+    td_buf_puts(out, "{\"type\":\"about:blank\",\"title\":");
+    td_json_put_string(out, td_slice_str(td_http_reason(td_err_http(err))));
+    td_buf_putf(out, ",\"status\":%d,\"code\":\"%s\",\"detail\":", td_err_http(err),
+                td_err_code(err));
+    td_json_put_string(out, detail);
+    td_buf_puts(out, ",\"what_to_do\":");
+    td_json_put_string(out, td_slice_str(td_err_hint(err)));
+    td_buf_puts(out, "}\n");
+    return out->err;
+}
+
+/* After these the rest of the connection can't be understood, or is not wanted. */
+static bool ends_connection(int err)
+{
+    switch (err) {
+    case TD_ETOOLARGE:
+    case TD_EHEADERSIZE:
+    case TD_EURISIZE:
+    case TD_EVERSION:
+    case TD_ETIMEOUT:
+    case TD_EDRAINING: return true;
+    default: return false;
+    }
+}
+
+void td_respond_error_with(struct td_request *request, int err, struct td_slice detail,
+                           struct td_slice headers)
+{
+    struct td_buf body = TD_BUF_INIT(4096), lines = TD_BUF_INIT(1024);
+    struct td_http_request head = *request->head;
+    struct td_request closing = *request;
+
+    td_problem_put(&body, err, detail);
+    td_buf_put(&lines, headers);
+    if (err == TD_EUNAUTHORIZED || err == TD_EEXPIRED)
+        td_buf_puts(&lines, "WWW-Authenticate: Bearer realm=\"tidings\"\r\n");
+    if (err == TD_ERATE || err == TD_EMANY || err == TD_EDRAINING || err == TD_EFULL)
+        td_buf_puts(&lines, "Retry-After: 1\r\n");
+    /* RFC 9931: what follows a refused upgrade may be meant as frames; it is not read as requests. */
+    if (ends_connection(err) || head.upgrade)
+        head.keep_alive = false;
+    closing.head = &head;
+    td_respond(&closing, &(struct td_response){
+                             .status = td_err_http(err),
+                             .content_type = "application/problem+json",
+                             .headers = td_buf_slice(&lines),
+                             .body = td_buf_slice(&body),
+                         });
+    td_buf_done(&body);
+    td_buf_done(&lines);
+}
+
+void td_respond_error(struct td_request *request, int err, struct td_slice detail)
+{
+    td_respond_error_with(request, err, detail, (struct td_slice){NULL, 0});
+}
+
+int td_response_head(struct td_request *request, struct td_buf *out, int status,
+                     const char *content_type)
+{
+    put_status(request->worker, out, status);
+    put_position(request->worker, out, td_journal_readable(request->worker->journal));
+    put_cors(out, request);
+    td_buf_puts(out, "Content-Type: ");
+    td_buf_puts(out, content_type);
+    td_buf_puts(out, "\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
+                     "Connection: close\r\n\r\n");
+    return out->err;
+}
+
+void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn)
+{
+    size_t n = td_outbox_forget(conn->out);
+    const char *what = "The disk failed to sync the log: whether this was stored is unknown.";
+    struct td_log_line line;
+
+    if (td_log_begin(&line, TD_LOG_ERROR, "publish")) {
+        td_log_str(&line, "peer", td_slice_str(conn->peer));
+        td_log_u64(&line, "unanswered", n);
+        td_log_str(&line, "message", td_slice_str(what));
+        td_log_end(&line);
+    }
+    if (conn->state == TD_CONN_WS) {
+        td_conn_close_ws(worker, conn, td_err_close(TD_ELOGFAILED), "log_failed: publish again");
+        return;
+    }
+    struct td_http_request head = {.method = TD_HTTP_POST};
+    struct td_request request = {worker, conn, &head, {NULL, 0}, NULL};
+    td_respond_error(&request, TD_ELOGFAILED, td_slice_str(what));
+}

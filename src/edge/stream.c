@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/stream.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "codec/sse.h"
+#include "edge/subscribe.h"
+
+static enum td_wire wire_of(enum td_format format)
+{
+    switch (format) {
+    case TD_FORMAT_FLAT: return TD_WIRE_SSE_FLAT;
+    case TD_FORMAT_ENTITY: return TD_WIRE_SSE_ENTITY;
+    case TD_FORMAT_EVENT: break;
+    }
+    return TD_WIRE_SSE_EVENT;
+}
+
+static void log_open(const struct td_request *request)
+{
+    struct td_conn *conn = request->conn;
+    struct td_log_line line;
+    char id[17];
+
+    if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
+        return;
+    td_conn_id(conn, id);
+    td_log_str(&line, "connection", td_slice_str(id));
+    td_log_str(&line, "transport", TD_S("sse"));
+    td_log_str(&line, "peer", td_slice_str(conn->peer));
+    td_log_str(&line, "path", request->head->path);
+    td_log_str(&line, "subject", conn->principal->subject);
+    td_log_end(&line);
+}
+
+void td_stream_start(struct td_request *request, const struct td_query *query)
+{
+    struct td_worker *worker = request->worker;
+    struct td_conn *conn = request->conn;
+    int r = td_subscribe_types(conn, query->types, query->n_types);
+
+    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
+        r = td_subscribe(worker, conn, query->topics[i]);
+    if (r < 0) {
+        td_hub_leave(worker->hub, &conn->subscriber);
+        td_respond_error(request, r,
+                         r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")
+                                            : td_slice_str(td_err_hint(r)));
+        return;
+    }
+    struct td_outbox *out = td_conn_out(worker, conn);
+    if (!out)
+        return;
+    conn->state = TD_CONN_STREAM;
+    conn->subscriber.wire = wire_of(query->format);
+    td_conn_drop_inbox(conn);
+    if (td_response_head(request, &out->ready, 200, "text/event-stream") < 0 ||
+        td_sse_put_retry(&out->ready, 1000) < 0) {
+        td_conn_drop(worker, conn, "no memory");
+        return;
+    }
+    conn->counted_sse = true;
+    TD_COUNT(worker, sse_opened);
+    TD_COUNT(worker, connections_sse);
+    log_open(request);
+    td_seek(worker, conn, query->since, query->position);
+    td_conn_dirty(worker, conn);
+}
+
+void td_stream_keep_alive(struct td_worker *worker, struct td_conn *conn)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+    struct td_position position = {td_journal_epoch(worker->journal),
+                                   td_hub_position(worker->hub, &conn->subscriber)};
+    struct td_outbox *out = td_conn_out(worker, conn);
+
+    if (!out)
+        return;
+    td_position_format(position, text);
+    if (td_sse_put_id(&out->ready, td_slice_str(text)) < 0)
+        td_conn_drop(worker, conn, "no memory");
+    td_conn_dirty(worker, conn);
+}

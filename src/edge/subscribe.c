@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/subscribe.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "edge/control.h"
+#include <errno.h>
+
+/* The filter exists when somebody asks for types, or when a wide pattern touches what only an admin may see. */
+static int need_filter(struct td_conn *conn)
+{
+    if (!conn->filter)
+        conn->filter = calloc(1, sizeof(*conn->filter));
+    if (!conn->filter)
+        return -ENOMEM;
+    conn->subscriber.checked = true;
+    return 0;
+}
+
+int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice pattern)
+{
+    struct td_slice patterns[TD_GRANTS_MAX];
+    struct td_buf text = TD_BUF_INIT(TD_INTERSECT_TEXT_MAX);
+    bool check = false;
+    bool known = td_hub_has_request(&conn->subscriber, pattern);
+
+    if (!known && td_hub_requests(&conn->subscriber) >= worker->options->subscriptions_max)
+        return TD_ETOOLARGE;
+    int n = td_principal_intersect(conn->principal, pattern, &text, patterns, &check);
+    int r = n < 0 ? n : n == 0 ? TD_EFORBIDDEN : 0;
+    if (r == 0 && check) {
+        r = need_filter(conn);
+        if (r == 0)
+            conn->filter->excludes = true;
+    }
+    if (r == 0)
+        r = td_hub_subscribe(worker->hub, &conn->subscriber, pattern, patterns, (size_t)n);
+    td_buf_done(&text);
+    return r;
+}
+
+int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_t n)
+{
+    size_t bytes = 0;
+
+    if (n == 0)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += 1 + types[i].len;
+    bool excludes = conn->filter && conn->filter->excludes;
+    struct td_filter *filter = realloc(conn->filter, sizeof(*filter) + bytes);
+    if (!filter)
+        return -ENOMEM;
+    filter->excludes = excludes;
+    filter->n_types = n;
+    char *at = filter->types;
+    for (size_t i = 0; i < n; i++) {
+        *at++ = (char)types[i].len;
+        memcpy(at, types[i].ptr, types[i].len);
+        at += types[i].len;
+    }
+    conn->filter = filter;
+    conn->subscriber.checked = true;
+    return 0;
+}
+
+const char *td_gap_reason_text(enum td_gap_reason reason)
+{
+    switch (reason) {
+    case TD_GAP_RETENTION: return "retention";
+    case TD_GAP_EPOCH: return "epoch";
+    case TD_GAP_UNSYNCED: return "unsynced";
+    case TD_GAP_DAMAGED: return "damaged";
+    }
+    return "retention";
+}
+
+static void put_topics(const struct td_conn *conn, struct td_buf *out)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    size_t n = td_hub_wanted(&conn->subscriber, wanted);
+
+    td_buf_putc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            td_buf_putc(out, ',');
+        td_json_put_string(out, wanted[i].pattern);
+    }
+    td_buf_putc(out, ']');
+}
+
+void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
+                 uint64_t to, enum td_gap_reason reason)
+{
+    struct td_control control;
+    struct td_buf topics = TD_BUF_INIT(TD_SUBSCRIPTIONS_MAX * 260);
+    char text[TD_POSITION_LEN_MAX + 1];
+
+    TD_COUNT(worker, gaps);
+    put_topics(conn, &topics);
+    td_position_format(from, text);
+    td_control_begin(&control, "gap", (struct td_slice){NULL, 0});
+    td_control_raw(&control, "topics", td_buf_slice(&topics));
+    td_control_str(&control, "from", td_slice_str(text));
+    td_control_position(&control, worker, "to", to);
+    td_control_str(&control, "reason", td_slice_str(td_gap_reason_text(reason)));
+    td_control_send(&control, worker, conn);
+    td_buf_done(&topics);
+}
+
+void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
+             struct td_position position)
+{
+    bool other_epoch;
+    uint64_t seq = td_since_seq(worker, since, position, &other_epoch);
+
+    if (other_epoch)
+        td_tell_gap(worker, conn, position, seq, TD_GAP_EPOCH);
+    if (conn->state != TD_CONN_GONE)
+        td_hub_seek(worker->hub, &conn->subscriber, seq);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Subscribing a connection: pattern ∩ grants, on every transport the same way. */
+#pragma once
+
+#include "edge/query.h"
+#include "edge/worker.h"
+
+/* Subscribes the connection's subscriber to `pattern` as far as its principal is granted it.  0, TD_EFORBIDDEN when nothing of it
+ * is, TD_ETOOLARGE beyond the limit, or -ENOMEM; then nothing has changed. */
+TD_MUST_USE int td_subscribe(struct td_worker *worker, struct td_conn *conn,
+                             struct td_slice pattern);
+/* Sets the types that the connection wants (none: all).  0 or -ENOMEM. */
+TD_MUST_USE int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_t n);
+/* Queues a `gap` message for what `conn` is subscribed to. */
+void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
+                 uint64_t to, enum td_gap_reason reason);
+const char *td_gap_reason_text(enum td_gap_reason reason);
+/* Moves the connection to where `since` says, telling a gap when that is of another log. */
+void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
+             struct td_position position);

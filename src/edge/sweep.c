@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clock's work: heartbeats, time-outs, drain.  No timers: a sweep over the slab looks at each connection
+ * once a second, at a tenth of them each tick. */
+#include "base/err.h"
+#include "base/log.h"
+#include "edge/control.h"
+#include "edge/http.h"
+#include "edge/poll.h"
+#include "edge/stream.h"
+#include "edge/worker.h"
+#include "edge/ws.h"
+#include "codec/sse.h"
+#include "os/clock.h"
+#include "os/net.h"
+
+#define CLOSING_GRACE_TICKS (2 * TD_TICKS_PER_S)
+/* Connections drained in a tick, at the least; more when there are so many that drain_s would not do. */
+#define DRAIN_PER_TICK 64
+
+static td_ticks seconds(unsigned s)
+{
+    return (td_ticks)s * TD_TICKS_PER_S;
+}
+
+static bool has_unsent(const struct td_conn *conn)
+{
+    return td_outbox_unsent(conn->out) > 0 || !td_hub_is_live(&conn->subscriber);
+}
+
+/* A connection that is behind is alive while its peer acknowledges bytes. */
+static void sweep_behind(struct td_worker *worker, struct td_conn *conn)
+{
+    uint64_t unacked = td_net_unacked(conn->socket);
+
+    if (conn->writable || unacked != conn->unacked || unacked == 0) {
+        conn->unacked = unacked;
+        conn->acked = worker->tick;
+    } else if (worker->tick - conn->acked >= seconds(worker->options->behind_timeout_s)) {
+        TD_COUNT(worker, heartbeat_timeouts);
+        conn->close_code = 4008;
+        td_conn_drop(worker, conn, "heartbeat timeout: the peer acknowledges nothing");
+    }
+}
+
+static void send_heartbeat(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_control control;
+    char time[TD_TIME_LEN + 1];
+
+    td_time_format(td_clock_unix_ms(), time);
+    td_control_begin(&control, "heartbeat", (struct td_slice){NULL, 0});
+    td_control_position(&control, worker, "position",
+                        td_hub_position(worker->hub, &conn->subscriber));
+    td_control_str(&control, "time", td_slice_str(time));
+    td_control_send(&control, worker, conn);
+}
+
+static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
+{
+    const struct td_edge_options *options = worker->options;
+    td_ticks now = worker->tick;
+
+    if (conn->principal && td_clock_unix_ms() >= conn->principal->exp) {
+        td_conn_close_ws(worker, conn, 4001, "Unauthorized: the token has expired");
+        return;
+    }
+    if (has_unsent(conn)) {
+        conn->pinged = 0;
+        sweep_behind(worker, conn);
+        return;
+    }
+    if (conn->pinged && now - conn->pinged >= seconds(options->pong_timeout_s)) {
+        TD_COUNT(worker, heartbeat_timeouts);
+        td_conn_close_ws(worker, conn, 4008, "heartbeat timeout");
+        return;
+    }
+    if (td_hub_requests(&conn->subscriber) == 0 &&
+        now - conn->active >= seconds(options->idle_timeout_s)) {
+        td_conn_close_ws(worker, conn, 4008, "idle timeout: nothing is subscribed");
+        return;
+    }
+    if (!conn->pinged && now - conn->beat >= seconds(options->ping_interval_s)) {
+        bool quiet = now - conn->sent >= seconds(options->ping_interval_s);
+        conn->beat = conn->pinged = now;
+        td_ws_ping(worker, conn);
+        if (quiet && conn->state == TD_CONN_WS)
+            send_heartbeat(worker, conn);
+    }
+}
+
+static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->principal && td_clock_unix_ms() >= conn->principal->exp) {
+        td_conn_finish(worker, conn);
+        return;
+    }
+    if (has_unsent(conn))
+        sweep_behind(worker, conn);
+    else if (worker->tick - conn->sent >= seconds(worker->options->sse_interval_s))
+        td_stream_keep_alive(worker, conn);
+}
+
+/* A request has to come whole in time; a connection between requests may idle as long as that. */
+static void sweep_http(struct td_worker *worker, struct td_conn *conn)
+{
+    td_ticks limit = seconds(worker->options->request_timeout_s);
+
+    if (!td_outbox_empty(conn->out)) {
+        if (td_outbox_unsent(conn->out) > 0)
+            sweep_behind(worker, conn);
+        return;
+    }
+    /* Counted from the last whole request, so a byte a second does not keep it open (slowloris). */
+    if (worker->tick - conn->active < limit)
+        return;
+    if (conn->in) {
+        struct td_http_request head = {.method = TD_HTTP_GET};
+        struct td_request request = {worker, conn, &head, {NULL, 0}, NULL};
+        td_respond_error(&request, TD_ETIMEOUT, TD_S("The request did not come in time."));
+    } else {
+        td_conn_drop(worker, conn, "idle");
+    }
+}
+
+static void sweep_one(struct td_worker *worker, struct td_conn *conn)
+{
+    switch ((enum td_conn_state)conn->state) {
+    case TD_CONN_HTTP: sweep_http(worker, conn); break;
+    case TD_CONN_POLL:
+        if ((int32_t)(worker->tick - conn->poll->deadline) >= 0)
+            td_poll_end(worker, conn);
+        break;
+    case TD_CONN_WS: sweep_ws(worker, conn); break;
+    case TD_CONN_STREAM: sweep_stream(worker, conn); break;
+    case TD_CONN_CLOSING:
+        if (worker->tick - conn->active >= CLOSING_GRACE_TICKS)
+            td_conn_drop(worker, conn, "closed");
+        break;
+    case TD_CONN_GONE: break;
+    }
+}
+
+/* Seconds after which a client should come back: spread, so that they do not come at once. */
+static unsigned retry_after_s(const struct td_conn *conn)
+{
+    return 1 + (unsigned)(conn->id % 5);
+}
+
+static void drain_one(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_control control;
+
+    switch ((enum td_conn_state)conn->state) {
+    case TD_CONN_WS:
+        td_control_begin(&control, "draining", (struct td_slice){NULL, 0});
+        td_control_u64(&control, "retry_after", retry_after_s(conn));
+        td_control_send(&control, worker, conn);
+        td_conn_close_ws(worker, conn, 1001, "going away: the server is stopping");
+        break;
+    case TD_CONN_STREAM: {
+        struct td_outbox *out = td_conn_out(worker, conn);
+        if (out && td_sse_put_retry(&out->ready, retry_after_s(conn) * UINT64_C(1000)) == 0)
+            td_conn_finish(worker, conn);
+        break;
+    }
+    case TD_CONN_POLL: td_poll_end(worker, conn); break;
+    case TD_CONN_HTTP:
+        if (td_outbox_empty(conn->out) && !conn->in)
+            td_conn_drop(worker, conn, "server stopping");
+        break;
+    case TD_CONN_CLOSING:
+    case TD_CONN_GONE: break;
+    }
+}
+
+static void drain(struct td_worker *worker)
+{
+    uint32_t places = worker->n_chunks * TD_SLAB_CHUNK;
+    td_ticks all = seconds(worker->options->drain_s), gone = worker->tick - worker->drain_began;
+    /* Half of the time to tell everyone, the rest to let them go. */
+    uint32_t share = TD_MAX((uint32_t)DRAIN_PER_TICK, 2 * places / TD_MAX(all, (td_ticks)1));
+
+    if (gone >= all) {
+        for (uint32_t i = 0; i < places; i++) {
+            struct td_conn *conn = td_worker_conn(worker, i);
+            if (conn && conn->state != TD_CONN_GONE)
+                td_conn_drop(worker, conn, "drain time is over");
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < share; i++) {
+        struct td_conn *conn = td_worker_conn(worker, worker->drain_at);
+        worker->drain_at = places ? (worker->drain_at + 1) % places : 0;
+        if (conn)
+            drain_one(worker, conn);
+    }
+}
+
+void td_worker_sweep(struct td_worker *worker)
+{
+    uint32_t places = worker->n_chunks * TD_SLAB_CHUNK;
+    uint32_t share = (places + TD_TICKS_PER_S - 1) / TD_TICKS_PER_S;
+
+    for (uint32_t i = 0; i < share; i++) {
+        struct td_conn *conn = td_worker_conn(worker, worker->sweep_at);
+        worker->sweep_at = (worker->sweep_at + 1) % places;
+        if (conn)
+            sweep_one(worker, conn);
+    }
+    if (worker->draining)
+        drain(worker);
+}

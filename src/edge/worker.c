@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/worker.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "edge/http.h"
+#include "edge/poll.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include <errno.h>
+
+#define EVENTS_MAX     512
+#define ACCEPTS_MAX    256 /* of one listener in a turn */
+#define LISTENER_TAG   (UINT64_C(1) << 63)
+
+_Thread_local struct td_worker *td_worker_here;
+
+static void wake(void *arg)
+{
+    struct td_loop *loop = arg;
+
+    td_loop_wake(loop);
+}
+
+static int add_listeners(struct td_worker *worker, const struct td_worker_options *options)
+{
+    worker->listeners = calloc(options->n_listeners + 1, sizeof(*worker->listeners));
+    if (!worker->listeners)
+        return -ENOMEM;
+    for (size_t i = 0; i < options->n_listeners; i++) {
+        worker->listeners[i] = options->listeners[i];
+        worker->n_listeners++;
+        int r = td_loop_add_listener(worker->loop, options->listeners[i], LISTENER_TAG | i);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int td_worker_new(const struct td_worker_options *options, struct td_worker **ret_worker)
+{
+    struct td_worker *worker = calloc(1, sizeof(*worker));
+    int r = -ENOMEM;
+
+    if (!worker)
+        return r;
+    worker->number = options->number;
+    worker->options = options->edge;
+    worker->handler = options->handler;
+    worker->journal = options->journal;
+    td_list_init(&worker->dirty);
+    td_list_init(&worker->waiting);
+    td_list_init(&worker->polls);
+    td_list_init(&worker->gone);
+    td_random_bytes(&worker->next_id, sizeof(worker->next_id));
+    worker->now = worker->_began = td_clock_ns();
+    worker->tick = 1;
+    worker->scratch = malloc(TD_SCRATCH_BYTES);
+    worker->tokens = td_token_cache_new(TD_TOKEN_CACHE_MAX);
+    if (!worker->scratch || !worker->tokens)
+        goto fail;
+    r = td_loop_new(&worker->loop);
+    if (r < 0)
+        goto fail;
+    r = td_journal_reader_open(worker->journal, wake, worker->loop, &worker->reader);
+    if (r < 0)
+        goto fail;
+    r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, &worker->hub);
+    if (r < 0)
+        goto fail;
+    r = add_listeners(worker, options);
+    if (r < 0)
+        goto fail;
+    *ret_worker = worker;
+    return 0;
+fail:
+    td_worker_free(worker);
+    return r;
+}
+
+static void close_listeners(struct td_worker *worker)
+{
+    for (size_t i = 0; i < worker->n_listeners; i++)
+        td_net_close(worker->listeners[i]);
+    worker->n_listeners = 0;
+}
+
+static void free_gone(struct td_worker *worker)
+{
+    struct td_list *node;
+
+    while ((node = td_list_pop(&worker->gone))) {
+        struct td_conn *conn = TD_CONTAINER_OF(node, struct td_conn, dirty);
+        uint32_t index = conn->index, generation = conn->generation;
+        TD_ASSERT(conn->state == TD_CONN_GONE);
+        *conn = (struct td_conn){.socket = -1, .index = index, .generation = generation + 1};
+        worker->free_places[worker->n_free++] = index;
+        worker->n_conns--;
+    }
+}
+
+void td_worker_free(struct td_worker *worker)
+{
+    if (!worker)
+        return;
+    td_worker_here = worker;
+    for (uint32_t i = 0; i < worker->n_chunks * TD_SLAB_CHUNK; i++) {
+        struct td_conn *conn = td_worker_conn(worker, i);
+        if (conn && conn->state != TD_CONN_GONE)
+            td_conn_drop(worker, conn, "server stopped");
+    }
+    free_gone(worker);
+    close_listeners(worker);
+    td_hub_free(worker->hub);
+    if (worker->reader)
+        td_journal_reader_close(worker->reader);
+    td_loop_free(worker->loop);
+    td_token_cache_free(worker->tokens);
+    for (uint32_t i = 0; i < worker->n_chunks; i++)
+        free(worker->chunks[i]);
+    free(worker->chunks);
+    free(worker->free_places);
+    free(worker->listeners);
+    free(worker->scratch);
+    free(worker);
+    td_worker_here = NULL;
+}
+
+void td_worker_stop(struct td_worker *worker)
+{
+    atomic_store_explicit(&worker->stopping, true, memory_order_release);
+    td_loop_wake(worker->loop);
+}
+
+struct td_conn *td_worker_conn(struct td_worker *worker, uint32_t index)
+{
+    if (index / TD_SLAB_CHUNK >= worker->n_chunks)
+        return NULL;
+    struct td_conn *conn = &worker->chunks[index / TD_SLAB_CHUNK][index % TD_SLAB_CHUNK];
+    return conn->socket >= 0 || conn->state == TD_CONN_GONE ? conn : NULL;
+}
+
+static int grow_slab(struct td_worker *worker)
+{
+    uint32_t n = worker->n_chunks;
+    struct td_conn **chunks = realloc(worker->chunks, (n + 1) * sizeof(*chunks));
+    if (!chunks)
+        return -ENOMEM;
+    worker->chunks = chunks;
+    uint32_t *places =
+        realloc(worker->free_places, (size_t)(n + 1) * TD_SLAB_CHUNK * sizeof(*places));
+    if (!places)
+        return -ENOMEM;
+    worker->free_places = places;
+    chunks[n] = calloc(TD_SLAB_CHUNK, sizeof(**chunks));
+    if (!chunks[n])
+        return -ENOMEM;
+    worker->n_chunks = n + 1;
+    for (uint32_t i = TD_SLAB_CHUNK; i-- > 0;) {
+        chunks[n][i].socket = -1;
+        chunks[n][i].index = n * TD_SLAB_CHUNK + i;
+        worker->free_places[worker->n_free++] = chunks[n][i].index;
+    }
+    return 0;
+}
+
+static void log_connect(const struct td_conn *conn)
+{
+    struct td_log_line line;
+    char id[17];
+
+    if (!td_log_begin(&line, TD_LOG_DEBUG, "accept"))
+        return;
+    td_conn_id(conn, id);
+    td_log_str(&line, "connection", td_slice_str(id));
+    td_log_str(&line, "peer", td_slice_str(conn->peer));
+    td_log_end(&line);
+}
+
+static int begin_conn(struct td_worker *worker, int socket, const struct td_addr *peer)
+{
+    if (worker->n_conns >= worker->options->connections_max)
+        return -EMFILE;
+    if (worker->n_free == 0 && grow_slab(worker) < 0)
+        return -ENOMEM;
+    uint32_t index = worker->free_places[--worker->n_free];
+    struct td_conn *conn = &worker->chunks[index / TD_SLAB_CHUNK][index % TD_SLAB_CHUNK];
+    uint32_t generation = conn->generation;
+    char *address = strdup(peer->text);
+    if (!address) {
+        worker->n_free++;
+        return -ENOMEM;
+    }
+    int r = td_loop_add(worker->loop, socket, (uint64_t)(generation & 0x7fffffff) << 32 | index);
+    if (r < 0) {
+        free(address);
+        worker->n_free++;
+        return r;
+    }
+    *conn = (struct td_conn){
+        .socket = socket,
+        .index = index,
+        .generation = generation,
+        .peer = address,
+        .id = worker->next_id++,
+        .state = TD_CONN_HTTP,
+        .opened = worker->tick,
+        .heard = worker->tick,
+        .sent = worker->tick,
+        .active = worker->tick,
+        .beat = worker->tick,
+        .acked = worker->tick,
+        .rate_at = worker->tick,
+        .rate_left = (uint16_t)TD_MIN(worker->options->commands_per_s * 2, UINT16_MAX),
+        .writable = true,
+    };
+    td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
+    td_list_init(&conn->dirty);
+    td_list_init(&conn->waiting);
+    worker->n_conns++;
+    TD_COUNT(worker, accepted);
+    TD_COUNT(worker, connections);
+    log_connect(conn);
+    td_conn_read(worker, conn);
+    return 0;
+}
+
+static void pause_listening(struct td_worker *worker, bool paused)
+{
+    if (worker->listening_paused == paused)
+        return;
+    for (size_t i = 0; i < worker->n_listeners; i++)
+        if (td_loop_pause(worker->loop, worker->listeners[i], LISTENER_TAG | i, paused) < 0)
+            return;
+    worker->listening_paused = paused;
+    td_log(TD_LOG_WARN, "listen", paused ? "out of descriptors: not accepting for a moment"
+                                         : "accepting again");
+}
+
+static void accept_from(struct td_worker *worker, int listener)
+{
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        struct td_addr peer;
+        int socket = td_net_accept(listener, &peer);
+        if (socket == -ECONNABORTED || socket == -EINTR)
+            continue;
+        if (socket == -EMFILE || socket == -ENFILE || socket == -ENOMEM || socket == -ENOBUFS) {
+            /* Level-triggered, so it would come back at once; the next sweep takes it up again. */
+            pause_listening(worker, true);
+            return;
+        }
+        if (socket < 0)
+            return;
+        if (begin_conn(worker, socket, &peer) < 0) {
+            TD_COUNT(worker, refused);
+            td_net_close(socket);
+        }
+    }
+}
+
+static void handle(struct td_worker *worker, const struct td_io_event *event)
+{
+    if (event->tag & LISTENER_TAG) {
+        size_t i = (size_t)(event->tag & ~LISTENER_TAG);
+        if (i < worker->n_listeners)
+            accept_from(worker, worker->listeners[i]);
+        return;
+    }
+    struct td_conn *conn = td_worker_conn(worker, (uint32_t)event->tag);
+    if (!conn || conn->state == TD_CONN_GONE ||
+        (conn->generation & 0x7fffffff) != (uint32_t)(event->tag >> 32))
+        return; /* for one that was closed earlier in this turn */
+    if (event->what & TD_IO_WRITE) {
+        conn->writable = true;
+        td_conn_flush(worker, conn);
+    }
+    if (conn->state != TD_CONN_GONE && (event->what & (TD_IO_READ | TD_IO_HANGUP)))
+        td_conn_read(worker, conn);
+}
+
+/* Answers to publishes whose events have become readable, or can't any more. */
+static void release_publishes(struct td_worker *worker)
+{
+    uint64_t readable = td_journal_readable(worker->journal);
+    bool failed = td_journal_health(worker->journal) == TD_ELOGFAILED;
+    struct td_list again;
+    struct td_list *node;
+
+    td_list_init(&again);
+    while ((node = td_list_pop(&worker->waiting))) {
+        struct td_conn *conn = TD_CONTAINER_OF(node, struct td_conn, waiting);
+        int r = td_outbox_release(conn->out, readable);
+        if (r < 0) {
+            td_conn_drop(worker, conn, "no memory");
+            continue;
+        }
+        if (r > 0)
+            td_conn_dirty(worker, conn);
+        if (conn->out->n > 0 && failed)
+            td_conn_publish_failed(worker, conn);
+        else if (conn->out->n > 0)
+            td_list_append(&again, &conn->waiting);
+    }
+    td_list_splice(&worker->waiting, &again);
+}
+
+static void flush_dirty(struct td_worker *worker)
+{
+    struct td_list turn;
+    struct td_list *node;
+
+    td_list_init(&turn);
+    td_list_splice(&turn, &worker->dirty);
+    while ((node = td_list_pop(&turn)))
+        td_conn_flush(worker, TD_CONTAINER_OF(node, struct td_conn, dirty));
+}
+
+static void show_hub_stat(struct td_worker *worker)
+{
+    struct td_hub_stat stat;
+
+    td_hub_stat(worker->hub, &stat);
+    atomic_store_explicit(&worker->stat.delivered, stat.delivered, memory_order_relaxed);
+    atomic_store_explicit(&worker->stat.sends, stat.sends, memory_order_relaxed);
+    atomic_store_explicit(&worker->stat.short_sends, stat.short_sends, memory_order_relaxed);
+    atomic_store_explicit(&worker->stat.wakeups, stat.wakeups, memory_order_relaxed);
+    atomic_store_explicit(&worker->stat.subscriptions, stat.subscriptions, memory_order_relaxed);
+    atomic_store_explicit(&worker->stat.patterns, stat.patterns, memory_order_relaxed);
+}
+
+static void look_at_clock(struct td_worker *worker)
+{
+    worker->now = td_clock_ns();
+    worker->tick = (td_ticks)((worker->now - worker->_began) / (TD_NS_PER_S / TD_TICKS_PER_S)) + 1;
+    if (worker->tick == worker->swept)
+        return;
+    worker->swept = worker->tick;
+    if (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining) {
+        worker->draining = true;
+        worker->drain_began = worker->tick;
+        close_listeners(worker);
+    }
+    pause_listening(worker, false);
+    td_worker_sweep(worker);
+    show_hub_stat(worker);
+}
+
+static bool has_work(const struct td_worker *worker)
+{
+    return td_hub_has_work(worker->hub) || !td_list_empty(&worker->dirty) ||
+           atomic_load_explicit(&worker->stopping, memory_order_acquire) != worker->draining;
+}
+
+static int wait_ms(const struct td_worker *worker, int timeout_ms)
+{
+    /* The sweep wants a turn each tick while there is someone to sweep. */
+    int tick_ms = 1000 / TD_TICKS_PER_S;
+
+    if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused)
+        return timeout_ms;
+    return timeout_ms < 0 ? tick_ms : TD_MIN(timeout_ms, tick_ms);
+}
+
+bool td_worker_turn(struct td_worker *worker, int timeout_ms)
+{
+    struct td_io_event events[EVENTS_MAX];
+
+    td_worker_here = worker;
+    td_journal_quiesce(worker->reader, false);
+    td_loop_doze(worker->loop);
+    int timeout = wait_ms(worker, timeout_ms);
+    if (has_work(worker)) {
+        td_loop_undoze(worker->loop);
+        timeout = 0;
+    } else {
+        td_journal_quiesce(worker->reader, true);
+    }
+    int n = td_loop_wait(worker->loop, events, EVENTS_MAX, timeout);
+    td_journal_quiesce(worker->reader, false);
+    look_at_clock(worker);
+    for (int i = 0; i < n; i++)
+        handle(worker, &events[i]);
+    release_publishes(worker);
+    flush_dirty(worker);
+    td_hub_advance(worker->hub);
+    td_hub_run(worker->hub);
+    td_polls_run(worker);
+    flush_dirty(worker);
+    free_gone(worker);
+    return !worker->draining || worker->n_conns > 0;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker: one thread with its loop, its connections, its hub and its reader of the journal.  Workers share nothing but
+ * the journal and the options; each listens on the same port (SO_REUSEPORT).
+ *
+ * A turn: events of the sockets, then what the journal made durable (answers to publishers, then deliveries), then
+ * those who wanted to go on, then the clock, then every connection with something to send is flushed once. */
+#pragma once
+
+#include "auth/cache.h"
+#include "base/compiler.h"
+#include "base/list.h"
+#include "edge/conn.h"
+#include "hub/hub.h"
+#include "journal/journal.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include <stdatomic.h>
+
+/* Limits and times; immutable while workers run. */
+struct td_edge_options {
+    size_t message_bytes_max;      /* of a WebSocket message */
+    size_t body_bytes_max;         /* of a request */
+    size_t events_max;             /* in one publish */
+    size_t page_events_max;        /* in one page of history */
+    unsigned subscriptions_max;    /* named by one connection */
+    unsigned commands_per_s;       /* on one connection; twice as many at once */
+    unsigned connections_max;      /* on one worker */
+    unsigned pending_publishes_max; /* on one connection */
+    unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
+    unsigned sse_interval_s, request_timeout_s, drain_s, poll_max_s;
+    const struct td_auth *auth;
+    struct td_slice cookie;        /* name of the cookie that may carry a token; empty: none */
+    bool query_token;              /* ?token= and ?access_token= are accepted */
+    const struct td_slice *origins; /* allowed origins */
+    size_t n_origins;
+    bool dev_origins;              /* localhost and 127.0.0.1 on any port */
+};
+
+/* Counters of one worker; written by it alone, read by whoever shows metrics. */
+struct td_edge_stat {
+    _Atomic uint64_t accepted, refused, closed, http_requests, http_errors, ws_opened, sse_opened, polls;
+    _Atomic uint64_t published_events, published_requests, commands, command_errors;
+    _Atomic uint64_t auth_failures, rate_limited, gaps, bytes_sent, bytes_received;
+    _Atomic uint64_t delivered, sends, short_sends, wakeups, subscriptions, patterns;
+    _Atomic uint64_t connections, connections_ws, connections_sse, heartbeat_timeouts;
+};
+#define TD_COUNT(worker, counter)                                                                  \
+    atomic_fetch_add_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
+#define TD_COUNT_BY(worker, counter, n)                                                            \
+    atomic_fetch_add_explicit(&(worker)->stat.counter, (n), memory_order_relaxed)
+#define TD_UNCOUNT(worker, counter)                                                                \
+    atomic_fetch_sub_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
+
+struct td_request;
+
+/* What the floor above gives: the resources. */
+struct td_edge_handler {
+    void (*request)(struct td_request *request, void *arg);
+    void *arg;
+};
+
+#define TD_SCRATCH_BYTES (256 * 1024)
+#define TD_SLAB_CHUNK    256
+
+struct td_worker {
+    unsigned number;
+    const struct td_edge_options *options;
+    struct td_edge_handler handler;
+    struct td_journal *journal;
+    struct td_journal_reader *reader;
+    struct td_hub *hub;
+    struct td_loop *loop;
+    struct td_token_cache *tokens;
+    int *listeners;
+    size_t n_listeners;
+    bool listening_paused; /* out of descriptors */
+    struct td_conn **chunks; /* the slab: chunks of TD_SLAB_CHUNK connections */
+    uint32_t n_chunks;
+    uint32_t *free_places;
+    uint32_t n_free, n_conns;
+    struct td_list dirty;   /* td_conn.dirty */
+    struct td_list waiting; /* td_conn.waiting */
+    struct td_list polls;   /* td_poll.list: to be looked at again */
+    struct td_list gone;    /* td_conn.dirty of those to be freed */
+    td_ns now;
+    td_ticks tick;          /* now, in ticks since the worker began, from 1 */
+    td_ns _began;
+    td_ticks swept;
+    uint32_t sweep_at;
+    uint64_t next_id;
+    char date[32];          /* of the HTTP header, for … */
+    uint64_t date_s;        /* … this second */
+    _Atomic bool stopping;  /* set by td_worker_stop */
+    bool draining;
+    td_ticks drain_began;
+    uint32_t drain_at;
+    char *scratch;
+    struct td_edge_stat stat;
+};
+
+struct td_worker_options {
+    unsigned number;
+    const struct td_edge_options *edge;
+    struct td_edge_handler handler;
+    struct td_journal *journal;
+    const int *listeners; /* sockets, owned by the worker from here on */
+    size_t n_listeners;
+};
+
+TD_MUST_USE int td_worker_new(const struct td_worker_options *options,
+                              struct td_worker **ret_worker);
+/* Drops all connections. */
+void td_worker_free(struct td_worker *worker);
+/* One turn.  Waits at most `timeout_ms` for something to do (-1: until the next tick that matters).
+ * False once it has been stopped and all connections are drained. */
+bool td_worker_turn(struct td_worker *worker, int timeout_ms);
+/* Asks the worker to drain: no new connections, the old ones told and closed within options.drain_s.  Any thread. */
+void td_worker_stop(struct td_worker *worker);
+
+/* For the edge: the connection at a place of the slab, NULL when it is free. */
+struct td_conn *td_worker_conn(struct td_worker *worker, uint32_t index);
+/* Closes what is due: heartbeats, time-outs, drain. */
+void td_worker_sweep(struct td_worker *worker);
+/* The hub's calls into the edge. */
+extern const struct td_hub_ops td_delivery_ops;
+/* The worker that this thread runs; the hub's calls have no other way to it.  Set by td_worker_turn. */
+extern _Thread_local struct td_worker *td_worker_here;

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/ws.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "codec/ws.h"
+#include "edge/control.h"
+#include "edge/subscribe.h"
+#include <errno.h>
+
+static void log_open(const struct td_request *request, const char *path_kind)
+{
+    struct td_conn *conn = request->conn;
+    struct td_log_line line;
+    char id[17];
+
+    if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
+        return;
+    td_conn_id(conn, id);
+    td_log_str(&line, "connection", td_slice_str(id));
+    td_log_str(&line, "transport", td_slice_str(path_kind));
+    td_log_str(&line, "peer", td_slice_str(conn->peer));
+    td_log_str(&line, "path", request->head->path);
+    if (conn->principal)
+        td_log_str(&line, "subject", conn->principal->subject);
+    td_log_end(&line);
+}
+
+static void log_handshake(const struct td_request *request, const char *decision)
+{
+    struct td_log_line line;
+
+    if (!td_log_begin(&line, TD_LOG_DEBUG, "handshake"))
+        return;
+    td_log_str(&line, "peer", td_slice_str(request->conn->peer));
+    td_log_str(&line, "origin", td_http_header(request->head, "origin"));
+    td_log_str(&line, "version", td_http_header(request->head, "sec-websocket-version"));
+    td_log_str(&line, "extensions", td_http_header(request->head, "sec-websocket-extensions"));
+    td_log_str(&line, "decision", td_slice_str(decision));
+    td_log_end(&line);
+}
+
+/* RFC 6455 §4.2.1.  0, or an error; `accept` is then not written. */
+static int check_handshake(const struct td_request *request, char accept[TD_WS_ACCEPT_LEN + 1],
+                           const char **what)
+{
+    const struct td_http_request *head = request->head;
+    struct td_slice version = td_http_header(head, "sec-websocket-version");
+
+    *what = "The WebSocket handshake is not valid (RFC 6455 section 4.2.1).";
+    if (head->method != TD_HTTP_GET || head->http10)
+        return TD_EINVAL;
+    if (!td_slice_eq(version, TD_S("13"))) {
+        *what = "Only WebSocket version 13 is spoken.";
+        return version.ptr ? TD_EUPGRADE : TD_EINVAL;
+    }
+    return td_ws_accept_key(td_http_header(head, "sec-websocket-key"), accept);
+}
+
+static int put_101(struct td_request *request, const char *accept, struct td_buf *out)
+{
+    td_buf_puts(out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    td_buf_puts(out, accept);
+    /* Only a protocol that was offered may be answered (§4.2.2); the bearer is never echoed. */
+    if (td_http_header_has(request->head, "sec-websocket-protocol", "tidings"))
+        td_buf_puts(out, "\r\nSec-WebSocket-Protocol: tidings");
+    td_buf_puts(out, "\r\n\r\n");
+    return out->err;
+}
+
+static bool become_ws(struct td_request *request, const char *accept)
+{
+    struct td_worker *worker = request->worker;
+    struct td_conn *conn = request->conn;
+    struct td_outbox *out = td_conn_out(worker, conn);
+
+    if (!out)
+        return false;
+    if (put_101(request, accept, &out->ready) < 0) {
+        td_conn_drop(worker, conn, "no memory");
+        return false;
+    }
+    conn->state = TD_CONN_WS;
+    conn->counted_ws = true;
+    TD_COUNT(worker, ws_opened);
+    TD_COUNT(worker, connections_ws);
+    td_conn_dirty(worker, conn);
+    return true;
+}
+
+/* The topics that the URL names.  0 or the error that the first one met. */
+static int subscribe_all(struct td_worker *worker, struct td_conn *conn, const struct td_query *query)
+{
+    int r = td_subscribe_types(conn, query->types, query->n_types);
+
+    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
+        r = td_subscribe(worker, conn, query->topics[i]);
+    return r;
+}
+
+void td_ws_upgrade(struct td_request *request, const struct td_ws_upgrade *upgrade)
+{
+    struct td_worker *worker = request->worker;
+    struct td_conn *conn = request->conn;
+    const struct td_query *query = upgrade->query;
+    char accept[TD_WS_ACCEPT_LEN + 1];
+    const char *what;
+
+    int r = check_handshake(request, accept, &what);
+    if (r < 0) {
+        log_handshake(request, "refused");
+        td_respond_error_with(request, r, td_slice_str(what),
+                              r == TD_EUPGRADE ? TD_S("Upgrade: websocket\r\n"
+                                                      "Sec-WebSocket-Version: 13\r\n")
+                                               : (struct td_slice){NULL, 0});
+        return;
+    }
+    if (!become_ws(request, accept))
+        return;
+    r = td_request_authenticate(request, &what);
+    if (r < 0) {
+        char reason[128];
+        log_handshake(request, what);
+        snprintf(reason, sizeof(reason), "Unauthorized: %s", what);
+        td_conn_close_ws(worker, conn, td_err_close(r), reason);
+        return;
+    }
+    log_handshake(request, "accepted");
+    log_open(request, "websocket");
+    conn->subscriber.wire = upgrade->wire;
+    r = subscribe_all(worker, conn, query);
+    if (r < 0) {
+        char reason[128];
+        snprintf(reason, sizeof(reason), "%s: %s", td_err_code(r), td_err_hint(r));
+        td_conn_close_ws(worker, conn, td_err_close(r), reason);
+        return;
+    }
+    bool other_epoch;
+    uint64_t position = td_since_seq(worker, query->since, query->position, &other_epoch);
+    td_control_connection(worker, conn, position);
+    if (query->n_topics > 0) {
+        td_seek(worker, conn, query->since, query->position);
+    } else if (query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) {
+        conn->has_since = true; /* the first SUBSCRIBE goes on from there */
+        conn->since = query->position;
+        conn->since_kind = (uint8_t)query->since;
+    }
+}
+
+void td_ws_ping(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_outbox *out = td_conn_out(worker, conn);
+
+    if (out && td_ws_put_frame(&out->ready, TD_WS_PING, TD_S("")) < 0)
+        td_conn_drop(worker, conn, "no memory");
+    td_conn_dirty(worker, conn);
+}
+
+void td_conn_close_ws(struct td_worker *worker, struct td_conn *conn, int code, const char *reason)
+{
+    if (conn->state != TD_CONN_WS || conn->ws_close_sent)
+        return;
+    struct td_outbox *out = td_conn_out(worker, conn);
+    if (!out)
+        return;
+    conn->ws_close_sent = true;
+    conn->close_code = (uint16_t)code;
+    if (td_ws_put_close(&out->ready, code, td_slice_str(reason)) < 0) {
+        td_conn_drop(worker, conn, "no memory");
+        return;
+    }
+    td_conn_finish(worker, conn);
+}
+
+/* RFC 6455 §5.5.1: a close is answered with its own code, then the server ends TCP. */
+static void answer_close(struct td_worker *worker, struct td_conn *conn, int code)
+{
+    td_conn_close_ws(worker, conn, code == 1005 ? 1000 : code, "");
+}
+
+static void answer_ping(struct td_worker *worker, struct td_conn *conn, struct td_slice payload)
+{
+    struct td_outbox *out = td_conn_out(worker, conn);
+
+    if (out && td_ws_put_frame(&out->ready, TD_WS_PONG, payload) < 0)
+        td_conn_drop(worker, conn, "no memory");
+    td_conn_dirty(worker, conn);
+}
+
+static void act(struct td_worker *worker, struct td_conn *conn, const struct td_ws_event *event)
+{
+    switch (event->type) {
+    case TD_WS_TEXT:
+        conn->active = worker->tick;
+        td_command_take(worker, conn, event->payload);
+        break;
+    case TD_WS_BINARY:
+        td_conn_close_ws(worker, conn, 1003, "unsupported: commands are text");
+        break;
+    case TD_WS_PING: answer_ping(worker, conn, event->payload); break;
+    case TD_WS_PONG: conn->pinged = 0; break;
+    case TD_WS_CLOSE: answer_close(worker, conn, event->close_code); break;
+    case TD_WS_CONT: break;
+    }
+}
+
+static void fail(struct td_worker *worker, struct td_conn *conn, int code, int err)
+{
+    td_conn_close_ws(worker, conn, code,
+                     err == TD_ETOOLARGE ? "too_large: the message is larger than this server takes"
+                     : err == TD_EUTF8   ? "invalid: text must be UTF-8"
+                                         : "protocol error");
+}
+
+void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len)
+{
+    struct td_ws_decoder fresh, *decoder;
+    struct td_ws_event event;
+    int r;
+
+    if (conn->in) {
+        decoder = &conn->in->ws;
+    } else {
+        decoder = &fresh;
+        td_ws_decoder_init(&fresh, worker->options->message_bytes_max);
+    }
+    while ((r = td_ws_decode(decoder, &bytes, &len, &event)) > 0) {
+        act(worker, conn, &event);
+        if (conn->state != TD_CONN_WS)
+            break; /* its inbox is gone; a fresh decoder is ended below */
+    }
+    if (r < 0 && conn->state == TD_CONN_WS)
+        fail(worker, conn, decoder->failed, r);
+    bool open = conn->state == TD_CONN_WS;
+    if (decoder == &fresh && (!open || td_ws_decoder_idle(&fresh))) {
+        td_ws_decoder_done(&fresh);
+    } else if (decoder == &fresh) {
+        struct td_inbox *in = td_conn_in(worker, conn);
+        if (in) {
+            in->ws = fresh;
+        } else {
+            td_ws_decoder_done(&fresh);
+            td_conn_drop(worker, conn, "no memory for input");
+        }
+    } else if (open && td_ws_decoder_idle(decoder)) {
+        td_conn_drop_inbox(conn);
+    }
+}

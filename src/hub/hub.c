@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hub's own cursor: what is new, to the live. */
+#include "hub/hub.h"
+#include "base/assert.h"
+#include "base/topic.h"
+#include "hub/state.h"
+#include <errno.h>
+
+int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
+               const struct td_hub_ops *ops, struct td_hub **ret_hub)
+{
+    struct td_hub *hub = calloc(1, sizeof(*hub));
+
+    if (!hub)
+        return -ENOMEM;
+    int r = td_wakeup_new(&hub->wakeup);
+    if (r < 0) {
+        free(hub);
+        return r;
+    }
+    hub->journal = journal;
+    hub->reader = reader;
+    hub->ops = ops;
+    hub->position = td_journal_readable(journal);
+    td_index_init(&hub->index, td_journal_seed(journal));
+    td_list_init(&hub->again);
+    td_list_init(&hub->cold);
+    td_buf_init(&hub->scratch, TD_WAKEUP_ENCODED_MAX);
+    *ret_hub = hub;
+    return 0;
+}
+
+void td_hub_free(struct td_hub *hub)
+{
+    if (!hub)
+        return;
+    TD_ASSERT(td_list_empty(&hub->again) && td_list_empty(&hub->cold));
+    td_index_done(&hub->index);
+    td_wakeup_free(hub->wakeup);
+    td_buf_done(&hub->scratch);
+    free(hub);
+}
+
+uint64_t td_hub_head(const struct td_hub *hub)
+{
+    return hub->position;
+}
+
+void td_hub_stat(const struct td_hub *hub, struct td_hub_stat *ret_stat)
+{
+    *ret_stat = hub->stat;
+    ret_stat->patterns = hub->index.n_patterns;
+    ret_stat->subscriptions = hub->index.n_slots;
+}
+
+/* Where a live subscriber could not be served from the wakeup, it goes on by itself from here. */
+static void fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    if (subscriber->_behind)
+        return;
+    td_hub_hold(hub, subscriber);
+    td_list_append(&hub->again, &subscriber->_list);
+}
+
+static void all_fall_behind(struct td_hub *hub)
+{
+    size_t cursor = 0;
+    struct td_pattern **head;
+
+    while ((head = td_map_each(&hub->index.patterns, &cursor, NULL)))
+        for (struct td_pattern *pattern = *head; pattern; pattern = pattern->next)
+            for (uint32_t i = 0; i < pattern->n; i++)
+                fall_behind(hub, pattern->slots[i].subscriber);
+}
+
+size_t td_hub_account(struct td_subscriber *subscriber, const struct td_sent *sent, size_t taken)
+{
+    size_t whole = 0;
+
+    while (whole < sent->n && taken >= sent->lens[whole]) {
+        taken -= sent->lens[whole];
+        subscriber->_position = sent->seqs[whole];
+        whole++;
+    }
+    TD_ASSERT(whole < sent->n || taken == 0);
+    if (taken > 0) {
+        subscriber->_partial_seq = sent->seqs[whole];
+        subscriber->_partial_sent = (uint32_t)taken;
+    }
+    return whole;
+}
+
+/* The socket took `taken` bytes of a share and no more: the subscriber is behind. */
+static void stopped_short(struct td_hub *hub, struct td_subscriber *subscriber,
+                          const struct td_share *share, size_t taken)
+{
+    uint64_t seqs[TD_WAKEUP_RECORDS];
+    size_t lens[TD_WAKEUP_RECORDS];
+
+    for (size_t i = 0; i < share->n; i++) {
+        struct td_slice bytes;
+        int r = td_wakeup_record(hub->wakeup, subscriber->wire, share->items[i], &bytes);
+        TD_ASSERT(r == 0); /* it was made a moment ago */
+        seqs[i] = hub->wakeup->views[share->items[i]].seq;
+        lens[i] = bytes.len;
+    }
+    td_hub_hold(hub, subscriber);
+    const struct td_sent sent = {seqs, lens, share->n};
+    hub->stat.delivered += td_hub_account(subscriber, &sent, taken);
+    hub->stat.short_sends++;
+}
+
+static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    struct td_share share;
+    struct td_slice bytes;
+
+    if (subscriber->_n_subs == 0 || subscriber->_behind)
+        return; /* it went, or stopped, since it was touched */
+    td_wakeup_share(hub->wakeup, subscriber, subscriber->checked ? hub->ops->wants : NULL,
+                    &share);
+    if (share.n == 0)
+        return;
+    if (subscriber->wire == TD_WIRE_NONE) {
+        hub->ops->touched(subscriber);
+        return;
+    }
+    if (td_wakeup_bytes(hub->wakeup, subscriber->wire, &share, &bytes) < 0) {
+        fall_behind(hub, subscriber);
+        return;
+    }
+    struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+    int64_t taken = hub->ops->send(subscriber, &part, 1);
+    hub->stat.sends++;
+    if (taken < 0)
+        return;
+    if ((size_t)taken < bytes.len)
+        stopped_short(hub, subscriber, &share, (size_t)taken);
+    else
+        hub->stat.delivered += share.n;
+}
+
+/* Reads what is new into the wakeup.  The position that the hub then has reached. */
+static uint64_t read_new(struct td_hub *hub, uint64_t until)
+{
+    bool exact;
+    const struct td_wanted all = {td_pattern_key(hub->index.seed, TD_S("**"), &exact), TD_S("**"),
+                                  true};
+    struct td_read read = {
+        .wanted = &all,
+        .n_wanted = 1,
+        .after = hub->position,
+        .until = until,
+        .records = hub->wakeup->records,
+        .records_max = TD_WAKEUP_RECORDS,
+        .bytes_max = TD_WAKEUP_BYTES,
+    };
+    td_journal_read(hub->reader, &read);
+    hub->wakeup->n = read.n;
+    if (read.end == TD_READ_GAP && read.n == 0) {
+        /* The hub itself was outrun or met damage: everyone learns of it at his own position. */
+        all_fall_behind(hub);
+        return read.gap_to;
+    }
+    return read.position;
+}
+
+bool td_hub_advance(struct td_hub *hub)
+{
+    uint64_t readable = td_journal_readable(hub->journal);
+
+    td_list_splice(&hub->again, &hub->cold);
+    if (hub->position >= readable)
+        return false;
+    if (hub->index.n_slots == 0) {
+        hub->position = readable;
+        return false;
+    }
+    uint64_t reached = read_new(hub, readable);
+    hub->stat.wakeups++;
+    if (hub->wakeup->n > 0 && td_wakeup_gather(hub->wakeup, &hub->index) < 0) {
+        all_fall_behind(hub);
+        hub->wakeup->n_touched = 0;
+    }
+    /* The hub stands at the old position meanwhile: who stops short is behind from there. */
+    for (size_t i = 0; hub->wakeup->n > 0 && i < hub->wakeup->n_touched; i++)
+        deliver(hub, hub->wakeup->touched[i]);
+    td_wakeup_end(hub->wakeup);
+    bool stuck = reached == hub->position; /* a cold segment */
+    hub->position = reached;
+    return !stuck && reached < readable;
+}
+
+bool td_hub_run(struct td_hub *hub)
+{
+    struct td_list turn;
+
+    td_list_init(&turn);
+    td_list_splice(&turn, &hub->again);
+    for (struct td_list *node; (node = td_list_pop(&turn));)
+        td_hub_catch_up(hub, TD_CONTAINER_OF(node, struct td_subscriber, _list));
+    return !td_list_empty(&hub->again);
+}
+
+bool td_hub_has_work(const struct td_hub *hub)
+{
+    return !td_list_empty(&hub->again) || hub->position < td_journal_readable(hub->journal);
+}

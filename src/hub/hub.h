@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hub of one worker: its own cursor in the journal, the subscription index, and the one delivery path.
+ *
+ * A connection is a position in the log, not a queue.  Its subscriber is in one of two states:
+ *
+ *   live    its position is the hub's.  When the hub moves on, the new records are gathered into runs by
+ *           pattern; each live subscriber that a run touches gets all that is new to it in one send.
+ *   behind  it has a position of its own.  It is not pushed to; td_hub_catch_up reads on from its position
+ *           when its socket takes bytes again, until it meets the hub's and is live.
+ *
+ *             subscribe ──────────► live ◄────────── met the hub's position
+ *                                    │                        │
+ *             since, short send      ▼                        │
+ *             ──────────────────► behind ── EPOLLOUT, again ──┘
+ *
+ * Slow, resuming and new with an older position are all the same state.  One thread owns hub and
+ * subscribers, so the switch is exact: nothing is lost, nothing doubled.  What the socket did not take stays in the
+ * log: a subscriber keeps two numbers for a record that was sent in part, and no bytes.
+ *
+ * The hub does no IO: it calls the edge through td_hub_ops.  Not thread-safe; one for each worker. */
+#pragma once
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "hub/encode.h"
+#include "journal/journal.h"
+#include <stdbool.h>
+#include <sys/uio.h>
+
+struct td_hub;
+struct td_run;
+struct td_run_link;
+struct td_subscription;
+
+/* The delivery side of a connection; embedded in it.  Zeroed, then td_subscriber_init. */
+struct td_subscriber {
+    struct td_list _list;      /* in the hub's list of those to run again, or of those that wait for a cold segment */
+    uint64_t _position;        /* everything at or before it has been sent (behind); live: see td_hub_position */
+    uint64_t _partial_seq;     /* the record of which `_partial_sent` bytes are out; 0: none */
+    uint64_t _wake;            /* the wakeup in which it was touched last */
+    uint32_t _partial_sent;
+    struct td_run *_run;       /* in that wakeup: the first run that touches it, … */
+    struct td_run_link *_more; /* … and the others */
+    struct td_subscription *_subs;
+    uint16_t _n_subs;
+    enum td_wire wire : 8;  /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
+    bool checked : 1;       /* each record is put to ops->wants */
+    bool _behind : 1;
+    bool _owes_caught_up : 1;
+};
+
+struct td_hub_ops {
+    /* Sends to the subscriber's socket.  Returns the bytes taken (0: it takes none now; the edge calls
+     * td_hub_catch_up when it does), or an error: the connection is going and nothing more is sent. */
+    int64_t (*send)(struct td_subscriber *subscriber, const struct iovec *parts, int n);
+    /* Tells a gap.  False when the message could not be sent at once: delivery stops until td_hub_catch_up. */
+    bool (*gap)(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
+                enum td_gap_reason reason);
+    /* It had a position of its own and has met the hub's: all that it missed has been sent. */
+    void (*caught_up)(struct td_subscriber *subscriber);
+    /* Something arrived for a subscriber with TD_WIRE_NONE. */
+    void (*touched)(struct td_subscriber *subscriber);
+    /* A record can't be sent (gone from the log when half of it was out, or no memory): the connection can't go on. */
+    void (*broken)(struct td_subscriber *subscriber);
+    /* Whether it gets this record; asked when `checked` is set. */
+    bool (*wants)(const struct td_subscriber *subscriber, const struct td_record *record);
+};
+
+struct td_hub_stat {
+    uint64_t delivered, sends, short_sends, gaps, wakeups;
+    uint64_t patterns, subscriptions;
+};
+
+TD_MUST_USE int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
+                           const struct td_hub_ops *ops, struct td_hub **ret_hub);
+/* All subscribers must have been left. */
+void td_hub_free(struct td_hub *hub);
+
+void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire);
+
+/* Adds `patterns` (what `requested` comes to under the subject's grants; at least one, all valid).  A new
+ * subscriber is live at the hub's position.  Asking for the same `requested` again replaces it.
+ * 0, or -ENOMEM, TD_ETOOLARGE (more than TD_SUBSCRIPTIONS_MAX patterns); then nothing has changed. */
+TD_MUST_USE int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
+                                 struct td_slice requested, const struct td_slice *patterns,
+                                 size_t n_patterns);
+#define TD_SUBSCRIPTIONS_MAX 512
+/* Removes what was asked for as `requested`; whether there was any. */
+bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber,
+                        struct td_slice requested);
+/* Removes all; the subscriber may then be freed. */
+void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber);
+bool td_hub_has_request(const struct td_subscriber *subscriber, struct td_slice requested);
+/* How many different `requested` it holds. */
+size_t td_hub_requests(const struct td_subscriber *subscriber);
+
+/* Sets the position to go on from; the subscriber is behind (even at the hub's own position), will be run again by
+ * td_hub_run, and gets ops->caught_up once it meets the hub's. */
+void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position);
+/* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here. */
+void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber);
+/* What has been sent: its own position when behind, the hub's when live. */
+uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber);
+bool td_hub_is_live(const struct td_subscriber *subscriber);
+/* Whether a record has been sent in part: nothing else may be sent before its rest. */
+bool td_hub_is_partial(const struct td_subscriber *subscriber);
+
+/* Moves the hub towards the readable head and sends what is new to the live.  True when there is more to do at
+ * once (a turn is bounded). */
+bool td_hub_advance(struct td_hub *hub);
+/* Goes on sending to one that is behind, as far as its socket and a turn's budget let it. */
+void td_hub_catch_up(struct td_hub *hub, struct td_subscriber *subscriber);
+/* Gives a turn to each that stopped for its budget.  True when some want another. */
+bool td_hub_run(struct td_hub *hub);
+/* Whether td_hub_advance or td_hub_run would do something: asked before a worker sleeps. */
+bool td_hub_has_work(const struct td_hub *hub);
+
+/* The patterns of a subscriber, for reading pages with the same eyes. `ret` has room for TD_SUBSCRIPTIONS_MAX. */
+size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret);
+uint64_t td_hub_head(const struct td_hub *hub);
+void td_hub_stat(const struct td_hub *hub, struct td_hub_stat *ret_stat);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/publish.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/topic.h"
+#include <errno.h>
+
+/* The members of an event to publish, raw. */
+struct members {
+    struct td_slice topic, topics, type, data, class, key, dedup;
+};
+
+struct member_name {
+    const char *name;
+    size_t offset;
+};
+
+static const struct member_name names[] = {
+    {"topic", offsetof(struct members, topic)}, {"topics", offsetof(struct members, topics)},
+    {"type", offsetof(struct members, type)},   {"data", offsetof(struct members, data)},
+    {"class", offsetof(struct members, class)}, {"key", offsetof(struct members, key)},
+    {"dedup", offsetof(struct members, dedup)},
+};
+
+/* One parse under way. */
+struct parse {
+    struct td_publish *publish;
+    const struct td_publish_options *options;
+    struct td_buf *why;
+    size_t event; /* which of the request is looked at, from 0 */
+};
+
+static int refuse(struct parse *parse, int err, const char *what)
+{
+    if (parse->publish->is_list)
+        td_buf_putf(parse->why, "Event %zu: ", parse->event);
+    td_buf_puts(parse->why, what);
+    return err;
+}
+
+static int take_members(struct parse *parse, struct td_slice value, struct members *ret)
+{
+    struct td_slice name, member;
+
+    if (td_json_type(value) != TD_JSON_OBJECT)
+        return refuse(parse, TD_EINVAL, "an event must be a JSON object.");
+    struct td_json_iter it = td_json_iter(value);
+    while (td_json_next(&it, &name, &member)) {
+        struct td_slice *into = NULL;
+        for (size_t i = 0; i < TD_ARRAY_LEN(names) && !into; i++)
+            if (td_json_string_is(name, names[i].name))
+                into = (struct td_slice *)(void *)((char *)ret + names[i].offset);
+        if (!into)
+            return refuse(parse, TD_EINVAL,
+                          "an event has the members topic or topics, type, data, class, key and "
+                          "dedup, and no other.");
+        if (into->ptr)
+            return refuse(parse, TD_EINVAL, "a member stands twice.");
+        *into = member;
+    }
+    return 0;
+}
+
+/* The unescaped text of a raw string: a slice of it, or of `_text` when it holds escapes. */
+static int take_text(struct parse *parse, struct td_slice raw, struct td_slice *ret_text)
+{
+    if (td_json_type(raw) != TD_JSON_STRING)
+        return TD_EINVAL;
+    if (td_json_plain(raw, ret_text))
+        return 0;
+    struct td_buf *text = &parse->publish->_text;
+    size_t at = text->len;
+    int r = td_json_unescape(raw, text);
+    if (r < 0)
+        return r;
+    *ret_text = td_slice(text->ptr + at, text->len - at);
+    return 0;
+}
+
+static bool key_valid(struct td_slice key)
+{
+    if (key.len == 0 || key.len > TD_PUBLISH_KEY_MAX)
+        return false;
+    struct td_slice rest = key, part;
+    while (td_slice_split(&rest, '/', &part))
+        while (part.len > 0) {
+            size_t n = TD_MIN(part.len, (size_t)TD_SEGMENT_LEN_MAX);
+            if (!td_segment_valid(td_slice_to(part, n)))
+                return false;
+            part = td_slice_from(part, n);
+        }
+    return true;
+}
+
+static int take_fields(struct parse *parse, const struct members *members, struct td_draft *draft)
+{
+    struct td_slice class;
+
+    if (!members->type.ptr || take_text(parse, members->type, &draft->type) < 0 ||
+        !td_segment_valid(draft->type))
+        return refuse(parse, TD_EINVAL,
+                      "`type` must be a string of 1 to 64 bytes A-Z a-z 0-9 . _ ~ @ : -.");
+    draft->data = members->data.ptr ? members->data : TD_S("null");
+    if (members->class.ptr && (take_text(parse, members->class, &class) < 0 ||
+                               !td_slice_eq(class, TD_S("log"))))
+        return refuse(parse, TD_EINVAL, "`class` must be \"log\": this version serves no other.");
+    if (members->key.ptr &&
+        (take_text(parse, members->key, &draft->key) < 0 || !key_valid(draft->key)))
+        return refuse(parse, TD_EINVAL,
+                      "`key` must be a string of 1 to 128 bytes A-Z a-z 0-9 . _ ~ @ : - /.");
+    if (members->dedup.ptr &&
+        (take_text(parse, members->dedup, &draft->dedup) < 0 || draft->dedup.len == 0 ||
+         draft->dedup.len > TD_PUBLISH_DEDUP_MAX))
+        return refuse(parse, TD_EINVAL, "`dedup` must be a string of 1 to 255 bytes.");
+    const struct td_principal *principal = parse->options->principal;
+    draft->dedup_scope = principal->subject;
+    draft->actor = principal->subject_json;
+    draft->origin = parse->options->origin;
+    return 0;
+}
+
+/* Entity topics carry entity events, so that every reader of them may rely on their shape. */
+static bool entity_type_fits(const struct td_draft *draft)
+{
+    if (!td_topic_below(draft->topic, TD_S("entities")))
+        return true;
+    return td_slice_eq(draft->type, TD_S("ENTITY_CREATED")) ||
+           td_slice_eq(draft->type, TD_S("ENTITY_UPDATED")) ||
+           td_slice_eq(draft->type, TD_S("ENTITY_DELETED"));
+}
+
+static int add_draft(struct parse *parse, const struct td_draft *fields, struct td_slice topic_raw)
+{
+    struct td_publish *publish = parse->publish;
+    struct td_draft draft = *fields;
+
+    if (take_text(parse, topic_raw, &draft.topic) < 0 || !td_topic_valid(draft.topic))
+        return refuse(parse, TD_ETOPIC, "`topic` is not a topic.");
+    int r = td_principal_check_publish(parse->options->principal, draft.topic);
+    if (r == TD_ERESERVED)
+        return refuse(parse, r, "only the server writes to this topic.");
+    if (r < 0)
+        return refuse(parse, r, "the token does not grant publishing to this topic.");
+    if (!entity_type_fits(&draft))
+        return refuse(parse, TD_EINVAL,
+                      "events on entities/… have type ENTITY_CREATED, ENTITY_UPDATED or "
+                      "ENTITY_DELETED.");
+    if (publish->batch.n == parse->options->events_max)
+        return refuse(parse, TD_ETOOLARGE, "too many events in one request.");
+    if (publish->batch.n == publish->_cap) {
+        size_t cap = publish->_cap ? publish->_cap * 4 : 1;
+        struct td_draft *drafts = realloc(publish->_drafts, cap * sizeof(*drafts));
+        if (!drafts)
+            return -ENOMEM;
+        publish->_drafts = drafts;
+        publish->_cap = cap;
+    }
+    publish->_drafts[publish->batch.n++] = draft;
+    return 0;
+}
+
+/* One event to several topics.  A dedup key of its own then stands for each of them. */
+static int add_to_topics(struct parse *parse, const struct td_draft *fields, struct td_slice topics)
+{
+    struct td_slice name, topic;
+    size_t n = 0;
+
+    if (td_json_type(topics) != TD_JSON_ARRAY)
+        return refuse(parse, TD_EINVAL, "`topics` must be an array of topics.");
+    parse->publish->is_list = true;
+    struct td_json_iter it = td_json_iter(topics);
+    while (td_json_next(&it, &name, &topic)) {
+        struct td_draft draft = *fields;
+        if (draft.dedup.len > 0) {
+            struct td_buf *text = &parse->publish->_text;
+            size_t at = text->len;
+            int r = td_buf_put(text, fields->dedup);
+            if (r == 0)
+                r = td_buf_putf(text, "#%zu", n);
+            if (r < 0)
+                return r;
+            draft.dedup = td_slice(text->ptr + at, text->len - at);
+        }
+        int r = add_draft(parse, &draft, topic);
+        if (r < 0)
+            return r;
+        n++;
+    }
+    return n > 0 ? 0 : refuse(parse, TD_EINVAL, "`topics` must name at least one topic.");
+}
+
+static int add_event(struct parse *parse, struct td_slice value)
+{
+    struct members members = {0};
+    struct td_draft fields = {0};
+
+    int r = take_members(parse, value, &members);
+    if (r < 0)
+        return r;
+    r = take_fields(parse, &members, &fields);
+    if (r < 0)
+        return r;
+    if (!members.topic.ptr == !members.topics.ptr)
+        return refuse(parse, TD_EINVAL, "an event needs either `topic` or `topics`.");
+    r = members.topic.ptr ? add_draft(parse, &fields, members.topic)
+                          : add_to_topics(parse, &fields, members.topics);
+    parse->event++;
+    return r;
+}
+
+static int check_json(struct parse *parse, struct td_slice text, struct td_slice *ret_value)
+{
+    size_t at = 0;
+    int r = td_json_check(text, ret_value, &at);
+
+    if (r < 0) {
+        char what[64];
+        snprintf(what, sizeof(what), "not valid JSON at byte %zu.", at);
+        return refuse(parse, r, what);
+    }
+    return 0;
+}
+
+static int parse_json(struct parse *parse, struct td_slice body)
+{
+    struct td_slice value, name, event;
+
+    int r = check_json(parse, body, &value);
+    if (r < 0)
+        return r;
+    if (td_json_type(value) != TD_JSON_ARRAY)
+        return add_event(parse, value);
+    parse->publish->is_list = true;
+    struct td_json_iter it = td_json_iter(value);
+    while (r == 0 && td_json_next(&it, &name, &event))
+        r = add_event(parse, event);
+    return r;
+}
+
+/* Empty lines are skipped; each line is checked only when its turn comes, so that a body of newlines costs nothing. */
+static int parse_ndjson(struct parse *parse, struct td_slice body)
+{
+    struct td_slice rest = body, line, value;
+
+    parse->publish->is_list = true;
+    while (td_slice_split(&rest, '\n', &line)) {
+        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+            line.len--;
+        if (td_slice_trim(line).len == 0)
+            continue;
+        int r = check_json(parse, line, &value);
+        if (r == 0)
+            r = add_event(parse, value);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjson,
+                     const struct td_publish_options *options, struct td_buf *why)
+{
+    struct parse parse = {publish, options, why, 0};
+
+    *publish = (struct td_publish){0};
+    /* Drafts point into `_text`, so all that it may ever hold is taken now: unescaped text is never longer than its source,
+     * and `topics` puts a suffixed copy of the dedup key for each topic on top. */
+    bool escapes = body.len > 0 && memchr(body.ptr, '\\', body.len);
+    bool topics = body.len > 0 && memmem(body.ptr, body.len, "\"topics\"", 8);
+    td_buf_init(&publish->_text, (escapes ? body.len : 0) +
+                                     (topics ? (TD_PUBLISH_DEDUP_MAX + 8) * options->events_max : 0));
+    if (td_buf_reserve(&publish->_text, publish->_text.max) < 0)
+        return -ENOMEM;
+    if (options->idempotency_key.len > TD_PUBLISH_DEDUP_MAX)
+        return refuse(&parse, TD_EINVAL, "Idempotency-Key must be 1 to 255 bytes.");
+    int r = ndjson ? parse_ndjson(&parse, body) : parse_json(&parse, body);
+    if (r < 0)
+        return r;
+    if (publish->batch.n == 0)
+        return refuse(&parse, TD_EINVAL, "the request holds no event.");
+    publish->batch.drafts = publish->_drafts;
+    publish->batch.dedup = options->idempotency_key;
+    publish->batch.dedup_scope = options->principal->subject;
+    return 0;
+}
+
+void td_publish_done(struct td_publish *publish)
+{
+    free(publish->_drafts);
+    td_buf_done(&publish->_text);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a client wants to publish: JSON into drafts for the journal, checked against the rules of topics and the
+ * subject's grants.  All or nothing. */
+#pragma once
+
+#include "auth/principal.h"
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "journal/journal.h"
+
+struct td_publish_options {
+    size_t events_max;                    /* drafts in one request */
+    const struct td_principal *principal; /* who publishes */
+    struct td_slice origin;               /* raw JSON string: the connection, or empty */
+    struct td_slice idempotency_key;      /* of the whole request, or empty */
+};
+
+/* A parsed request.  Its drafts point into the body that was parsed and into `_text`. */
+struct td_publish {
+    struct td_batch batch;
+    bool is_list; /* an array, NDJSON or `topics` was sent: the answer holds `ids` */
+    struct td_draft *_drafts;
+    size_t _cap;
+    struct td_buf _text;
+};
+
+#define TD_PUBLISH_KEY_MAX   128 /* bytes of `key` */
+#define TD_PUBLISH_DEDUP_MAX 255 /* bytes of `dedup` and Idempotency-Key */
+
+/* Parses one event, an array of events, or (`ndjson`) an event a line.  0, or an error with a sentence appended to
+ * `why` that says which event and what is wrong.  End with td_publish_done in either case. */
+TD_MUST_USE int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjson,
+                                 const struct td_publish_options *options, struct td_buf *why);
+void td_publish_done(struct td_publish *publish);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Subscribers and their subscriptions. */
+#include "base/assert.h"
+#include "base/err.h"
+#include "hub/state.h"
+#include <errno.h>
+
+void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire)
+{
+    *subscriber = (struct td_subscriber){.wire = wire};
+    td_list_init(&subscriber->_list);
+}
+
+/* References the patterns of a request as subscriptions behind those that are there, without filing them yet. */
+static int ref_all(struct td_hub *hub, struct td_subscription *subs, struct td_slice requested,
+                   const struct td_slice *patterns, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct td_subscription *sub = &subs[i];
+        sub->pattern = td_index_ref(&hub->index, patterns[i]);
+        sub->requested = sub->pattern ? td_index_ref(&hub->index, requested) : NULL;
+        if (sub->requested && td_index_reserve(sub->pattern, 1) == 0)
+            continue;
+        if (sub->requested)
+            td_index_unref(&hub->index, sub->requested);
+        if (sub->pattern)
+            td_index_unref(&hub->index, sub->pattern);
+        while (i-- > 0) {
+            td_index_unref(&hub->index, subs[i].requested);
+            td_index_unref(&hub->index, subs[i].pattern);
+        }
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
+                     struct td_slice requested, const struct td_slice *patterns, size_t n_patterns)
+{
+    size_t n = subscriber->_n_subs;
+
+    TD_ASSERT(n_patterns > 0);
+    if (n + n_patterns > TD_SUBSCRIPTIONS_MAX)
+        return TD_ETOOLARGE;
+    struct td_subscription *subs = realloc(subscriber->_subs, (n + n_patterns) * sizeof(*subs));
+    if (!subs)
+        return -ENOMEM;
+    subscriber->_subs = subs;
+    int r = ref_all(hub, subs + n, requested, patterns, n_patterns);
+    if (r < 0)
+        return r;
+    /* The new ones stand behind the old and are not filed yet, so the old of the same name can go first. */
+    struct td_subscription fresh[TD_SUBSCRIPTIONS_MAX];
+    memcpy(fresh, subs + n, n_patterns * sizeof(*fresh));
+    td_hub_unsubscribe(hub, subscriber, requested);
+    n = subscriber->_n_subs;
+    memcpy(subs + n, fresh, n_patterns * sizeof(*fresh));
+    for (size_t i = 0; i < n_patterns; i++)
+        td_index_enter(&hub->index, subscriber, (uint32_t)(n + i));
+    subscriber->_n_subs = (uint16_t)(n + n_patterns);
+    return 0;
+}
+
+/* Takes subscription number `item` out, moving the last into its place. */
+static void drop(struct td_hub *hub, struct td_subscriber *subscriber, uint32_t item)
+{
+    struct td_subscription gone = subscriber->_subs[item];
+    uint32_t last = (uint32_t)subscriber->_n_subs - 1;
+
+    td_index_leave(&hub->index, subscriber, item);
+    if (item != last) {
+        subscriber->_subs[item] = subscriber->_subs[last];
+        struct td_subscription *moved = &subscriber->_subs[item];
+        moved->pattern->slots[moved->slot].item = item;
+    }
+    subscriber->_n_subs = (uint16_t)last;
+    td_index_unref(&hub->index, gone.requested);
+    td_index_unref(&hub->index, gone.pattern);
+}
+
+bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber,
+                        struct td_slice requested)
+{
+    bool found = false;
+
+    for (uint32_t i = subscriber->_n_subs; i-- > 0;) {
+        if (!td_slice_eq(td_pattern_text(subscriber->_subs[i].requested), requested))
+            continue;
+        drop(hub, subscriber, i);
+        found = true;
+    }
+    return found;
+}
+
+void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    while (subscriber->_n_subs > 0)
+        drop(hub, subscriber, (uint32_t)subscriber->_n_subs - 1);
+    free(subscriber->_subs);
+    subscriber->_subs = NULL;
+    td_list_remove(&subscriber->_list);
+    subscriber->_partial_seq = 0;
+    subscriber->_behind = false;
+}
+
+size_t td_hub_requests(const struct td_subscriber *subscriber)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < subscriber->_n_subs; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = subscriber->_subs[j].requested == subscriber->_subs[i].requested;
+        n += !seen;
+    }
+    return n;
+}
+
+bool td_hub_has_request(const struct td_subscriber *subscriber, struct td_slice requested)
+{
+    for (size_t i = 0; i < subscriber->_n_subs; i++)
+        if (td_slice_eq(td_pattern_text(subscriber->_subs[i].requested), requested))
+            return true;
+    return false;
+}
+
+size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret)
+{
+    for (size_t i = 0; i < subscriber->_n_subs; i++) {
+        const struct td_pattern *pattern = subscriber->_subs[i].pattern;
+        ret[i] = (struct td_wanted){pattern->key, td_pattern_text(pattern), pattern->exact};
+    }
+    return subscriber->_n_subs;
+}
+
+void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position)
+{
+    TD_ASSERT(!td_hub_is_partial(subscriber));
+    subscriber->_position = position;
+    subscriber->_behind = true;
+    subscriber->_owes_caught_up = true;
+    td_list_remove(&subscriber->_list);
+    td_list_append(&hub->again, &subscriber->_list);
+}
+
+void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    if (subscriber->_behind)
+        return;
+    subscriber->_behind = true;
+    subscriber->_position = hub->position;
+}
+
+uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber)
+{
+    return subscriber->_behind ? subscriber->_position : hub->position;
+}
+
+bool td_hub_is_live(const struct td_subscriber *subscriber)
+{
+    return !subscriber->_behind;
+}
+
+bool td_hub_is_partial(const struct td_subscriber *subscriber)
+{
+    return subscriber->_partial_seq != 0;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/wakeup.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include <errno.h>
+
+/* What a wakeup's scratch keeps between wakeups. */
+#define KEPT_BYTES (256 * 1024)
+
+_Static_assert(TD_WAKEUP_RECORDS <= UINT16_MAX, "items are 16 bits wide");
+
+int td_wakeup_new(struct td_wakeup **ret_wakeup)
+{
+    struct td_wakeup *wakeup = calloc(1, sizeof(*wakeup));
+
+    if (!wakeup)
+        return -ENOMEM;
+    td_buf_init(&wakeup->_bytes, TD_WAKEUP_ENCODED_MAX);
+    td_buf_init(&wakeup->_own, TD_WAKEUP_ENCODED_MAX);
+    *ret_wakeup = wakeup;
+    return 0;
+}
+
+static void free_runs(struct td_run *run)
+{
+    while (run) {
+        struct td_run *next = run->next;
+        free(run->items);
+        free(run);
+        run = next;
+    }
+}
+
+void td_wakeup_free(struct td_wakeup *wakeup)
+{
+    if (!wakeup)
+        return;
+    free_runs(wakeup->runs);
+    free_runs(wakeup->_spare);
+    for (size_t i = 0; i < TD_WIRES; i++)
+        free(wakeup->_encoded[i]);
+    free(wakeup->touched);
+    free(wakeup->_links);
+    td_buf_done(&wakeup->_bytes);
+    td_buf_done(&wakeup->_own);
+    free(wakeup);
+}
+
+static struct td_run *run_of(struct td_wakeup *wakeup, struct td_pattern *pattern)
+{
+    if (pattern->wake == wakeup->number)
+        return pattern->run;
+    struct td_run *run = wakeup->_spare;
+    if (run) {
+        wakeup->_spare = run->next;
+    } else {
+        run = calloc(1, sizeof(*run));
+        if (!run)
+            return NULL;
+    }
+    run->pattern = pattern;
+    run->n = 0;
+    memset(run->bytes, 0, sizeof(run->bytes));
+    run->next = wakeup->runs;
+    wakeup->runs = run;
+    pattern->run = run;
+    pattern->wake = wakeup->number;
+    return run;
+}
+
+static int run_add(struct td_run *run, size_t item)
+{
+    if (run->n == run->cap) {
+        uint32_t cap = run->cap ? run->cap * 2 : 8;
+        uint16_t *items = realloc(run->items, cap * sizeof(*items));
+        if (!items)
+            return -ENOMEM;
+        run->items = items;
+        run->cap = cap;
+    }
+    run->items[run->n++] = (uint16_t)item;
+    return 0;
+}
+
+static int file_record(struct td_wakeup *wakeup, const struct td_index *index, size_t item)
+{
+    struct td_slice topic = wakeup->views[item].topic;
+    uint64_t keys[TD_TOPIC_KEYS_MAX];
+    size_t n = td_topic_keys(index->seed, topic, keys);
+
+    for (size_t i = 0; i < n; i++) {
+        struct td_pattern *pattern = td_index_find(index, keys[i]);
+        for (; pattern; pattern = pattern->next) {
+            /* Also an exact key is matched: it is a hash. */
+            if (pattern->n == 0 || !td_pattern_match(td_pattern_text(pattern), topic))
+                continue;
+            struct td_run *run = run_of(wakeup, pattern);
+            if (!run || run_add(run, item) < 0)
+                return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static int touched_add(struct td_wakeup *wakeup, struct td_subscriber *subscriber)
+{
+    if (wakeup->n_touched == wakeup->_cap_touched) {
+        size_t cap = wakeup->_cap_touched ? wakeup->_cap_touched * 2 : 256;
+        void *touched = realloc(wakeup->touched, cap * sizeof(struct td_subscriber *));
+        if (!touched)
+            return -ENOMEM;
+        wakeup->touched = touched;
+        wakeup->_cap_touched = cap;
+    }
+    wakeup->touched[wakeup->n_touched++] = subscriber;
+    return 0;
+}
+
+/* Counts first, so that the links do not move once subscribers point at them. */
+static int reserve_links(struct td_wakeup *wakeup)
+{
+    size_t need = 0;
+
+    for (struct td_run *run = wakeup->runs; run; run = run->next)
+        need += run->pattern->n;
+    wakeup->_n_links = 0;
+    if (wakeup->runs && !wakeup->runs->next)
+        return 0; /* a single run links nothing */
+    if (need <= wakeup->_cap_links)
+        return 0;
+    void *links = realloc(wakeup->_links, need * sizeof(struct td_run_link));
+    if (!links)
+        return -ENOMEM;
+    wakeup->_links = links;
+    wakeup->_cap_links = need;
+    return 0;
+}
+
+static int touch(struct td_wakeup *wakeup, struct td_subscriber *subscriber, struct td_run *run)
+{
+    if (!td_hub_is_live(subscriber))
+        return 0;
+    if (subscriber->_wake != wakeup->number) {
+        subscriber->_wake = wakeup->number;
+        subscriber->_run = run;
+        subscriber->_more = NULL;
+        return touched_add(wakeup, subscriber);
+    }
+    /* A subscriber may hold a pattern twice, by two requests; its slots then lie in the same run. */
+    struct td_run *latest = subscriber->_more ? subscriber->_more->run : subscriber->_run;
+    if (latest == run)
+        return 0;
+    TD_ASSERT(wakeup->_n_links < wakeup->_cap_links);
+    struct td_run_link *link = &wakeup->_links[wakeup->_n_links++];
+    *link = (struct td_run_link){subscriber->_more, run};
+    subscriber->_more = link;
+    return 0;
+}
+
+int td_wakeup_gather(struct td_wakeup *wakeup, const struct td_index *index)
+{
+    wakeup->number++;
+    wakeup->n_touched = 0;
+    td_buf_reset(&wakeup->_bytes);
+    for (size_t i = 0; i < wakeup->n; i++) {
+        td_record_view(wakeup->records[i], &wakeup->views[i]);
+        int r = file_record(wakeup, index, i);
+        if (r < 0)
+            return r;
+    }
+    int r = reserve_links(wakeup);
+    if (r < 0)
+        return r;
+    for (struct td_run *run = wakeup->runs; run; run = run->next)
+        for (uint32_t i = 0; i < run->pattern->n; i++) {
+            r = touch(wakeup, run->pattern->slots[i].subscriber, run);
+            if (r < 0)
+                return r;
+        }
+    return 0;
+}
+
+/* Merges another run into the ascending list `into`, each item once.  Works from the back, in place. */
+static size_t merge_into(uint16_t *into, size_t n, const struct td_run *run)
+{
+    uint16_t merged[TD_WAKEUP_RECORDS];
+    size_t a = 0, b = 0, out = 0;
+
+    while (a < n || b < run->n) {
+        uint16_t item;
+        if (b == run->n || (a < n && into[a] <= run->items[b]))
+            item = into[a++];
+        else
+            item = run->items[b++];
+        if (out == 0 || merged[out - 1] != item)
+            merged[out++] = item;
+    }
+    memcpy(into, merged, out * sizeof(*into));
+    return out;
+}
+
+void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
+                     bool (*wants)(const struct td_subscriber *, const struct td_record *),
+                     struct td_share *ret_share)
+{
+    struct td_run *run = subscriber->_run;
+
+    if (!subscriber->_more && !wants) {
+        *ret_share = (struct td_share){run->items, run->n, run};
+        return;
+    }
+    size_t n = run->n;
+    memcpy(wakeup->_merged, run->items, n * sizeof(*run->items));
+    for (struct td_run_link *link = subscriber->_more; link; link = link->next)
+        n = merge_into(wakeup->_merged, n, link->run);
+    if (wants) {
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++)
+            if (wants(subscriber, &wakeup->views[wakeup->_merged[i]]))
+                wakeup->_merged[kept++] = wakeup->_merged[i];
+        n = kept;
+    }
+    *ret_share = (struct td_share){wakeup->_merged, n, NULL};
+}
+
+/* Makes the wire's table of encoded records ready for this wakeup. */
+static int begin_wire(struct td_wakeup *wakeup, enum td_wire wire)
+{
+    if (wakeup->_encoded_in[wire] == wakeup->number)
+        return 0;
+    if (!wakeup->_encoded[wire]) {
+        wakeup->_encoded[wire] = calloc(TD_WAKEUP_RECORDS, sizeof(struct td_span));
+        if (!wakeup->_encoded[wire])
+            return -ENOMEM;
+    }
+    memset(wakeup->_encoded[wire], 0, wakeup->n * sizeof(struct td_span));
+    wakeup->_encoded_in[wire] = wakeup->number;
+    return 0;
+}
+
+int td_wakeup_record(struct td_wakeup *wakeup, enum td_wire wire, size_t item,
+                     struct td_slice *ret_bytes)
+{
+    if (wire == TD_WIRE_WS_EVENT) {
+        *ret_bytes = wakeup->views[item].frame;
+        return 0;
+    }
+    int r = begin_wire(wakeup, wire);
+    if (r < 0)
+        return r;
+    struct td_span *span = &wakeup->_encoded[wire][item];
+    if (span->len == 0) {
+        size_t at = wakeup->_bytes.len;
+        r = td_encode(&wakeup->views[item], wire, &wakeup->_bytes);
+        if (r < 0) {
+            wakeup->_bytes.len = at;
+            return r;
+        }
+        *span = (struct td_span){(uint32_t)at, (uint32_t)(wakeup->_bytes.len - at)};
+    }
+    *ret_bytes = td_slice(wakeup->_bytes.ptr + span->at, span->len);
+    return 0;
+}
+
+/* Puts the records of a share one after the other into `out`, which may be the buffer that they lie in. */
+static int put_share(struct td_wakeup *wakeup, enum td_wire wire, const struct td_share *share,
+                     struct td_buf *out)
+{
+    for (size_t i = 0; i < share->n; i++) {
+        struct td_slice bytes;
+        int r = td_wakeup_record(wakeup, wire, share->items[i], &bytes);
+        if (r < 0)
+            return r;
+        r = td_buf_reserve(out, bytes.len);
+        if (r < 0)
+            return r;
+        r = td_wakeup_record(wakeup, wire, share->items[i], &bytes); /* it may have moved */
+        if (r < 0)
+            return r;
+        r = td_buf_put(out, bytes);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int td_wakeup_bytes(struct td_wakeup *wakeup, enum td_wire wire, const struct td_share *share,
+                    struct td_slice *ret_bytes)
+{
+    struct td_span *known = share->run ? &share->run->bytes[wire] : NULL;
+
+    TD_ASSERT(share->n > 0);
+    if (share->n == 1)
+        return td_wakeup_record(wakeup, wire, share->items[0], ret_bytes);
+    if (known && known->len > 0) {
+        *ret_bytes = td_slice(wakeup->_bytes.ptr + known->at, known->len);
+        return 0;
+    }
+    /* First all are encoded, so that the copies that follow lie together. */
+    for (size_t i = 0; i < share->n; i++) {
+        int r = td_wakeup_record(wakeup, wire, share->items[i], ret_bytes);
+        if (r < 0)
+            return r;
+    }
+    struct td_buf *out = known ? &wakeup->_bytes : &wakeup->_own;
+    if (!known)
+        td_buf_reset(out);
+    size_t at = out->len;
+    int r = put_share(wakeup, wire, share, out);
+    if (r < 0) {
+        out->len = at;
+        return r;
+    }
+    *ret_bytes = td_slice(out->ptr + at, out->len - at);
+    if (known)
+        *known = (struct td_span){(uint32_t)at, (uint32_t)ret_bytes->len};
+    return 0;
+}
+
+void td_wakeup_end(struct td_wakeup *wakeup)
+{
+    while (wakeup->runs) {
+        struct td_run *run = wakeup->runs;
+        wakeup->runs = run->next;
+        run->next = wakeup->_spare;
+        wakeup->_spare = run;
+    }
+    if (wakeup->_bytes.cap > KEPT_BYTES)
+        td_buf_done(&wakeup->_bytes);
+    if (wakeup->_own.cap > KEPT_BYTES)
+        td_buf_done(&wakeup->_own);
+}
