@@ -105,7 +105,7 @@ TD_MUST_USE int td_config_duration(struct td_slice text, uint64_t *ret_ms);
 size_t td_config_diff_fixed(const struct td_config *old, const struct td_config *new,
                             struct td_buf *out);
 
-/* All options with type, default and a sentence, for --help. */
+/* All options that flags can set, with default and a sentence, for --help. */
 void td_config_put_help(struct td_buf *out);
 /* docs/configuration.md, generated. */
 void td_config_put_docs(struct td_buf *out);

@@ -10,7 +10,6 @@ static const char *standard_of(const struct td_config_option *option)
 
 void td_config_put_help(struct td_buf *out)
 {
-    td_buf_puts(out, "  --config FILE\n        Reads options from a YAML file.\n");
     for (size_t i = 0; i < td_config_n_options; i++) {
         const struct td_config_option *option = &td_config_options[i];
         if (option->fields)
