@@ -10,7 +10,7 @@ struct td_api {
     struct td_worker *const *workers; /* all of them, for metrics */
     size_t n_workers;
     struct td_journal *journal;
-    bool dev; /* `tidings dev`: the live page at / signs itself in */
+    bool dev;                  /* `tidings dev`: the live page at / signs itself in */
     struct td_slice dev_token; /* set as cookie on / in dev mode */
     td_ns started;
 };

@@ -8,9 +8,9 @@ struct metric {
     size_t offset; /* of the counter in struct td_edge_stat */
 };
 
-#define METRIC(name, type, counter, help)                                                          \
-    {                                                                                              \
-        "tidings_" name, type, help, offsetof(struct td_edge_stat, counter)                        \
+#define METRIC(name, type, counter, help)                                   \
+    {                                                                       \
+        "tidings_" name, type, help, offsetof(struct td_edge_stat, counter) \
     }
 
 static const struct metric metrics[] = {
@@ -69,8 +69,7 @@ static void put_journal(const struct td_api *api, struct td_buf *out)
     struct td_journal_stat stat;
 
     td_journal_stat(api->journal, &stat);
-    put(out, "tidings_log_appended_total", "counter", "Events appended to the log.",
-        stat.appended);
+    put(out, "tidings_log_appended_total", "counter", "Events appended to the log.", stat.appended);
     put(out, "tidings_log_syncs_total", "counter", "Times that the log was synced.",
         stat.synced_batches);
     put(out, "tidings_log_append_failures_total", "counter", "Appends that failed.",
@@ -92,8 +91,7 @@ void td_api_metrics(struct td_request *request, const struct td_api *api)
     struct td_buf out = TD_BUF_INIT(64 * 1024);
 
     for (size_t i = 0; i < TD_ARRAY_LEN(metrics); i++)
-        put(&out, metrics[i].name, metrics[i].type, metrics[i].help,
-            sum(api, metrics[i].offset));
+        put(&out, metrics[i].name, metrics[i].type, metrics[i].help, sum(api, metrics[i].offset));
     put_journal(api, &out);
     put(&out, "tidings_expect_failures_total", "counter",
         "Broken expectations inside the server; any is a bug.",

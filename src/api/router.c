@@ -63,8 +63,7 @@ void td_api_handle(struct td_request *request, void *arg)
         answer_options(request, route->allow);
         return;
     }
-    if (request->head->method == TD_HTTP_OTHER ||
-        !(route->methods & 1u << request->head->method)) {
+    if (request->head->method == TD_HTTP_OTHER || !(route->methods & 1u << request->head->method)) {
         char allow[128];
         snprintf(allow, sizeof(allow), "Allow: %s\r\n", route->allow);
         td_respond_error_with(request, TD_EMETHOD, TD_S("This resource has no such method."),

@@ -5,14 +5,19 @@
 #include "edge/http.h"
 #include "os/clock.h"
 
-static bool host_is_local(struct td_slice host)
+/* Whether `origin` is `allowed`, which may end in `:*` for any port. */
+static bool origin_matches(struct td_slice allowed, struct td_slice origin)
 {
-    struct td_slice port, name = host;
-
-    if (td_slice_split(&host, ':', &name))
-        port = host;
-    return (td_slice_eq(name, TD_S("localhost")) || td_slice_eq(name, TD_S("127.0.0.1"))) &&
-           (!port.ptr || (port.len > 0 && port.len <= 5));
+    if (allowed.len < 2 || memcmp(allowed.ptr + allowed.len - 2, ":*", 2) != 0)
+        return td_slice_eq(allowed,
+                           origin); /* as a whole: a substring or suffix is another origin */
+    struct td_slice base = td_slice_to(allowed, allowed.len - 2);
+    if (!td_slice_starts(origin, base))
+        return false;
+    struct td_slice port = td_slice_from(origin, base.len);
+    uint64_t number;
+    return port.len == 0 || (port.ptr[0] == ':' && port.len <= 6 &&
+                             td_slice_u64(td_slice_from(port, 1), &number) == 0);
 }
 
 bool td_request_origin_ok(const struct td_request *request, bool absent_ok)
@@ -22,16 +27,9 @@ bool td_request_origin_ok(const struct td_request *request, bool absent_ok)
 
     if (!origin.ptr)
         return absent_ok;
-    /* Compared as a whole: a substring, a suffix or another port is another origin. */
     for (size_t i = 0; i < options->n_origins; i++)
-        if (td_slice_eq(origin, options->origins[i]))
+        if (origin_matches(options->origins[i], origin))
             return true;
-    if (!options->dev_origins)
-        return false;
-    if (td_slice_starts(origin, TD_S("http://")))
-        return host_is_local(td_slice_from(origin, 7));
-    if (td_slice_starts(origin, TD_S("https://")))
-        return host_is_local(td_slice_from(origin, 8));
     return false;
 }
 

@@ -3,14 +3,14 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/topic.h"
+#include "edge/command_topics.h"
 #include "edge/control.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
 #include "hub/publish.h"
 #include "os/clock.h"
 
-#define TOPICS_MAX 256 /* named in one command */
-#define REF_MAX    256 /* bytes of `ref`, raw */
+#define REF_MAX 256 /* bytes of `ref`, raw */
 
 struct command {
     struct td_slice json;
@@ -53,132 +53,6 @@ static void pong(struct td_worker *worker, struct td_conn *conn, struct td_slice
     td_control_send(&control, worker, conn);
 }
 
-/* A topic list being read: unescaped patterns. */
-struct topics {
-    struct td_slice items[TOPICS_MAX];
-    size_t n;
-    struct td_buf text;
-};
-
-static int add_topic(struct topics *topics, struct td_slice text)
-{
-    if (!td_pattern_valid(text))
-        return TD_ETOPIC;
-    if (topics->n == TOPICS_MAX)
-        return TD_ETOOLARGE;
-    topics->items[topics->n++] = text;
-    return 0;
-}
-
-/* The unescaped text of a raw string, kept in topics->text, which is reserved and does not move. */
-static int take_text(struct topics *topics, struct td_slice raw, struct td_slice *ret_text)
-{
-    if (td_json_type(raw) != TD_JSON_STRING)
-        return TD_EINVAL;
-    size_t at = topics->text.len;
-    int r = td_json_unescape(raw, &topics->text);
-    if (r < 0)
-        return r;
-    *ret_text = td_slice(topics->text.ptr + at, topics->text.len - at);
-    return 0;
-}
-
-static int take_topics(struct topics *topics, struct td_slice value)
-{
-    struct td_slice name, item, text;
-
-    if (td_json_type(value) == TD_JSON_STRING) {
-        int r = take_text(topics, value, &text);
-        return r < 0 ? r : add_topic(topics, text);
-    }
-    if (td_json_type(value) != TD_JSON_ARRAY)
-        return TD_EINVAL;
-    struct td_json_iter it = td_json_iter(value);
-    while (td_json_next(&it, &name, &item)) {
-        int r = take_text(topics, item, &text);
-        if (r == 0)
-            r = add_topic(topics, text);
-        if (r < 0)
-            return r;
-    }
-    return topics->n > 0 ? 0 : TD_EINVAL;
-}
-
-static int add_entity_topic(struct topics *topics, struct td_slice type, struct td_slice id)
-{
-    size_t at = topics->text.len;
-
-    td_buf_puts(&topics->text, "entities/");
-    td_buf_put(&topics->text, type);
-    td_buf_puts(&topics->text, "/");
-    int r = td_buf_put(&topics->text, id.len > 0 ? id : TD_S("*"));
-    if (r < 0)
-        return r;
-    return add_topic(topics, td_slice(topics->text.ptr + at, topics->text.len - at));
-}
-
-/* `"all"`, `"applications"`, `"applications/app123"`. */
-static int take_scope_text(struct topics *topics, struct td_slice raw)
-{
-    struct td_slice text, type;
-
-    int r = take_text(topics, raw, &text);
-    if (r < 0)
-        return r;
-    if (td_slice_eq_nocase(text, TD_S("all")))
-        return add_topic(topics, TD_S("entities/**"));
-    if (!td_slice_split(&text, '/', &type) || !td_segment_valid(type))
-        return TD_ETOPIC;
-    return add_entity_topic(topics, type, text.ptr ? text : (struct td_slice){NULL, 0});
-}
-
-/* An object with `entity_type`, `entity_id`, `all`, `scope`: the command itself, or its member `scope`. */
-static int take_scope_members(struct topics *topics, struct td_slice object)
-{
-    struct td_slice raw, type = {NULL, 0}, id = {NULL, 0};
-
-    if (td_json_get(object, "all", &raw) && td_json_type(raw) == TD_JSON_TRUE)
-        return add_topic(topics, TD_S("entities/**"));
-    if (!td_json_get(object, "entity_type", &raw))
-        return TD_EINVAL;
-    int r = take_text(topics, raw, &type);
-    if (r == 0 && td_json_get(object, "entity_id", &raw))
-        r = take_text(topics, raw, &id);
-    if (r < 0)
-        return r;
-    if (!td_segment_valid(type) || (id.ptr && !td_segment_valid(id)))
-        return TD_ETOPIC;
-    return add_entity_topic(topics, type, id);
-}
-
-static int take_scope(struct topics *topics, struct td_slice command)
-{
-    struct td_slice scope;
-
-    if (!td_json_get(command, "scope", &scope))
-        return take_scope_members(topics, command);
-    if (td_json_type(scope) == TD_JSON_OBJECT)
-        return take_scope_members(topics, scope);
-    /* {"scope":"entity_type","entity_type":…} names the kind of scope, not a type. */
-    if (td_json_string_is(scope, "entity_type") || td_json_string_is(scope, "entity"))
-        return take_scope_members(topics, command);
-    return take_scope_text(topics, scope);
-}
-
-static int read_topics(struct topics *topics, struct td_slice command)
-{
-    struct td_slice value;
-
-    topics->n = 0;
-    td_buf_init(&topics->text, command.len * 2 + 64);
-    int r = td_buf_reserve(&topics->text, topics->text.max);
-    if (r < 0)
-        return r;
-    if (td_json_get(command, "topics", &value))
-        return take_topics(topics, value);
-    return take_scope(topics, command);
-}
-
 static void put_list(struct td_buf *out, const struct td_slice *items, size_t n)
 {
     td_buf_putc(out, '[');
@@ -194,7 +68,7 @@ static void answer_topics(struct td_worker *worker, struct td_conn *conn, const 
                           struct td_slice ref, const struct td_slice *items, size_t n)
 {
     struct td_control control;
-    struct td_buf list = TD_BUF_INIT(TOPICS_MAX * 300);
+    struct td_buf list = TD_BUF_INIT(TD_COMMAND_TOPICS_MAX * 300);
 
     put_list(&list, items, n);
     td_control_begin(&control, type, ref);
@@ -212,14 +86,14 @@ struct start {
     bool given;
 };
 
-static int read_start(struct td_conn *conn, struct topics *topics, struct td_slice command,
-                      struct start *start)
+static int read_start(struct td_conn *conn, struct td_command_topics *topics,
+                      struct td_slice command, struct start *start)
 {
     struct td_slice raw, text;
 
     *start = (struct start){.since = TD_SINCE_NOW};
     if (td_json_get(command, "since", &raw) && td_json_type(raw) != TD_JSON_NULL) {
-        int r = take_text(topics, raw, &text);
+        int r = td_command_text(topics, raw, &text);
         if (r == 0)
             r = td_since_parse(text, &start->since, &start->position);
         if (r < 0)
@@ -245,66 +119,80 @@ static bool start_fits(struct td_worker *worker, struct td_conn *conn, const str
     return !other_epoch && seq == td_hub_position(worker->hub, &conn->subscriber);
 }
 
+/* Subscribes to what may be had, telling of what may not; keeps the former in `topics`. */
+static void subscribe_each(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
+                           struct td_command_topics *topics)
+{
+    char what[TD_TOPIC_LEN_MAX + 64];
+    size_t done = 0;
+
+    for (size_t i = 0; i < topics->n && conn->state == TD_CONN_WS; i++) {
+        int r = td_subscribe(worker, conn, topics->items[i]);
+        if (r == 0) {
+            topics->items[done++] = topics->items[i];
+            continue;
+        }
+        snprintf(what, sizeof(what), "%.*s: %s", (int)topics->items[i].len, topics->items[i].ptr,
+                 r == TD_EFORBIDDEN  ? "nothing of it is granted to you."
+                 : r == TD_ETOOLARGE ? "too many subscriptions on this connection."
+                                     : "no memory.");
+        td_control_error(worker, conn, ref, r, td_slice_str(what));
+    }
+    topics->n = done;
+}
+
+static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
+                           const struct command *command, struct td_command_topics *topics,
+                           const struct start *start)
+{
+    bool first = td_hub_requests(&conn->subscriber) == 0, other_epoch;
+
+    if (!start_fits(worker, conn, start)) {
+        td_control_error(worker, conn, command->ref, TD_EINVAL,
+                         TD_S("`since` is older than what this connection has been sent: name all "
+                              "topics in the first SUBSCRIBE, or open another connection."));
+        return;
+    }
+    subscribe_each(worker, conn, command->ref, topics);
+    if (topics->n == 0 || conn->state != TD_CONN_WS)
+        return;
+    bool seek = first && start->given;
+    if (seek) /* so that the answer tells the position that it goes on from */
+        td_hub_seek(worker->hub, &conn->subscriber,
+                    td_since_seq(worker, start->since, start->position, &other_epoch));
+    answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
+    if (!seek || conn->state != TD_CONN_WS)
+        return;
+    conn->has_since = false;
+    free(conn->ref);
+    conn->ref = command->ref.len > 0 ? strndup(command->ref.ptr, command->ref.len) : NULL;
+    td_seek(worker, conn, start->since, start->position);
+}
+
 static void subscribe(struct td_worker *worker, struct td_conn *conn, const struct command *command)
 {
-    struct topics topics;
+    struct td_command_topics topics;
     struct start start;
-    size_t done = 0;
-    int r = read_topics(&topics, command->json);
+    int r = td_command_topics_read(&topics, command->json);
 
     if (r == 0)
         r = read_start(conn, &topics, command->json, &start);
-    if (r < 0) {
+    if (r == 0)
+        subscribe_from(worker, conn, command, &topics, &start);
+    else
         td_control_error(worker, conn, command->ref, r,
                          r == TD_EPOSITION
                              ? TD_S("`since` is not a position.")
                              : TD_S("SUBSCRIBE needs `topics` (patterns) or a `scope`."));
-        goto out;
-    }
-    if (!start_fits(worker, conn, &start)) {
-        td_control_error(worker, conn, command->ref, TD_EINVAL,
-                         TD_S("`since` is older than what this connection has been sent: name all "
-                              "topics in the first SUBSCRIBE, or open another connection."));
-        goto out;
-    }
-    bool first = td_hub_requests(&conn->subscriber) == 0;
-    for (size_t i = 0; i < topics.n; i++) {
-        r = td_subscribe(worker, conn, topics.items[i]);
-        if (r == 0) {
-            topics.items[done++] = topics.items[i];
-            continue;
-        }
-        char what[TD_TOPIC_LEN_MAX + 64];
-        snprintf(what, sizeof(what), "%.*s: %s", (int)topics.items[i].len, topics.items[i].ptr,
-                 r == TD_EFORBIDDEN ? "nothing of it is granted to you."
-                 : r == TD_ETOOLARGE ? "too many subscriptions on this connection."
-                                     : "no memory.");
-        td_control_error(worker, conn, command->ref, r, td_slice_str(what));
-    }
-    if (done == 0 || conn->state != TD_CONN_WS)
-        goto out;
-    bool seek = first && start.given;
-    bool other_epoch;
-    if (seek)
-        td_hub_seek(worker->hub, &conn->subscriber,
-                    td_since_seq(worker, start.since, start.position, &other_epoch));
-    answer_topics(worker, conn, "subscribed", command->ref, topics.items, done);
-    if (seek && conn->state == TD_CONN_WS) {
-        conn->has_since = false;
-        free(conn->ref);
-        conn->ref = strndup(command->ref.ptr ? command->ref.ptr : "", command->ref.len);
-        td_seek(worker, conn, start.since, start.position);
-    }
-out:
-    td_buf_done(&topics.text);
+    td_command_topics_done(&topics);
 }
 
 static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
                         const struct command *command)
 {
-    struct topics topics;
+    struct td_command_topics topics;
     size_t done = 0;
-    int r = read_topics(&topics, command->json);
+    int r = td_command_topics_read(&topics, command->json);
 
     if (r < 0) {
         td_control_error(worker, conn, command->ref, r,
@@ -315,7 +203,7 @@ static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
                 topics.items[done++] = topics.items[i];
         answer_topics(worker, conn, "unsubscribed", command->ref, topics.items, done);
     }
-    td_buf_done(&topics.text);
+    td_command_topics_done(&topics);
 }
 
 static void answer_published(struct td_worker *worker, struct td_conn *conn,
@@ -350,8 +238,7 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
         return;
     }
     if (worker->draining) {
-        td_control_error(worker, conn, command->ref, TD_EDRAINING,
-                         TD_S("The server is stopping."));
+        td_control_error(worker, conn, command->ref, TD_EDRAINING, TD_S("The server is stopping."));
         return;
     }
     origin[0] = '"';
@@ -427,7 +314,8 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
     TD_COUNT(worker, commands);
     if (!within_rate(worker, conn)) {
         /* A burst is told; who goes on all the same is abusing the limit. */
-        if (conn->refused_row > 2 * worker->options->commands_per_s || conn->refused_row == UINT8_MAX)
+        if (conn->refused_row > 2 * worker->options->commands_per_s ||
+            conn->refused_row == UINT8_MAX)
             td_conn_close_ws(worker, conn, 4029, "rate_limited: too many commands");
         else
             td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_ERATE,
@@ -451,6 +339,7 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
     else if (td_slice_eq_nocase(command.type, TD_S("publish")))
         publish(worker, conn, &command);
     else if (!td_slice_eq_nocase(command.type, TD_S("pong")))
-        td_control_error(worker, conn, command.ref, TD_EINVAL,
-                         TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping and publish are known."));
+        td_control_error(
+            worker, conn, command.ref, TD_EINVAL,
+            TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping and publish are known."));
 }

@@ -40,21 +40,21 @@ enum td_conn_state {
 
 /* What has come and is not complete. */
 struct td_inbox {
-    struct td_buf bytes;         /* of a request: head and body as they came */
-    size_t need;                 /* nothing to be done before so many are there */
-    struct td_http_body body;    /* of a chunked request, whose … */
-    struct td_buf content;       /* … content gathers here */
-    size_t head_len, parsed;     /* chunked: of `bytes`, the head and what has been decoded */
+    struct td_buf bytes;      /* of a request: head and body as they came */
+    size_t need;              /* nothing to be done before so many are there */
+    struct td_http_body body; /* of a chunked request, whose … */
+    struct td_buf content;    /* … content gathers here */
+    size_t head_len, parsed;  /* chunked: of `bytes`, the head and what has been decoded */
     bool chunked;
-    bool continued;              /* 100 Continue has been sent */
+    bool continued; /* 100 Continue has been sent */
     struct td_ws_decoder ws;
 };
 
 /* Which events a subscriber wants, beyond its patterns. */
 struct td_filter {
     size_t n_types;
-    bool excludes;           /* td_principal_excludes has to be asked */
-    char types[];            /* n_types times: length byte, type */
+    bool excludes; /* td_principal_excludes has to be asked */
+    char types[];  /* n_types times: length byte, type */
 };
 
 /* A page of events that is being read, or waited for. */
@@ -65,21 +65,22 @@ struct td_poll {
     td_ticks deadline;
     uint32_t limit; /* events */
     enum td_wire wire : 8;
-    bool waits : 1; /* an empty page is not answered before the deadline */
+    bool newest : 1; /* `after` has to be found first: the newest `limit` are wanted */
+    bool waits : 1;  /* an empty page is not answered before the deadline */
     bool keep_alive : 1, http10 : 1, head_only : 1; /* of the request */
     struct td_position gap_from;
     uint64_t gap_to;
-    int gap_reason; /* of enum td_gap_reason; -1: none */
+    int gap_reason;     /* of enum td_gap_reason; -1: none */
     const char *origin; /* of the request, or NULL */
     char origin_text[];
 };
 
 struct td_conn {
     struct td_subscriber subscriber; /* delivery; see hub/hub.h */
-    struct td_list dirty;            /* in the worker's list of those with bytes to flush, or gone */
-    struct td_list waiting;          /* in the worker's list of those with publishes under way */
-    uint64_t id;                     /* also in `origin`: 16 hex digits */
-    struct td_principal *principal;  /* NULL before the token was seen */
+    struct td_list dirty;           /* in the worker's list of those with bytes to flush, or gone */
+    struct td_list waiting;         /* in the worker's list of those with publishes under way */
+    uint64_t id;                    /* also in `origin`: 16 hex digits */
+    struct td_principal *principal; /* NULL before the token was seen */
     struct td_inbox *in;
     struct td_outbox *out;
     struct td_filter *filter;
@@ -88,28 +89,28 @@ struct td_conn {
     char *ref;                /* raw JSON: of the SUBSCRIBE whose caught_up is owed, or NULL */
     struct td_position since; /* ws: where the first SUBSCRIBE goes on from, when has_since */
     int socket;
-    uint32_t index;           /* in the slab */
-    uint32_t generation;      /* of this place in the slab; events for an older one are dropped */
+    uint32_t index;      /* in the slab */
+    uint32_t generation; /* of this place in the slab; events for an older one are dropped */
     td_ticks opened, heard, sent; /* when it was accepted; when bytes came; when bytes went */
-    td_ticks beat;            /* when the last ping went */
-    td_ticks pinged;          /* when the ping that is unanswered went, 0: none */
-    td_ticks acked;           /* behind: when the peer last acknowledged something, and … */
-    uint64_t unacked;         /* … what it had not at that time */
-    td_ticks active;          /* when something other than heartbeats was heard or sent */
-    td_ticks rate_at;         /* commands: token bucket */
+    td_ticks beat;                /* when the last ping went */
+    td_ticks pinged;              /* when the ping that is unanswered went, 0: none */
+    td_ticks acked;               /* behind: when the peer last acknowledged something, and … */
+    uint64_t unacked;             /* … what it had not at that time */
+    td_ticks active;              /* when something other than heartbeats was heard or sent */
+    td_ticks rate_at;             /* commands: token bucket */
     uint16_t rate_left;
     uint16_t close_code;
     uint8_t state;
-    uint8_t since_kind;       /* of enum td_since */
-    uint8_t refused_row;      /* commands refused by rate, one after the other */
-    bool reading_paused : 1;  /* it has input that was left in the kernel */
-    bool writable : 1;        /* the socket took all of the last send */
+    uint8_t since_kind;      /* of enum td_since */
+    uint8_t refused_row;     /* commands refused by rate, one after the other */
+    bool reading_paused : 1; /* it has input that was left in the kernel */
+    bool writable : 1;       /* the socket took all of the last send */
     bool peer_ended : 1;
     bool close_after_flush : 1;
     bool has_since : 1;
     bool ws_close_sent : 1;
-    bool shut : 1;            /* our side of the stream has been ended */
-    bool counted_ws : 1;      /* among connections_ws, connections_sse */
+    bool shut : 1;       /* our side of the stream has been ended */
+    bool counted_ws : 1; /* among connections_ws, connections_sse */
     bool counted_sse : 1;
 };
 

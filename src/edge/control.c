@@ -61,8 +61,8 @@ void td_control_send(struct td_control *control, struct td_worker *worker, struc
 {
     td_buf_putc(&control->json, '}');
     struct td_outbox *out = conn->state == TD_CONN_GONE ? NULL : td_conn_out(worker, conn);
-    if (out && (control->json.err < 0 ||
-                put_message(conn, td_buf_slice(&control->json), &out->ready) < 0))
+    if (out &&
+        (control->json.err < 0 || put_message(conn, td_buf_slice(&control->json), &out->ready) < 0))
         td_conn_drop(worker, conn, "no memory for a message");
     td_buf_done(&control->json);
     td_conn_dirty(worker, conn);

@@ -9,7 +9,10 @@
 static void refuse(struct td_worker *worker, struct td_conn *conn, int err, const char *what)
 {
     struct td_http_request head = {.method = TD_HTTP_GET, .keep_alive = false};
-    struct td_request request = {worker, conn, &head, {NULL, 0}, NULL};
+    struct td_request request = {
+        worker, conn, &head, {NULL, 0},
+           NULL
+    };
 
     td_respond_error(&request, err, td_slice_str(what));
 }

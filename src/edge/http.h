@@ -20,8 +20,8 @@ struct td_response {
     const char *content_type; /* NULL: none */
     struct td_slice headers;  /* more header lines, each with its CRLF */
     struct td_slice body;
-    uint64_t position;        /* of Tidings-Position; 0: what is readable now */
-    uint64_t wait_for;        /* hold the answer until this sequence is readable; 0: send it */
+    uint64_t position; /* of Tidings-Position; 0: what is readable now */
+    uint64_t wait_for; /* hold the answer until this sequence is readable; 0: send it */
 };
 
 /* Takes bytes as they come. */

@@ -18,9 +18,9 @@ struct td_pending {
 };
 
 struct td_outbox {
-    struct td_buf ready;   /* may be sent */
-    size_t sent;           /* of `ready` */
-    struct td_buf held;    /* answers that wait */
+    struct td_buf ready; /* may be sent */
+    size_t sent;         /* of `ready` */
+    struct td_buf held;  /* answers that wait */
     struct td_pending *pending;
     uint32_t first, n, cap; /* pending[first .. first + n) */
 };

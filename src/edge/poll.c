@@ -9,7 +9,7 @@
 #define PAGE_BYTES    (1024 * 1024)
 #define PAGE_BODY_MAX (16 * 1024 * 1024)
 #define PAGE_READ     256
-/* How far back `newest` looks for a page without `since`. */
+/* Records looked at for a page without `since`. */
 #define NEWEST_EXAMINED 100000
 
 /* A page being read. */
@@ -60,6 +60,24 @@ static int put_records(struct page *page, const struct td_read *read)
     return 0;
 }
 
+/* Where a page begins that was not given `since`: so that it holds the newest, ascending. */
+static void find_newest(struct page *page)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    struct td_read read = {
+        .wanted = wanted,
+        .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
+        .until = td_journal_readable(page->worker->journal),
+        .records_max = page->poll->limit,
+        .examined_max = NEWEST_EXAMINED,
+    };
+
+    td_journal_newest(page->worker->reader, &read);
+    page->cold = read.end == TD_READ_COLD;
+    page->poll->after = read.position;
+    page->poll->newest = page->cold;
+}
+
 /* Reads until the page is full, the head is reached, or something stands in the way.  The same read as a reader's that is
  * behind, so what a page shows and what a stream brings can't differ. */
 static int read_page(struct page *page)
@@ -69,7 +87,11 @@ static int read_page(struct page *page)
     uint64_t until = td_journal_readable(page->worker->journal);
     struct td_poll *poll = page->poll;
 
+    if (poll->newest)
+        find_newest(page);
     page->position = poll->after;
+    if (page->cold)
+        return 0;
     while (page->n < poll->limit && page->body.len < PAGE_BYTES) {
         struct td_read read = {
             .wanted = wanted,
@@ -93,8 +115,8 @@ static int read_page(struct page *page)
                 return 0;
             }
             poll->gap_reason = read.gap_reason;
-            poll->gap_from = (struct td_position){td_journal_epoch(page->worker->journal),
-                                                  poll->after};
+            poll->gap_from =
+                (struct td_position){td_journal_epoch(page->worker->journal), poll->after};
             poll->gap_to = read.gap_to;
             page->position = poll->after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
@@ -143,7 +165,10 @@ static void answer(struct page *page)
         head.headers[0] = (struct td_http_header){TD_S("origin"), td_slice_str(page->poll->origin)};
         head.n_headers = 1;
     }
-    struct td_request request = {worker, conn, &head, {NULL, 0}, conn->principal};
+    struct td_request request = {
+        worker, conn, &head, {NULL, 0},
+           conn->principal
+    };
 
     td_buf_puts(&page->body, "],\"position\":");
     put_position(&page->body, td_journal_epoch(worker->journal), page->position);
@@ -225,16 +250,6 @@ void td_poll_end(struct td_worker *worker, struct td_conn *conn)
         look(worker, conn, true);
 }
 
-/* Where a page begins that was not given `since`: so that it holds the newest, ascending. */
-static uint64_t newest(struct td_worker *worker, struct td_conn *conn, size_t limit)
-{
-    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
-    size_t n = td_hub_wanted(&conn->subscriber, wanted);
-
-    return td_journal_newest(worker->reader, wanted, n, td_journal_readable(worker->journal), limit,
-                             NEWEST_EXAMINED);
-}
-
 static struct td_poll *poll_new(struct td_request *request, const struct td_query *query)
 {
     struct td_slice origin = td_http_header(request->head, "origin");
@@ -282,7 +297,7 @@ void td_page_start(struct td_request *request, const struct td_query *query)
     if (query->since == TD_SINCE_NONE && query->has_wait)
         poll->after = td_journal_readable(worker->journal); /* at once, with the position */
     else if (query->since == TD_SINCE_NONE)
-        poll->after = newest(worker, conn, poll->limit);
+        poll->newest = true;
     else
         poll->after = td_since_seq(worker, query->since, query->position, &other_epoch);
     poll->waits = query->has_wait && query->wait_s > 0 && query->since != TD_SINCE_NONE;

@@ -105,7 +105,8 @@ int td_query_read(struct td_query *query, const struct td_http_request *head, st
     query->topics = query->_lists;
     query->types = query->_lists + TD_QUERY_LIST_MAX;
     td_buf_init(&query->_text, head->query.len);
-    if (td_buf_reserve(&query->_text, head->query.len) < 0) /* slices point into it, so it must not move */
+    if (td_buf_reserve(&query->_text, head->query.len) <
+        0) /* slices point into it, so it must not move */
         return TD_EUNAVAILABLE;
     while (td_http_query_next(&rest, &name, &value)) {
         size_t at = query->_text.len;

@@ -60,8 +60,8 @@ static void put_cors(struct td_buf *out, const struct td_request *request)
 static void build(struct td_request *request, const struct td_response *response,
                   struct td_buf *out)
 {
-    uint64_t position = response->position ? response->position
-                                           : td_journal_readable(request->worker->journal);
+    uint64_t position =
+        response->position ? response->position : td_journal_readable(request->worker->journal);
 
     put_status(request->worker, out, response->status);
     put_position(request->worker, out, position);
@@ -224,6 +224,9 @@ void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn)
         return;
     }
     struct td_http_request head = {.method = TD_HTTP_POST};
-    struct td_request request = {worker, conn, &head, {NULL, 0}, NULL};
+    struct td_request request = {
+        worker, conn, &head, {NULL, 0},
+           NULL
+    };
     td_respond_error(&request, TD_ELOGFAILED, td_slice_str(what));
 }

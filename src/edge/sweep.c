@@ -3,13 +3,13 @@
  * once a second, at a tenth of them each tick. */
 #include "base/err.h"
 #include "base/log.h"
+#include "codec/sse.h"
 #include "edge/control.h"
 #include "edge/http.h"
 #include "edge/poll.h"
 #include "edge/stream.h"
 #include "edge/worker.h"
 #include "edge/ws.h"
-#include "codec/sse.h"
 #include "os/clock.h"
 #include "os/net.h"
 
@@ -115,7 +115,10 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
         return;
     if (conn->in) {
         struct td_http_request head = {.method = TD_HTTP_GET};
-        struct td_request request = {worker, conn, &head, {NULL, 0}, NULL};
+        struct td_request request = {
+            worker, conn, &head, {NULL, 0},
+               NULL
+        };
         td_respond_error(&request, TD_ETIMEOUT, TD_S("The request did not come in time."));
     } else {
         td_conn_drop(worker, conn, "idle");

@@ -9,9 +9,9 @@
 #include "os/random.h"
 #include <errno.h>
 
-#define EVENTS_MAX     512
-#define ACCEPTS_MAX    256 /* of one listener in a turn */
-#define LISTENER_TAG   (UINT64_C(1) << 63)
+#define EVENTS_MAX   512
+#define ACCEPTS_MAX  256 /* of one listener in a turn */
+#define LISTENER_TAG (UINT64_C(1) << 63)
 
 _Thread_local struct td_worker *td_worker_here;
 
@@ -233,8 +233,8 @@ static void pause_listening(struct td_worker *worker, bool paused)
         if (td_loop_pause(worker->loop, worker->listeners[i], LISTENER_TAG | i, paused) < 0)
             return;
     worker->listening_paused = paused;
-    td_log(TD_LOG_WARN, "listen", paused ? "out of descriptors: not accepting for a moment"
-                                         : "accepting again");
+    td_log(TD_LOG_WARN, "listen",
+           paused ? "out of descriptors: not accepting for a moment" : "accepting again");
 }
 
 static void accept_from(struct td_worker *worker, int listener)

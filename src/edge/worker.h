@@ -18,37 +18,37 @@
 
 /* Limits and times; immutable while workers run. */
 struct td_edge_options {
-    size_t message_bytes_max;      /* of a WebSocket message */
-    size_t body_bytes_max;         /* of a request */
-    size_t events_max;             /* in one publish */
-    size_t page_events_max;        /* in one page of history */
-    unsigned subscriptions_max;    /* named by one connection */
-    unsigned commands_per_s;       /* on one connection; twice as many at once */
-    unsigned connections_max;      /* on one worker */
+    size_t message_bytes_max;       /* of a WebSocket message */
+    size_t body_bytes_max;          /* of a request */
+    size_t events_max;              /* in one publish */
+    size_t page_events_max;         /* in one page of history */
+    unsigned subscriptions_max;     /* named by one connection */
+    unsigned commands_per_s;        /* on one connection; twice as many at once */
+    unsigned connections_max;       /* on one worker */
     unsigned pending_publishes_max; /* on one connection */
     unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
     unsigned sse_interval_s, request_timeout_s, drain_s, poll_max_s;
     const struct td_auth *auth;
-    struct td_slice cookie;        /* name of the cookie that may carry a token; empty: none */
-    bool query_token;              /* ?token= and ?access_token= are accepted */
-    const struct td_slice *origins; /* allowed origins */
+    struct td_slice cookie;         /* name of the cookie that may carry a token; empty: none */
+    bool query_token;               /* ?token= and ?access_token= are accepted */
+    const struct td_slice *origins; /* allowed origins; `http://localhost:*` is any port */
     size_t n_origins;
-    bool dev_origins;              /* localhost and 127.0.0.1 on any port */
 };
 
 /* Counters of one worker; written by it alone, read by whoever shows metrics. */
 struct td_edge_stat {
-    _Atomic uint64_t accepted, refused, closed, http_requests, http_errors, ws_opened, sse_opened, polls;
+    _Atomic uint64_t accepted, refused, closed, http_requests, http_errors, ws_opened, sse_opened,
+        polls;
     _Atomic uint64_t published_events, published_requests, commands, command_errors;
     _Atomic uint64_t auth_failures, rate_limited, gaps, bytes_sent, bytes_received;
     _Atomic uint64_t delivered, sends, short_sends, wakeups, subscriptions, patterns;
     _Atomic uint64_t connections, connections_ws, connections_sse, heartbeat_timeouts;
 };
-#define TD_COUNT(worker, counter)                                                                  \
+#define TD_COUNT(worker, counter) \
     atomic_fetch_add_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
-#define TD_COUNT_BY(worker, counter, n)                                                            \
+#define TD_COUNT_BY(worker, counter, n) \
     atomic_fetch_add_explicit(&(worker)->stat.counter, (n), memory_order_relaxed)
-#define TD_UNCOUNT(worker, counter)                                                                \
+#define TD_UNCOUNT(worker, counter) \
     atomic_fetch_sub_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
 
 struct td_request;
@@ -73,7 +73,7 @@ struct td_worker {
     struct td_token_cache *tokens;
     int *listeners;
     size_t n_listeners;
-    bool listening_paused; /* out of descriptors */
+    bool listening_paused;   /* out of descriptors */
     struct td_conn **chunks; /* the slab: chunks of TD_SLAB_CHUNK connections */
     uint32_t n_chunks;
     uint32_t *free_places;
@@ -83,14 +83,14 @@ struct td_worker {
     struct td_list polls;   /* td_poll.list: to be looked at again */
     struct td_list gone;    /* td_conn.dirty of those to be freed */
     td_ns now;
-    td_ticks tick;          /* now, in ticks since the worker began, from 1 */
+    td_ticks tick; /* now, in ticks since the worker began, from 1 */
     td_ns _began;
     td_ticks swept;
     uint32_t sweep_at;
     uint64_t next_id;
-    char date[32];          /* of the HTTP header, for … */
-    uint64_t date_s;        /* … this second */
-    _Atomic bool stopping;  /* set by td_worker_stop */
+    char date[32];         /* of the HTTP header, for … */
+    uint64_t date_s;       /* … this second */
+    _Atomic bool stopping; /* set by td_worker_stop */
     bool draining;
     td_ticks drain_began;
     uint32_t drain_at;

@@ -89,7 +89,8 @@ static bool become_ws(struct td_request *request, const char *accept)
 }
 
 /* The topics that the URL names.  0 or the error that the first one met. */
-static int subscribe_all(struct td_worker *worker, struct td_conn *conn, const struct td_query *query)
+static int subscribe_all(struct td_worker *worker, struct td_conn *conn,
+                         const struct td_query *query)
 {
     int r = td_subscribe_types(conn, query->types, query->n_types);
 

@@ -72,8 +72,8 @@ static enum step finish_partial(struct td_hub *hub, struct td_subscriber *subscr
 }
 
 /* Puts records on the wire; returns how many parts they make, or an error. */
-static int lay_out(struct td_hub *hub, struct td_subscriber *subscriber,
-                      const char *const *records, size_t n, struct iovec *parts, uint64_t *seqs)
+static int lay_out(struct td_hub *hub, struct td_subscriber *subscriber, const char *const *records,
+                   size_t n, struct iovec *parts, uint64_t *seqs)
 {
     size_t ends[PARTS_MAX];
     int used = 0;

@@ -117,8 +117,7 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
 
     if (subscriber->_n_subs == 0 || subscriber->_behind)
         return; /* it went, or stopped, since it was touched */
-    td_wakeup_share(hub->wakeup, subscriber, subscriber->checked ? hub->ops->wants : NULL,
-                    &share);
+    td_wakeup_share(hub->wakeup, subscriber, subscriber->checked ? hub->ops->wants : NULL, &share);
     if (share.n == 0)
         return;
     if (subscriber->wire == TD_WIRE_NONE) {

@@ -35,17 +35,20 @@ struct td_subscription;
 
 /* The delivery side of a connection; embedded in it.  Zeroed, then td_subscriber_init. */
 struct td_subscriber {
-    struct td_list _list;      /* in the hub's list of those to run again, or of those that wait for a cold segment */
-    uint64_t _position;        /* everything at or before it has been sent (behind); live: see td_hub_position */
-    uint64_t _partial_seq;     /* the record of which `_partial_sent` bytes are out; 0: none */
-    uint64_t _wake;            /* the wakeup in which it was touched last */
+    struct td_list
+        _list; /* in the hub's list of those to run again, or of those that wait for a cold segment */
+    uint64_t
+        _position; /* everything at or before it has been sent (behind); live: see td_hub_position */
+    uint64_t _partial_seq; /* the record of which `_partial_sent` bytes are out; 0: none */
+    uint64_t _wake;        /* the wakeup in which it was touched last */
     uint32_t _partial_sent;
     struct td_run *_run;       /* in that wakeup: the first run that touches it, … */
     struct td_run_link *_more; /* … and the others */
     struct td_subscription *_subs;
     uint16_t _n_subs;
-    enum td_wire wire : 8;  /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
-    bool checked : 1;       /* each record is put to ops->wants */
+    enum td_wire
+        wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
+    bool checked : 1; /* each record is put to ops->wants */
     bool _behind : 1;
     bool _owes_caught_up : 1;
 };

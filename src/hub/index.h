@@ -19,8 +19,8 @@ struct td_pattern {
     uint64_t key;
     struct td_pattern_slot *slots;
     uint32_t n, cap;
-    uint64_t wake;     /* the wakeup that `run` belongs to */
-    uint32_t refs;     /* subscriptions that name it, as pattern or as what was requested */
+    uint64_t wake; /* the wakeup that `run` belongs to */
+    uint32_t refs; /* subscriptions that name it, as pattern or as what was requested */
     struct td_run *run;
     bool exact;
     uint8_t len;

@@ -16,10 +16,13 @@ struct member_name {
 };
 
 static const struct member_name names[] = {
-    {"topic", offsetof(struct members, topic)}, {"topics", offsetof(struct members, topics)},
-    {"type", offsetof(struct members, type)},   {"data", offsetof(struct members, data)},
-    {"class", offsetof(struct members, class)}, {"key", offsetof(struct members, key)},
-    {"dedup", offsetof(struct members, dedup)},
+    {"topic",  offsetof(struct members, topic) },
+    {"topics", offsetof(struct members, topics)},
+    {"type",   offsetof(struct members, type)  },
+    {"data",   offsetof(struct members, data)  },
+    {"class",  offsetof(struct members, class) },
+    {"key",    offsetof(struct members, key)   },
+    {"dedup",  offsetof(struct members, dedup) },
 };
 
 /* One parse under way. */
@@ -101,16 +104,15 @@ static int take_fields(struct parse *parse, const struct members *members, struc
         return refuse(parse, TD_EINVAL,
                       "`type` must be a string of 1 to 64 bytes A-Z a-z 0-9 . _ ~ @ : -.");
     draft->data = members->data.ptr ? members->data : TD_S("null");
-    if (members->class.ptr && (take_text(parse, members->class, &class) < 0 ||
-                               !td_slice_eq(class, TD_S("log"))))
+    if (members->class.ptr &&
+        (take_text(parse, members->class, &class) < 0 || !td_slice_eq(class, TD_S("log"))))
         return refuse(parse, TD_EINVAL, "`class` must be \"log\": this version serves no other.");
     if (members->key.ptr &&
         (take_text(parse, members->key, &draft->key) < 0 || !key_valid(draft->key)))
         return refuse(parse, TD_EINVAL,
                       "`key` must be a string of 1 to 128 bytes A-Z a-z 0-9 . _ ~ @ : - /.");
-    if (members->dedup.ptr &&
-        (take_text(parse, members->dedup, &draft->dedup) < 0 || draft->dedup.len == 0 ||
-         draft->dedup.len > TD_PUBLISH_DEDUP_MAX))
+    if (members->dedup.ptr && (take_text(parse, members->dedup, &draft->dedup) < 0 ||
+                               draft->dedup.len == 0 || draft->dedup.len > TD_PUBLISH_DEDUP_MAX))
         return refuse(parse, TD_EINVAL, "`dedup` must be a string of 1 to 255 bytes.");
     const struct td_principal *principal = parse->options->principal;
     draft->dedup_scope = principal->subject;
@@ -267,8 +269,9 @@ int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjs
      * and `topics` puts a suffixed copy of the dedup key for each topic on top. */
     bool escapes = body.len > 0 && memchr(body.ptr, '\\', body.len);
     bool topics = body.len > 0 && memmem(body.ptr, body.len, "\"topics\"", 8);
-    td_buf_init(&publish->_text, (escapes ? body.len : 0) +
-                                     (topics ? (TD_PUBLISH_DEDUP_MAX + 8) * options->events_max : 0));
+    td_buf_init(&publish->_text,
+                (escapes ? body.len : 0) +
+                    (topics ? (TD_PUBLISH_DEDUP_MAX + 8) * options->events_max : 0));
     if (td_buf_reserve(&publish->_text, publish->_text.max) < 0)
         return -ENOMEM;
     if (options->idempotency_key.len > TD_PUBLISH_DEDUP_MAX)

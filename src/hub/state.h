@@ -17,8 +17,8 @@ struct td_hub {
     uint64_t position; /* the worker's cursor: the live have everything at or before it */
     struct td_index index;
     struct td_wakeup *wakeup;
-    struct td_list again; /* behind, and able to go on at once */
-    struct td_list cold;  /* behind, waiting for a segment to be read in */
+    struct td_list again;  /* behind, and able to go on at once */
+    struct td_list cold;   /* behind, waiting for a segment to be read in */
     struct td_buf scratch; /* encoded records of one that is behind */
     struct td_hub_stat stat;
 };

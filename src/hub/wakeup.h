@@ -37,16 +37,16 @@ struct td_wakeup {
     size_t n;
     const char *records[TD_WAKEUP_RECORDS];
     struct td_record views[TD_WAKEUP_RECORDS];
-    struct td_run *runs;               /* newest first */
-    struct td_run *_spare;             /* of earlier wakeups */
+    struct td_run *runs;   /* newest first */
+    struct td_run *_spare; /* of earlier wakeups */
     struct td_subscriber **touched;
     size_t n_touched, _cap_touched;
     struct td_run_link *_links;
     size_t _n_links, _cap_links;
     struct td_span *_encoded[TD_WIRES]; /* each record as on that wire */
     uint64_t _encoded_in[TD_WIRES];     /* the wakeup for which that is */
-    struct td_buf _bytes; /* encoded records, and runs put together */
-    struct td_buf _own;   /* a share that is nobody else's */
+    struct td_buf _bytes;               /* encoded records, and runs put together */
+    struct td_buf _own;                 /* a share that is nobody else's */
     uint16_t _merged[TD_WAKEUP_RECORDS];
 };
 

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/server.h"
+#include "api/api.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "edge/worker.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "os/thread.h"
+#include <errno.h>
+#include <signal.h>
+
+#define LISTENERS_MAX 16
+
+struct server {
+    const struct td_server_options *options;
+    struct td_journal *journal;
+    struct td_edge_options edge;
+    struct td_api api;
+    struct td_worker **workers;
+    struct td_thread *threads;
+    size_t n_workers, n_started;
+    int signals;
+    struct td_addr bound[LISTENERS_MAX];
+};
+
+static void write_line(struct td_slice line)
+{
+    /* Where the log can't be written there is nobody to tell. */
+    (void)!td_write_all(2, line.ptr, line.len);
+}
+
+static void open_log(const struct td_config *config)
+{
+    td_log_open(&(struct td_log_sink){
+        .write = write_line,
+        .now = td_clock_unix_ms,
+        .level = (enum td_log_level)config->log.level,
+        .json = config->log.format == 0,
+    });
+}
+
+static int failed(const char *what, const char *name, int err)
+{
+    td_log(TD_LOG_ERROR, "start", "%s %s: %s (%s)", what, name, td_err_name(err), td_err_hint(err));
+    return err;
+}
+
+static void log_report(const struct td_journal_report *report)
+{
+    struct td_log_line line;
+    bool odd = report->unclean || report->cut_bytes > 0 || report->damaged_ranges > 0;
+
+    if (!td_log_begin(&line, odd ? TD_LOG_WARN : TD_LOG_INFO, "log"))
+        return;
+    td_log_str(&line, "message",
+               report->damaged_ranges > 0
+                   ? TD_S("parts of the log are damaged; run `tidings log verify`")
+               : report->unclean ? TD_S("recovered after an unclean stop")
+               : report->created ? TD_S("created")
+                                 : TD_S("opened"));
+    td_log_u64(&line, "segments", report->segments);
+    td_log_u64(&line, "bytes", report->bytes);
+    td_log_u64(&line, "records_scanned", report->records_scanned);
+    td_log_u64(&line, "cut_bytes", report->cut_bytes);
+    td_log_u64(&line, "cut_records", report->cut_records);
+    td_log_u64(&line, "damaged_ranges", report->damaged_ranges);
+    td_log_end(&line);
+}
+
+static int open_journal(struct server *server)
+{
+    const struct td_config *config = server->options->config;
+    const struct td_journal_options options = {
+        .dir = config->data.ptr,
+        .durability = (enum td_durability)config->durability,
+        .segment_bytes = config->segment_bytes,
+        .retain_bytes = config->retention.bytes,
+        .retain_ms = config->retention.age_ms,
+    };
+    struct td_journal_report report;
+
+    int r = td_dir_make(config->data.ptr);
+    if (r == 0)
+        r = td_journal_open(&options, &server->journal, &report);
+    if (r == -EAGAIN) {
+        td_log(TD_LOG_ERROR, "start",
+               "another server uses the log in %s: stop it first, or give "
+               "this one a directory of its own",
+               config->data.ptr);
+        return r;
+    }
+    if (r < 0)
+        return failed("the log in", config->data.ptr, r);
+    log_report(&report);
+    return 0;
+}
+
+static unsigned whole_seconds(uint64_t ms)
+{
+    return (unsigned)((ms + 999) / 1000);
+}
+
+static void fill_edge_options(struct server *server)
+{
+    const struct td_config *config = server->options->config;
+
+    server->edge = (struct td_edge_options){
+        .message_bytes_max = config->limits.message_bytes,
+        .body_bytes_max = config->limits.body_bytes,
+        .events_max = config->limits.batch_events,
+        .page_events_max = config->limits.page_events,
+        .subscriptions_max = (unsigned)config->limits.subscriptions,
+        .commands_per_s = (unsigned)config->limits.commands_per_second,
+        .connections_max = (unsigned)config->limits.connections,
+        .pending_publishes_max = (unsigned)config->limits.pending_publishes,
+        .ping_interval_s = whole_seconds(config->heartbeat.interval_ms),
+        .pong_timeout_s = whole_seconds(config->heartbeat.timeout_ms),
+        .behind_timeout_s = whole_seconds(config->heartbeat.behind_ms),
+        .idle_timeout_s = whole_seconds(config->heartbeat.idle_ms),
+        .sse_interval_s = 15,
+        .poll_max_s = 60,
+        .request_timeout_s = whole_seconds(config->limits.request_time_ms),
+        .drain_s = whole_seconds(config->drain_ms),
+        .auth = &config->auth,
+        .cookie = config->cookie,
+        .query_token = config->query_token,
+        .origins = config->origins.items,
+        .n_origins = config->origins.n,
+    };
+}
+
+/* Each worker has listeners of its own on the same ports; the kernel spreads connections over them. */
+static int listen_for(struct server *server, size_t number, int *ret_sockets, size_t *ret_n)
+{
+    const struct td_config *config = server->options->config;
+
+    for (size_t i = 0; i < config->listen.n && i < LISTENERS_MAX; i++) {
+        /* The first worker may have been given a port by the kernel; the others join it. */
+        const char *address = number == 0 ? config->listen.items[i].ptr : server->bound[i].text;
+        int socket =
+            td_net_listen(address, server->n_workers > 1, number == 0 ? &server->bound[i] : NULL);
+        if (socket < 0) {
+            for (size_t j = 0; j < i; j++)
+                td_net_close(ret_sockets[j]);
+            return failed("can't listen on", address, socket);
+        }
+        ret_sockets[i] = socket;
+        *ret_n = i + 1;
+    }
+    return 0;
+}
+
+static int make_worker(struct server *server, size_t number)
+{
+    int sockets[LISTENERS_MAX];
+    size_t n = 0;
+
+    int r = listen_for(server, number, sockets, &n);
+    if (r < 0)
+        return r;
+    const struct td_worker_options options = {
+        .number = (unsigned)number,
+        .edge = &server->edge,
+        .handler = {td_api_handle, &server->api},
+        .journal = server->journal,
+        .listeners = sockets,
+        .n_listeners = n,
+    };
+    r = td_worker_new(&options, &server->workers[number]);
+    return r < 0 ? failed("a worker", "", r) : 0;
+}
+
+static int make_workers(struct server *server)
+{
+    size_t n = server->options->config->workers;
+
+    server->workers = calloc(n, sizeof(struct td_worker *));
+    server->threads = calloc(n, sizeof(*server->threads));
+    if (!server->workers || !server->threads)
+        return -ENOMEM;
+    server->n_workers = n;
+    server->api = (struct td_api){
+        .workers = server->workers,
+        .n_workers = n,
+        .journal = server->journal,
+        .dev = server->options->dev,
+        .dev_token = server->options->dev_token,
+        .started = td_clock_ns(),
+    };
+    for (size_t i = 0; i < n; i++) {
+        int r = make_worker(server, i);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void run_worker(void *arg)
+{
+    struct td_worker *worker = arg;
+
+    while (td_worker_turn(worker, -1))
+        ;
+}
+
+static int start(struct server *server)
+{
+    int r = td_journal_start(server->journal);
+
+    for (size_t i = 0; r == 0 && i < server->n_workers; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "worker-%u", (unsigned)i % 1000);
+        r = td_thread_start(&server->threads[i], name, run_worker, server->workers[i]);
+        server->n_started += r == 0;
+    }
+    return r < 0 ? failed("threads", "", r) : 0;
+}
+
+/* Waits for the signal to stop. */
+static void wait_for_end(struct server *server)
+{
+    for (;;) {
+        struct td_poll_item item = {.fd = server->signals};
+        (void)td_poll(&item, 1, -1);
+        int signal = td_signals_read(server->signals);
+        if (signal == SIGTERM || signal == SIGINT) {
+            td_log(TD_LOG_INFO, "stop", "draining, at most %u s", server->edge.drain_s);
+            return;
+        }
+        if (signal == SIGHUP)
+            td_log(TD_LOG_WARN, "reload", "this version does not reload: restart to apply changes");
+    }
+}
+
+static void finish(struct server *server)
+{
+    for (size_t i = 0; i < server->n_started; i++)
+        td_worker_stop(server->workers[i]);
+    for (size_t i = 0; i < server->n_started; i++)
+        td_thread_join(&server->threads[i]);
+    if (server->journal)
+        td_journal_stop(server->journal);
+    for (size_t i = 0; i < server->n_workers; i++)
+        td_worker_free(server->workers[i]);
+    free(server->workers);
+    free(server->threads);
+    if (server->journal)
+        td_journal_close(server->journal);
+}
+
+int td_server_run(const struct td_server_options *options)
+{
+    struct server server = {.options = options};
+
+    open_log(options->config);
+    server.signals = td_signals_open();
+    int r = server.signals < 0 ? server.signals : 0;
+    int64_t descriptors = td_descriptors_raise();
+    if (r == 0)
+        r = open_journal(&server);
+    if (r < 0)
+        return r;
+    fill_edge_options(&server);
+    r = make_workers(&server);
+    if (r == 0)
+        r = start(&server);
+    if (r == 0) {
+        td_log(TD_LOG_INFO, "start", "listening on %s, %zu worker%s, %lld descriptors",
+               server.bound[0].text, server.n_workers, server.n_workers == 1 ? "" : "s",
+               (long long)descriptors);
+        (void)td_notify("READY=1");
+        if (options->ready)
+            options->ready(&server.bound[0], options->arg);
+        wait_for_end(&server);
+        (void)td_notify("STOPPING=1");
+    }
+    finish(&server);
+    if (r == 0)
+        td_log(TD_LOG_INFO, "stop", "stopped");
+    return r;
+}

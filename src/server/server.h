@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server: journal, workers and resources put together, from start to drained end. */
+#pragma once
+
+#include "base/compiler.h"
+#include "os/net.h"
+#include "server/config.h"
+
+struct td_server_options {
+    const struct td_config *config;
+    bool dev;
+    struct td_slice dev_token; /* with dev: signs the live page in */
+    /* Called once all addresses are listened on, with the first of them. */
+    void (*ready)(const struct td_addr *address, void *arg);
+    void *arg;
+};
+
+/* Serves until SIGTERM or SIGINT, then drains.  0, or an error after a line in the log.  Blocks signals and raises the limit of
+ * descriptors for the whole process; call it once, on the main thread. */
+TD_MUST_USE int td_server_run(const struct td_server_options *options);
