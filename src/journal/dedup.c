@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "journal/dedup.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "journal/hash.h"
+#include <stdlib.h>
+
+struct known {
+    uint64_t second; /* half of the key's hash */
+    uint64_t content, seq, time;
+};
+
+/* Keys of drafts and of batches never meet. */
+enum kind { KIND_DRAFT = 1, KIND_BATCH = 2 };
+
+void td_dedup_init(struct td_dedup *dedup, uint64_t seed, size_t max, uint64_t window_ms)
+{
+    *dedup = (struct td_dedup){.max = max, .window_ms = window_ms, .seed = seed};
+    td_map_init(&dedup->map, sizeof(struct known));
+}
+
+void td_dedup_done(struct td_dedup *dedup)
+{
+    td_map_done(&dedup->map);
+    free(dedup->ring);
+    free(dedup->ring_seqs);
+}
+
+bool td_dedup_hash(const struct td_dedup *dedup, const struct td_batch *batch, size_t i,
+                   struct td_record_dedup *ret_hash)
+{
+    const struct td_draft *draft = &batch->drafts[i];
+    bool own = draft->dedup.len > 0;
+    uint64_t content[2];
+    struct td_hash hash;
+
+    if (!own && batch->dedup.len == 0)
+        return false;
+    td_hash_init(&hash, dedup->seed, ~dedup->seed);
+    td_hash_u64(&hash, own ? KIND_DRAFT : KIND_BATCH);
+    td_hash_field(&hash, own ? draft->dedup_scope : batch->dedup_scope);
+    td_hash_field(&hash, own ? draft->dedup : batch->dedup);
+    if (!own)
+        td_hash_u64(&hash, i);
+    td_hash_end(&hash, ret_hash->key);
+
+    td_hash_init(&hash, ~dedup->seed, dedup->seed);
+    td_hash_field(&hash, draft->topic);
+    td_hash_field(&hash, draft->type);
+    td_hash_field(&hash, draft->key);
+    td_hash_field(&hash, draft->data);
+    td_hash_u64(&hash, own ? 0 : batch->n);
+    td_hash_end(&hash, content);
+    ret_hash->content = content[0];
+    return true;
+}
+
+int64_t td_dedup_find(const struct td_dedup *dedup, const struct td_record_dedup *hash,
+                      td_unix_ms now)
+{
+    const struct known *known = td_map_get(&dedup->map, hash->key[0]);
+
+    if (!known || known->second != hash->key[1] ||
+        (now > known->time && now - known->time > dedup->window_ms))
+        return 0;
+    return known->content == hash->content ? (int64_t)known->seq : TD_EMISMATCH;
+}
+
+static void forget_oldest(struct td_dedup *dedup)
+{
+    size_t at = dedup->ring_head;
+    const struct known *known = td_map_get(&dedup->map, dedup->ring[at]);
+
+    if (known && known->seq == dedup->ring_seqs[at])
+        td_map_remove(&dedup->map, dedup->ring[at]);
+    dedup->ring_head = (at + 1) % dedup->ring_cap;
+    dedup->ring_len--;
+}
+
+/* The ring grows as the map does, up to the maximum. */
+static void grow(struct td_dedup *dedup)
+{
+    size_t cap = TD_MIN(dedup->max, TD_MAX(dedup->ring_cap * 2, 1024));
+    uint64_t *ring = calloc(cap, sizeof(*ring)), *seqs = calloc(cap, sizeof(*seqs));
+
+    TD_ASSERT(ring && seqs);
+    for (size_t i = 0; i < dedup->ring_len; i++) {
+        size_t from = (dedup->ring_head + i) % dedup->ring_cap;
+        ring[i] = dedup->ring[from];
+        seqs[i] = dedup->ring_seqs[from];
+    }
+    free(dedup->ring);
+    free(dedup->ring_seqs);
+    dedup->ring = ring;
+    dedup->ring_seqs = seqs;
+    dedup->ring_cap = cap;
+    dedup->ring_head = 0;
+}
+
+void td_dedup_add(struct td_dedup *dedup, const struct td_index_dedup *entry)
+{
+    if (dedup->ring_len == dedup->max)
+        forget_oldest(dedup);
+    else if (dedup->ring_len == dedup->ring_cap)
+        grow(dedup);
+    struct known *known = td_map_put(&dedup->map, entry->key[0], NULL);
+    TD_ASSERT(known);
+    *known = (struct known){entry->key[1], entry->content, entry->seq, entry->time};
+    size_t at = (dedup->ring_head + dedup->ring_len++) % dedup->ring_cap;
+    dedup->ring[at] = entry->key[0];
+    dedup->ring_seqs[at] = entry->seq;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of a log begin with (docs/journal.md).  The structures are the bytes: little-endian, every
+ * member aligned, nothing between them. */
+#pragma once
+
+#include "base/compiler.h"
+#include <stdint.h>
+
+#define TD_LOG_VERSION   1
+#define TD_SEGMENT_MAGIC "tdlogseg"
+#define TD_INDEX_MAGIC   "tdlogidx"
+#define TD_HEAD_MAGIC    "tdloghed"
+#define TD_TRIMMED_MAGIC "tdlogtrm"
+#define TD_MAGIC_LEN     8
+#define TD_SEGMENT_MAX   (UINT64_C(1) << 30) /* offsets are 32 bits, and a size fits an int */
+#define TD_SEGMENT_MIN   (UINT64_C(4) << 10)
+#define TD_UNCLEAN_JUMP  (UINT64_C(1) << 20) /* sequences left out after an unclean stop */
+#define TD_BACKUP_JUMP   (UINT64_C(1) << 40) /* and by a log that a backup was restored to */
+
+/* The first 56 bytes of a record, see record.h. */
+struct td_record_head {
+    uint32_t size, crc;
+    uint64_t seq, time, synced;
+    uint16_t flags;
+    uint8_t topic_len, type_len, key_len, frame_head;
+    uint16_t topic_at, type_at, key_at;
+    uint32_t data_at, json_len, frame_at;
+};
+
+/* What a record with TD_RECORD_DEDUP holds between its head and its frame. */
+struct td_record_dedup {
+    uint64_t key[2];
+    uint64_t content;
+};
+
+/* `<first sequence as 16 hex digits>.log`: this, then records up to the zeros or the end. */
+struct td_segment_header {
+    char magic[TD_MAGIC_LEN];
+    uint32_t version, epoch;
+    uint64_t seed;
+    uint64_t first_seq; /* no record here is before it */
+    uint64_t prev_last; /* the last sequence of the log before this segment */
+    /* Sequences after `prev_last` up to this one may have been seen, and are lost: the run that gave them ended without
+     * syncing them.  0: there are none. */
+    uint64_t lost_to;
+    uint64_t created_ms;
+    uint32_t reserved, crc;
+};
+
+/* `<first sequence>.idx`: this, then `keys` of struct td_index_key sorted by key, `dedups` of struct
+ * td_index_dedup, and `postings` offsets of records. */
+struct td_index_header {
+    char magic[TD_MAGIC_LEN];
+    uint32_t version, epoch;
+    uint64_t first_seq, last_seq, prev_last;
+    uint64_t first_time, last_time;
+    uint32_t end; /* of the records in the segment */
+    uint32_t records, keys, dedups, postings;
+    uint32_t keys_crc, dedups_crc, postings_crc;
+    uint32_t reserved[5], crc;
+};
+
+struct td_index_key {
+    uint64_t key;
+    uint64_t last_seq; /* of the last record filed under it */
+    uint32_t start, count;
+};
+
+struct td_index_dedup {
+    uint64_t key[2];
+    uint64_t content, seq, time;
+};
+
+/* `head`: what must be known of a log that may hold no records. */
+struct td_head_file {
+    char magic[TD_MAGIC_LEN];
+    uint32_t version, epoch;
+    uint64_t seed;
+    uint64_t last_seq; /* with `clean` the last one given; else one that was given */
+    uint64_t skip_to;  /* nothing at or before it may be given again */
+    uint64_t created_ms;
+    uint32_t clean; /* closed in order, and nothing written since */
+    uint32_t crc;
+};
+
+/* `trimmed`: this, then `count` of struct td_trimmed_entry sorted by key. */
+struct td_trimmed_header {
+    char magic[TD_MAGIC_LEN];
+    uint32_t version, epoch;
+    uint64_t seed;
+    uint64_t horizon; /* all up to it has been trimmed */
+    uint64_t floor;   /* of a key that has no entry, something up to it may have been */
+    uint32_t count;
+    uint32_t entries_crc;
+    uint32_t reserved, crc;
+};
+
+struct td_trimmed_entry {
+    uint64_t key, seq;
+};
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the files are little-endian");
+_Static_assert(sizeof(struct td_record_head) == 56, "no holes");
+_Static_assert(sizeof(struct td_record_dedup) == 24, "no holes");
+_Static_assert(sizeof(struct td_segment_header) == 64, "no holes");
+_Static_assert(sizeof(struct td_index_header) == 112, "no holes");
+_Static_assert(sizeof(struct td_index_key) == 24, "no holes");
+_Static_assert(sizeof(struct td_index_dedup) == 40, "no holes");
+_Static_assert(sizeof(struct td_head_file) == 56, "no holes");
+_Static_assert(sizeof(struct td_trimmed_header) == 56, "no holes");
+_Static_assert(sizeof(struct td_trimmed_entry) == 16, "no holes");
