@@ -15,7 +15,6 @@ static const struct verb {
     {"publish", "publish events",                                             td_cli_publish},
     {"tail",    "follow topics in the terminal",                              td_cli_tail   },
     {"run",     "run a command and publish its output as it comes",           td_cli_run    },
-    {"log",     "look into the log: stat, verify, dump, backup",              td_cli_log    },
 };
 
 static void print_help(FILE *out)

@@ -31,7 +31,7 @@ static void put_cell(struct td_buf *out, struct td_slice text)
     }
 }
 
-static void put_row(struct td_buf *out, const struct td_config_option *option, bool field)
+static void put_row(struct td_buf *out, const struct td_config_option *option)
 {
     struct td_buf expected = TD_BUF_INIT(512);
 
@@ -42,8 +42,6 @@ static void put_row(struct td_buf *out, const struct td_config_option *option, b
         td_buf_putf(out, " | `%s` | ", option->standard);
     else
         td_buf_puts(out, " | | ");
-    if (!field)
-        td_buf_puts(out, option->reloadable ? "yes | " : "no | ");
     put_cell(out, td_slice_str(option->help));
     td_buf_puts(out, " |\n");
     td_buf_done(&expected);
@@ -57,7 +55,7 @@ static void put_fields(struct td_buf *out, const struct td_config_option *option
                 "\n%s of `%s`:\n\n| name | value | default | what it does |\n|---|---|---|---|\n",
                 option->type == TD_CONFIG_NAMED ? "Each name" : "Each entry", option->path);
     for (size_t i = first; i < option->fields->n; i++)
-        put_row(out, &option->fields->items[i], true);
+        put_row(out, &option->fields->items[i]);
 }
 
 /* The first word of a path, or nothing for an option that stands alone. */
@@ -82,8 +80,7 @@ static const char intro[] =
     "only stand in the file. Relative paths start at the working directory.\n\n"
     "`tidings check --config FILE` tells everything that is wrong at once: file, line, what was "
     "found and what was expected; an unknown name is answered with the nearest known one.\n\n"
-    "*Reload* says whether SIGHUP changes the option in a running server; the others need a "
-    "restart.\n\n"
+    "Changes take effect when the server is started again.\n\n"
     "A small production file:\n\n"
     "```yaml\n"
     "listen: [\"127.0.0.1:8000\"]\n"
@@ -111,10 +108,9 @@ void td_config_put_docs(struct td_buf *out)
             section = its_section;
             td_buf_putf(out, "\n## %.*s\n\n", section.len ? (int)section.len : 7,
                         section.len ? section.ptr : "general");
-            td_buf_puts(out, "| option | value | default | reload | what it does |\n"
-                             "|---|---|---|---|---|\n");
+            td_buf_puts(out, "| option | value | default | what it does |\n|---|---|---|---|\n");
         }
-        put_row(out, option, false);
+        put_row(out, option);
         if (option->fields)
             put_fields(out, option);
     }
