@@ -18,10 +18,11 @@ static void docs_are_fresh(void **state)
     td_config_put_docs(&made);
     assert_int_equal(made.err, 0);
     assert_int_equal(td_file_load(path, &kept), 0);
-    if (!td_slice_eq(td_buf_slice(&made), td_buf_slice(&kept)))
-        fail_msg("stale: run 'tidings check --print-docs > docs/configuration.md'");
+    bool fresh = td_slice_eq(td_buf_slice(&made), td_buf_slice(&kept));
     td_buf_done(&made);
     td_buf_done(&kept);
+    if (!fresh)
+        fail_msg("stale: run 'tidings check --print-docs > docs/configuration.md'");
 }
 
 int main(int argc, char **argv)
