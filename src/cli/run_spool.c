@@ -57,13 +57,6 @@ uint64_t td_run_spool_bytes(const struct td_run_spool *spool)
     return memory_bytes(spool) + disk_bytes(spool);
 }
 
-bool td_run_spool_has_room(const struct td_run_spool *spool, size_t n)
-{
-    if (disk_bytes(spool) == 0 && n <= spool->config.memory_bytes_max - memory_bytes(spool))
-        return true;
-    return n <= spool->config.disk_bytes_max - disk_bytes(spool);
-}
-
 static int open_file(struct td_run_spool *spool)
 {
     char path[4096];

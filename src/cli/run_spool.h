@@ -25,8 +25,6 @@ void td_run_spool_free(struct td_run_spool *spool);
 
 /* Bytes that wait. */
 uint64_t td_run_spool_bytes(const struct td_run_spool *spool);
-/* Whether entries of `n` bytes in all will certainly be taken, as far as the limits say (the disk may still be full). */
-bool td_run_spool_has_room(const struct td_run_spool *spool, size_t n);
 
 /* Puts one entry, which holds no LF, at the end.  Returns 0; TD_EFULL when the limits have no room for
  * it, or the error of the disk: nothing was put then, and the same put may be tried again. */
