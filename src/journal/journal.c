@@ -159,6 +159,11 @@ uint64_t td_journal_seed(const struct td_journal *journal)
     return journal->seed;
 }
 
+bool td_journal_is_fast(const struct td_journal *journal)
+{
+    return journal->options.durability == TD_DURABILITY_FAST;
+}
+
 uint64_t td_journal_durable(const struct td_journal *journal)
 {
     return atomic_load_explicit(&journal->durable, memory_order_acquire);
@@ -202,4 +207,9 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
         stat.bytes += atomic_load(&set->segments[i]->end);
     td_mutex_unlock(&journal->lock);
     *ret_stat = stat;
+}
+
+bool td_journal_is_fast(const struct td_journal *journal)
+{
+    return journal->options.durability == TD_DURABILITY_FAST;
 }

@@ -126,7 +126,7 @@ static void merges_patterns_within_budgets(void **state)
             read.after = read.position;
         } while (read.end == TD_READ_BUDGET);
         assert_int_equal(read.end, TD_READ_DONE);
-        assert_int_equal(next, 499);
+        assert_int_equal(next, 500);
         last = 0;
         fixture_keep(&fixture); /* the second time most segments are sealed */
     }
