@@ -60,7 +60,8 @@ static int load(const char *verb, int argc, char **argv, bool dev, struct td_con
         return td_cli_wrong(verb, "--config FILE is needed");
     else if (td_config_load(&inputs, ret_config, &errors) < 0)
         status = TD_CLI_FAILED;
-    fwrite(errors.ptr, 1, errors.len, stderr);
+    if (errors.len > 0)
+        fwrite(errors.ptr, 1, errors.len, stderr);
     td_buf_done(&errors);
     return status;
 }

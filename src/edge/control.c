@@ -12,6 +12,7 @@
 void td_control_begin(struct td_control *control, const char *type, struct td_slice ref)
 {
     td_buf_init(&control->json, CONTROL_MAX);
+    control->id[0] = '\0';
     td_buf_putf(&control->json, "{\"type\":\"%s\",\"control\":true", type);
     if (ref.len > 0)
         td_control_raw(control, "ref", ref);
@@ -44,16 +45,27 @@ void td_control_position(struct td_control *control, const struct td_worker *wor
     td_control_str(control, name, td_slice_str(text));
 }
 
+void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq)
+{
+    td_position_format((struct td_position){td_journal_epoch(worker->journal), seq}, control->id);
+    td_control_str(control, "position", td_slice_str(control->id));
+}
+
 static bool on_sse(const struct td_conn *conn)
 {
     return conn->state == TD_CONN_STREAM;
 }
 
-static int put_message(const struct td_conn *conn, struct td_slice json, struct td_buf *out)
+static int put_message(const struct td_conn *conn, const struct td_control *control,
+                       struct td_buf *out)
 {
     if (!on_sse(conn))
-        return td_ws_put_frame(out, TD_WS_TEXT, json);
-    const struct td_sse_event event = {.event = TD_S("tidings"), .data = json};
+        return td_ws_put_frame(out, TD_WS_TEXT, td_buf_slice(&control->json));
+    const struct td_sse_event event = {
+        .id = control->id[0] ? td_slice_str(control->id) : (struct td_slice){NULL, 0},
+        .event = TD_S("tidings"),
+        .data = td_buf_slice(&control->json),
+    };
     return td_sse_put(out, &event);
 }
 
@@ -61,8 +73,7 @@ void td_control_send(struct td_control *control, struct td_worker *worker, struc
 {
     td_buf_putc(&control->json, '}');
     struct td_outbox *out = conn->state == TD_CONN_GONE ? NULL : td_conn_out(worker, conn);
-    if (out &&
-        (control->json.err < 0 || put_message(conn, td_buf_slice(&control->json), &out->ready) < 0))
+    if (out && (control->json.err < 0 || put_message(conn, control, &out->ready) < 0))
         td_conn_drop(worker, conn, "no memory for a message");
     td_buf_done(&control->json);
     td_conn_dirty(worker, conn);
@@ -75,7 +86,7 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
 
     td_buf_putc(&control->json, '}');
     struct td_outbox *out = td_conn_out(worker, conn);
-    if (out && (put_message(conn, td_buf_slice(&control->json), &frame) < 0 ||
+    if (out && (put_message(conn, control, &frame) < 0 ||
                 td_outbox_hold(out, seq, td_buf_slice(&frame)) < 0))
         td_conn_drop(worker, conn, "no memory for a message");
     td_buf_done(&frame);

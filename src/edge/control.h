@@ -10,6 +10,7 @@
 /* A message being built: begin, members, send. */
 struct td_control {
     struct td_buf json;
+    char id[TD_POSITION_LEN_MAX + 1]; /* for SSE; empty: none */
 };
 
 /* Begins `{"type":"<type>","control":true`; `ref` (raw JSON or empty) names the command that it answers. */
@@ -19,6 +20,8 @@ void td_control_raw(struct td_control *control, const char *name, struct td_slic
 void td_control_u64(struct td_control *control, const char *name, uint64_t number);
 void td_control_position(struct td_control *control, const struct td_worker *worker,
                          const char *name, uint64_t seq);
+/* Likewise `position`, which on SSE is the message's `id:` too, so that a reader who saw no event yet resumes from there. */
+void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq);
 /* Ends the message and queues it on the connection; it goes before any further event. */
 void td_control_send(struct td_control *control, struct td_worker *worker, struct td_conn *conn);
 /* Ends the message and holds it until `seq` is readable. */

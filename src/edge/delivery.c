@@ -86,7 +86,7 @@ static void caught_up(struct td_subscriber *subscriber)
     if (conn->state != TD_CONN_WS && conn->state != TD_CONN_STREAM)
         return;
     td_control_begin(&control, "caught_up", td_slice(conn->ref, conn->ref ? strlen(conn->ref) : 0));
-    td_control_position(&control, worker, "position", td_hub_head(worker->hub));
+    td_control_resume(&control, worker, td_hub_head(worker->hub));
     td_control_send(&control, worker, conn);
     free(conn->ref);
     conn->ref = NULL;
