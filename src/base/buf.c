@@ -37,11 +37,10 @@ int td_buf_reserve(struct td_buf *buf, size_t n)
         return 0;
     if (n > buf->max - buf->len)
         return fail(buf, TD_ETOOLARGE);
-    size_t cap = buf->cap ? buf->cap : 64;
-    while (cap < buf->len + n)
-        cap *= 2;
-    cap = TD_MIN(cap, buf->max);
-    char *ptr = realloc(buf->ptr, cap);
+    size_t twice = buf->cap > buf->max / 2 ? buf->max : 2 * buf->cap;
+    size_t cap = TD_MIN(TD_MAX(buf->len + n, TD_MAX(twice, (size_t)64)), buf->max);
+    /* One byte beyond is for the NUL that vsnprintf insists on. */
+    char *ptr = realloc(buf->ptr, cap + 1);
     if (!ptr)
         return fail(buf, -ENOMEM);
     buf->ptr = ptr;
@@ -90,8 +89,8 @@ int td_buf_putf(struct td_buf *buf, const char *format, ...)
     int need = vsnprintf(NULL, 0, format, args);
     va_end(args);
     TD_ASSERT(need >= 0);
-    int r = td_buf_reserve(buf, (size_t)need + 1); /* vsnprintf ends with a NUL */
-    if (r < 0)
+    int r = td_buf_reserve(buf, (size_t)need);
+    if (r < 0 || need == 0)
         return r;
     va_start(args, format);
     vsnprintf(buf->ptr + buf->len, (size_t)need + 1, format, args);

@@ -39,7 +39,9 @@ const char *td_err_hint(int err)
 
 const char *td_err_name(int err)
 {
-    return err < 0 && err > -1000 ? strerrordesc_np(-err) : find(err)->name;
+    const char *text = err < 0 && err > -1000 ? strerrordesc_np(-err) : NULL;
+
+    return text ? text : find(err)->name;
 }
 
 int td_err_http(int err)

@@ -15,6 +15,7 @@ typedef uint64_t td_unix_ms; /* milliseconds since 1970-01-01T00:00:00Z */
 #define TD_KIB ((size_t)1024)
 #define TD_MIB ((size_t)1024 * 1024)
 
-/* Writes `time` as RFC 3339 with milliseconds and Z, `2026-11-20T20:44:01.123Z`, and a NUL. */
+/* Writes `time` as RFC 3339 with milliseconds and Z, `2026-11-20T20:44:01.123Z`, and a NUL.  What
+ * lies beyond the year 9999 is written as its last millisecond. */
 #define TD_TIME_LEN 24
 void td_time_format(td_unix_ms time, char ret_text[TD_TIME_LEN + 1]);
