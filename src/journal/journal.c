@@ -208,8 +208,3 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
     td_mutex_unlock(&journal->lock);
     *ret_stat = stat;
 }
-
-bool td_journal_is_fast(const struct td_journal *journal)
-{
-    return journal->options.durability == TD_DURABILITY_FAST;
-}
