@@ -52,17 +52,14 @@ static void entry_drop(struct td_token_cache *cache, struct entry *entry)
 
 static struct entry *oldest(struct td_token_cache *cache)
 {
-    if (td_list_empty(&cache->use))
-        return NULL;
+    TD_ASSERT(!td_list_empty(&cache->use));
     return TD_CONTAINER_OF(cache->use.next, struct entry, use);
 }
 
 void td_token_cache_clear(struct td_token_cache *cache)
 {
-    struct entry *entry;
-
-    while ((entry = oldest(cache)) != NULL)
-        entry_drop(cache, entry);
+    while (!td_list_empty(&cache->use))
+        entry_drop(cache, oldest(cache));
     TD_ASSERT(cache->entries.len == 0);
 }
 
