@@ -68,14 +68,16 @@ static void two_dashes_end_them(void **state)
 
 static void wrong_usage_is_2(void **state)
 {
+    /* clang-format off */
     static const char *const cases[][5] = {
-        {{"verb", NULL},                  TD_CLI_USAGE},
-        {{"verb", "a", "b", "c", NULL},   TD_CLI_USAGE},
-        {{"verb", "a", "--nope", NULL},   TD_CLI_USAGE},
-        {{"verb", "a", "-x", NULL},       TD_CLI_USAGE},
-        {{"verb", "a", "--value", NULL},  TD_CLI_USAGE},
-        {"verb", "a", "--flag=1", NULL},
+        {"verb"},
+        {"verb", "a", "b", "c"},
+        {"verb", "a", "--nope"},
+        {"verb", "a", "-x"},
+        {"verb", "a", "--value"},
+        {"verb", "a", "--flag=1"},
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < TD_ARRAY_LEN(cases); i++) {
         const char *argv[5];
