@@ -16,8 +16,8 @@
 
 #define JSON_PEER_FLAGS (JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL)
 
-/* Puts " 1" in place of the number that ends at `end`; returns the new length of the text.  The blank
- * keeps it apart from a token before it that ends in the same bytes. */
+/* Puts " 1 " in place of the number that ends at `end`; returns the new length of the text.  The blanks
+ * keep it apart from what stands before and behind: `1-1e999` and `1e999e9` are wrong and must stay so. */
 static inline size_t json_peer_tame(char *text, size_t len, size_t end)
 {
     size_t begin = end;
@@ -29,9 +29,9 @@ static inline size_t json_peer_tame(char *text, size_t len, size_t end)
     }
     if (end - begin < 3 || end > len)
         abort(); /* not the number that jansson complained of */
-    memcpy(text + begin, " 1", 2);
-    memmove(text + begin + 2, text + end, len - end);
-    return len - (end - begin) + 2;
+    memcpy(text + begin, " 1 ", 3);
+    memmove(text + begin + 3, text + end, len - end);
+    return len - (end - begin) + 3;
 }
 
 /* What jansson makes of the text, NULL when it refuses; `ret_tamed` says whether it got another text. */
