@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/compiler.h"
 #include "base/units.h"
+#include <stdio.h>
+#include <time.h>
 
 /* Behind it the year has five digits, which RFC 3339 does not know. */
 #define YEAR_9999_END UINT64_C(253402300799999)
