@@ -18,8 +18,11 @@ struct outcome {
 static void check_event(const struct td_ws_event *event)
 {
     switch (event->type) {
-    case TD_WS_TEXT: TD_ASSERT(td_utf8_valid(event->payload)); /* fall through */
-    case TD_WS_BINARY: TD_ASSERT(event->payload.len <= MESSAGE_MAX); break;
+    case TD_WS_TEXT:
+    case TD_WS_BINARY:
+        TD_ASSERT(event->type != TD_WS_TEXT || td_utf8_valid(event->payload));
+        TD_ASSERT(event->payload.len <= MESSAGE_MAX);
+        break;
     case TD_WS_CLOSE:
         TD_ASSERT(td_utf8_valid(event->payload));
         TD_ASSERT(event->payload.len <= TD_WS_CONTROL_MAX - 2);
