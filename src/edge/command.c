@@ -99,9 +99,9 @@ static int read_start(struct td_conn *conn, struct td_command_topics *topics,
         if (r < 0)
             return TD_EPOSITION;
         start->given = true;
-    } else if (conn->has_since) {
-        start->since = (enum td_since)conn->since_kind;
-        start->position = conn->since;
+    } else if (conn->resume && td_hub_requests(&conn->subscriber) == 0) {
+        start->since = (enum td_since)conn->resume->since;
+        start->position = conn->resume->position;
         start->given = true;
     }
     return 0;
@@ -163,9 +163,10 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
     answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
     if (!seek || conn->state != TD_CONN_WS)
         return;
-    conn->has_since = false;
-    free(conn->ref);
-    conn->ref = command->ref.len > 0 ? strndup(command->ref.ptr, command->ref.len) : NULL;
+    if (td_resume_keep(conn, start->since, start->position, command->ref) < 0) {
+        td_conn_drop(worker, conn, "no memory");
+        return;
+    }
     td_seek(worker, conn, start->since, start->position);
 }
 

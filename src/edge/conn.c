@@ -22,7 +22,7 @@ void td_conn_id(const struct td_conn *conn, char ret_text[17])
 struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn)
 {
     if (!conn->out)
-        conn->out = td_outbox_new(OUT_MAX);
+        conn->out = td_outbox_new(conn, OUT_MAX);
     if (!conn->out)
         td_conn_drop(worker, conn, "no memory");
     return conn->out;
@@ -89,20 +89,19 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_conn_uncount(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
     td_poll_free(conn);
-    td_list_remove(&conn->waiting);
     td_list_remove(&conn->dirty);
     td_conn_drop_inbox(conn);
     td_outbox_free(conn->out);
     td_principal_unref(conn->principal);
     free(conn->filter);
     free(conn->peer);
-    free(conn->ref);
+    free(conn->resume);
     td_net_close(conn->socket);
     conn->out = NULL;
     conn->principal = NULL;
     conn->filter = NULL;
     conn->peer = NULL;
-    conn->ref = NULL;
+    conn->resume = NULL;
     conn->socket = -1;
     conn->state = TD_CONN_GONE;
     TD_COUNT(worker, closed);
@@ -129,7 +128,8 @@ void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
     td_hub_leave(worker->hub, &conn->subscriber);
     td_poll_free(conn);
     td_conn_drop_inbox(conn);
-    td_list_remove(&conn->waiting);
+    if (conn->out)
+        td_list_remove(&conn->out->waiting);
     conn->state = TD_CONN_CLOSING;
     conn->active = worker->tick; /* the grace of `closing` counts from here */
     if (torn && conn->out) {

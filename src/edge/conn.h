@@ -57,6 +57,14 @@ struct td_filter {
     char types[];  /* n_types times: length byte, type */
 };
 
+/* Where a WebSocket connection goes on from: told in the URL for its first SUBSCRIBE, or by that itself. */
+struct td_resume {
+    struct td_position position;
+    int since; /* of enum td_since */
+    uint16_t ref_len;
+    char ref[]; /* raw JSON: of the SUBSCRIBE whose caught_up is owed */
+};
+
 /* A page of events that is being read, or waited for. */
 struct td_poll {
     struct td_list list; /* in the worker's list of those to be looked at again */
@@ -78,7 +86,6 @@ struct td_poll {
 struct td_conn {
     struct td_subscriber subscriber; /* delivery; see hub/hub.h */
     struct td_list dirty;           /* in the worker's list of those with bytes to flush, or gone */
-    struct td_list waiting;         /* in the worker's list of those with publishes under way */
     uint64_t id;                    /* also in `origin`: 16 hex digits */
     struct td_principal *principal; /* NULL before the token was seen */
     struct td_inbox *in;
@@ -86,8 +93,7 @@ struct td_conn {
     struct td_filter *filter;
     struct td_poll *poll;
     char *peer;               /* address as text */
-    char *ref;                /* raw JSON: of the SUBSCRIBE whose caught_up is owed, or NULL */
-    struct td_position since; /* ws: where the first SUBSCRIBE goes on from, when has_since */
+    struct td_resume *resume; /* NULL unless `since` was given and is not served yet */
     int socket;
     uint32_t index;      /* in the slab */
     uint32_t generation; /* of this place in the slab; events for an older one are dropped */
@@ -107,7 +113,6 @@ struct td_conn {
     bool writable : 1;       /* the socket took all of the last send */
     bool peer_ended : 1;
     bool close_after_flush : 1;
-    bool has_since : 1;
     bool ws_close_sent : 1;
     bool shut : 1;       /* our side of the stream has been ended */
     bool counted_ws : 1; /* among connections_ws, connections_sse */

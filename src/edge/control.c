@@ -91,8 +91,8 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
         td_conn_drop(worker, conn, "no memory for a message");
     td_buf_done(&frame);
     td_buf_done(&control->json);
-    if (conn->state != TD_CONN_GONE && td_list_empty(&conn->waiting))
-        td_list_append(&worker->waiting, &conn->waiting);
+    if (conn->state != TD_CONN_GONE && td_list_empty(&out->waiting))
+        td_list_append(&worker->waiting, &out->waiting);
 }
 
 void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position)

@@ -85,11 +85,13 @@ static void caught_up(struct td_subscriber *subscriber)
 
     if (conn->state != TD_CONN_WS && conn->state != TD_CONN_STREAM)
         return;
-    td_control_begin(&control, "caught_up", td_slice(conn->ref, conn->ref ? strlen(conn->ref) : 0));
+    td_control_begin(&control, "caught_up",
+                     conn->resume ? td_slice(conn->resume->ref, conn->resume->ref_len)
+                                  : (struct td_slice){NULL, 0});
     td_control_resume(&control, worker, td_hub_head(worker->hub));
     td_control_send(&control, worker, conn);
-    free(conn->ref);
-    conn->ref = NULL;
+    free(conn->resume);
+    conn->resume = NULL;
 }
 
 static void touched(struct td_subscriber *subscriber)

@@ -3,12 +3,14 @@
 #include "base/assert.h"
 #include <errno.h>
 
-struct td_outbox *td_outbox_new(size_t max)
+struct td_outbox *td_outbox_new(struct td_conn *conn, size_t max)
 {
     struct td_outbox *out = calloc(1, sizeof(*out));
 
     if (!out)
         return NULL;
+    out->conn = conn;
+    td_list_init(&out->waiting);
     td_buf_init(&out->ready, max);
     td_buf_init(&out->held, max);
     return out;
@@ -18,6 +20,7 @@ void td_outbox_free(struct td_outbox *out)
 {
     if (!out)
         return;
+    td_list_remove(&out->waiting);
     td_buf_done(&out->ready);
     td_buf_done(&out->held);
     free(out->pending);

@@ -10,7 +10,10 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/list.h"
 #include <stdbool.h>
+
+struct td_conn;
 
 struct td_pending {
     uint64_t seq; /* what must be readable before the answer may go */
@@ -18,14 +21,16 @@ struct td_pending {
 };
 
 struct td_outbox {
-    struct td_buf ready; /* may be sent */
-    size_t sent;         /* of `ready` */
-    struct td_buf held;  /* answers that wait */
+    struct td_list waiting; /* in the worker's list of those with held answers */
+    struct td_conn *conn;   /* whose it is */
+    struct td_buf ready;    /* may be sent */
+    size_t sent;            /* of `ready` */
+    struct td_buf held;     /* answers that wait */
     struct td_pending *pending;
     uint32_t first, n, cap; /* pending[first .. first + n) */
 };
 
-struct td_outbox *td_outbox_new(size_t max);
+struct td_outbox *td_outbox_new(struct td_conn *conn, size_t max);
 void td_outbox_free(struct td_outbox *out);
 /* Holds an answer until `seq` is readable.  0, -ENOMEM or TD_ETOOLARGE. */
 TD_MUST_USE int td_outbox_hold(struct td_outbox *out, uint64_t seq, struct td_slice answer);

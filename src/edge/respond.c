@@ -64,7 +64,8 @@ static void build(struct td_request *request, const struct td_response *response
         response->position ? response->position : td_journal_readable(request->worker->journal);
 
     put_status(request->worker, out, response->status);
-    put_position(request->worker, out, position);
+    if (response->status != 401) /* who is nobody learns nothing of the log */
+        put_position(request->worker, out, position);
     if (response->content_type) {
         td_buf_puts(out, "Content-Type: ");
         td_buf_puts(out, response->content_type);
@@ -98,8 +99,8 @@ static int hold(struct td_request *request, const struct td_response *response,
     td_buf_done(&answer);
     if (r < 0)
         return r;
-    if (td_list_empty(&request->conn->waiting))
-        td_list_append(&request->worker->waiting, &request->conn->waiting);
+    if (td_list_empty(&out->waiting))
+        td_list_append(&request->worker->waiting, &out->waiting);
     return 0;
 }
 

@@ -107,6 +107,21 @@ void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_posit
     td_buf_done(&topics);
 }
 
+int td_resume_keep(struct td_conn *conn, enum td_since since, struct td_position position,
+                   struct td_slice ref)
+{
+    struct td_resume *resume = malloc(sizeof(*resume) + ref.len);
+
+    if (!resume)
+        return -ENOMEM;
+    *resume = (struct td_resume){position, (int)since, (uint16_t)ref.len};
+    if (ref.len > 0)
+        memcpy(resume->ref, ref.ptr, ref.len);
+    free(conn->resume);
+    conn->resume = resume;
+    return 0;
+}
+
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position)
 {

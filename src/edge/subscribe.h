@@ -15,6 +15,9 @@ TD_MUST_USE int td_subscribe_types(struct td_conn *conn, const struct td_slice *
 void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
                  uint64_t to, enum td_gap_reason reason);
 const char *td_gap_reason_text(enum td_gap_reason reason);
+/* Keeps where the connection goes on from, and the `ref` (raw, or empty) that its caught_up is to carry.  0 or -ENOMEM. */
+TD_MUST_USE int td_resume_keep(struct td_conn *conn, enum td_since since,
+                               struct td_position position, struct td_slice ref);
 /* Moves the connection to where `since` says, telling a gap when that is of another log. */
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position);

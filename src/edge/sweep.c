@@ -30,7 +30,7 @@ static bool has_unsent(const struct td_conn *conn)
 /* A connection that is behind is alive while its peer acknowledges bytes. */
 static void sweep_behind(struct td_worker *worker, struct td_conn *conn)
 {
-    uint64_t unacked = td_net_unacked(conn->socket);
+    uint32_t unacked = (uint32_t)td_net_unacked(conn->socket);
 
     if (conn->writable || unacked != conn->unacked || unacked == 0) {
         conn->unacked = unacked;
@@ -69,6 +69,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         sweep_behind(worker, conn);
         return;
     }
+    conn->acked = now;
     if (conn->pinged && now - conn->pinged >= seconds(options->pong_timeout_s)) {
         TD_COUNT(worker, heartbeat_timeouts);
         td_conn_close_ws(worker, conn, 4008, "heartbeat timeout");
@@ -94,9 +95,12 @@ static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
         td_conn_finish(worker, conn);
         return;
     }
-    if (has_unsent(conn))
+    if (has_unsent(conn)) {
         sweep_behind(worker, conn);
-    else if (worker->tick - conn->sent >= seconds(worker->options->sse_interval_s))
+        return;
+    }
+    conn->acked = worker->tick;
+    if (worker->tick - conn->sent >= seconds(worker->options->sse_interval_s))
         td_stream_keep_alive(worker, conn);
 }
 
@@ -108,8 +112,12 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
     if (!td_outbox_empty(conn->out)) {
         if (td_outbox_unsent(conn->out) > 0)
             sweep_behind(worker, conn);
+        else
+            conn->acked =
+                worker->tick; /* answers that wait for the disk are not the peer's fault */
         return;
     }
+    conn->acked = worker->tick;
     /* Counted from the last whole request, so a byte a second does not keep it open (slowloris). */
     if (worker->tick - conn->active < limit)
         return;

@@ -216,7 +216,6 @@ static int begin_conn(struct td_worker *worker, int socket, const struct td_addr
     };
     td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
     td_list_init(&conn->dirty);
-    td_list_init(&conn->waiting);
     worker->n_conns++;
     TD_COUNT(worker, accepted);
     TD_COUNT(worker, connections);
@@ -288,7 +287,7 @@ static void release_publishes(struct td_worker *worker)
 
     td_list_init(&again);
     while ((node = td_list_pop(&worker->waiting))) {
-        struct td_conn *conn = TD_CONTAINER_OF(node, struct td_conn, waiting);
+        struct td_conn *conn = TD_CONTAINER_OF(node, struct td_outbox, waiting)->conn;
         int r = td_outbox_release(conn->out, readable);
         if (r < 0) {
             td_conn_drop(worker, conn, "no memory");
@@ -299,7 +298,7 @@ static void release_publishes(struct td_worker *worker)
         if (conn->out->n > 0 && failed)
             td_conn_publish_failed(worker, conn);
         else if (conn->out->n > 0)
-            td_list_append(&again, &conn->waiting);
+            td_list_append(&again, &conn->out->waiting);
     }
     td_list_splice(&worker->waiting, &again);
 }

@@ -79,7 +79,7 @@ struct td_worker {
     uint32_t *free_places;
     uint32_t n_free, n_conns;
     struct td_list dirty;   /* td_conn.dirty */
-    struct td_list waiting; /* td_conn.waiting */
+    struct td_list waiting; /* td_outbox.waiting */
     struct td_list polls;   /* td_poll.list: to be looked at again */
     struct td_list gone;    /* td_conn.dirty of those to be freed */
     td_ns now;

@@ -142,9 +142,9 @@ void td_ws_upgrade(struct td_request *request, const struct td_ws_upgrade *upgra
     if (query->n_topics > 0) {
         td_seek(worker, conn, query->since, query->position);
     } else if (query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) {
-        conn->has_since = true; /* the first SUBSCRIBE goes on from there */
-        conn->since = query->position;
-        conn->since_kind = (uint8_t)query->since;
+        /* The first SUBSCRIBE goes on from there. */
+        if (td_resume_keep(conn, query->since, query->position, (struct td_slice){NULL, 0}) < 0)
+            td_conn_drop(worker, conn, "no memory");
     }
 }
 
