@@ -220,8 +220,7 @@ static int put_stream_url(struct td_client *client, const struct td_client_strea
 {
     td_buf_puts(url, client->server_url);
     td_buf_puts(url, "/api/v1/events?format=event");
-    if (!stream->state)
-        td_buf_puts(url, "&state=0");
+    td_buf_puts(url, "&state=0"); /* what happens, not what was */
     for (size_t i = 0; i < stream->n_patterns; i++) {
         int r = put_query(client, url, "&topic=", td_slice_str(stream->patterns[i]));
         if (r < 0)

@@ -48,12 +48,11 @@ struct td_client_stream {
     size_t n_patterns;
     struct td_slice since;   /* `since=`; left out when empty */
     struct td_slice last_id; /* Last-Event-ID; left out when empty, and then goes before `since` */
-    bool state;              /* show the retained state first */
     td_client_bytes_fn *on_bytes;
     void *arg;
 };
 
-/* Begins GET /api/v1/events as a stream of Server-Sent Events.  A stream that ends is TD_CLIENT_RETRY. */
+/* Begins GET /api/v1/events as a stream of Server-Sent Events, without the retained state.  A stream that ends is TD_CLIENT_RETRY. */
 TD_MUST_USE int td_client_subscribe(struct td_client *client,
                                     const struct td_client_stream *stream);
 
