@@ -10,6 +10,9 @@
 #define TD_LIKELY(x)       __builtin_expect(!!(x), 1)
 #define TD_UNLIKELY(x)     __builtin_expect(!!(x), 0)
 
+/* The number of the lowest bit that is set in a nonzero 64-bit word. */
+#define TD_LOW_BIT(word) ((unsigned)__builtin_ctzll(word))
+
 /* Compiles one function for a processor that has more than the baseline, and asks for it at run time. */
 #define TD_TARGET(isa)  __attribute__((target(isa)))
 #define TD_CPU_HAS(isa) __builtin_cpu_supports(isa)

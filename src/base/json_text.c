@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include <endian.h>
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
@@ -12,12 +13,13 @@ static uint64_t any_zero(uint64_t word)
     return (word - EACH_BYTE(0x01)) & ~word & EACH_BYTE(0x80);
 }
 
-static bool all_plain(uint64_t word)
+/* A high bit in each byte that is not plain, and by borrowing perhaps in bytes above one. */
+static uint64_t not_plain(uint64_t word)
 {
     uint64_t below_space = (word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80);
 
-    return !(below_space | (word & EACH_BYTE(0x80)) | any_zero(word ^ EACH_BYTE('"')) |
-             any_zero(word ^ EACH_BYTE('\\')));
+    return below_space | (word & EACH_BYTE(0x80)) | any_zero(word ^ EACH_BYTE('"')) |
+           any_zero(word ^ EACH_BYTE('\\'));
 }
 
 static bool is_plain(char c)
@@ -31,8 +33,10 @@ const char *td_json_text_plain(const char *at, const char *end)
 
     for (; (size_t)(end - at) >= sizeof(word); at += sizeof(word)) {
         memcpy(&word, at, sizeof(word));
-        if (!all_plain(word))
-            break;
+        /* The lowest bit is always true, and in the first byte that is not plain. */
+        uint64_t found = not_plain(le64toh(word));
+        if (found)
+            return at + TD_LOW_BIT(found) / 8;
     }
     while (at < end && is_plain(*at))
         at++;
