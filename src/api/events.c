@@ -83,6 +83,7 @@ static void publish(struct td_request *request)
     }
     const struct td_publish_options options = {
         .events_max = worker->options->events_max,
+        .event_bytes_max = worker->options->message_bytes_max,
         .principal = request->principal,
         .idempotency_key = td_http_header(request->head, "idempotency-key"),
     };

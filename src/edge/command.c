@@ -247,6 +247,7 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
     origin[17] = '"';
     const struct td_publish_options options = {
         .events_max = worker->options->events_max,
+        .event_bytes_max = worker->options->message_bytes_max,
         .principal = conn->principal,
         .origin = td_slice(origin, 18),
     };

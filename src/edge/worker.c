@@ -365,14 +365,12 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     struct td_io_event events[EVENTS_MAX];
 
     td_worker_here = worker;
-    td_journal_quiesce(worker->reader, false);
     td_loop_doze(worker->loop);
+    td_journal_quiesce(worker->reader, true);
     int timeout = wait_ms(worker, timeout_ms);
-    if (has_work(worker)) {
+    if (has_work(worker)) { /* looked at after saying that a wake is needed: none is lost */
         td_loop_undoze(worker->loop);
         timeout = 0;
-    } else {
-        td_journal_quiesce(worker->reader, true);
     }
     int n = td_loop_wait(worker->loop, events, EVENTS_MAX, timeout);
     td_journal_quiesce(worker->reader, false);

@@ -104,6 +104,8 @@ static int take_fields(struct parse *parse, const struct members *members, struc
         return refuse(parse, TD_EINVAL,
                       "`type` must be a string of 1 to 64 bytes A-Z a-z 0-9 . _ ~ @ : -.");
     draft->data = members->data.ptr ? members->data : TD_S("null");
+    if (draft->data.len > parse->options->event_bytes_max)
+        return refuse(parse, TD_ETOOLARGE, "`data` is larger than one message may be.");
     if (members->class.ptr &&
         (take_text(parse, members->class, &class) < 0 || !td_slice_eq(class, TD_S("log"))))
         return refuse(parse, TD_EINVAL, "`class` must be \"log\": this version serves no other.");

@@ -10,6 +10,7 @@
 
 struct td_publish_options {
     size_t events_max;                    /* drafts in one request */
+    size_t event_bytes_max;               /* bytes of one event's `data` */
     const struct td_principal *principal; /* who publishes */
     struct td_slice origin;               /* raw JSON string: the connection, or empty */
     struct td_slice idempotency_key;      /* of the whole request, or empty */

@@ -46,14 +46,14 @@ struct td_config {
     bool query_token;
     struct td_slices origins; /* `http://localhost:*`: any port */
     struct {
-        uint64_t interval_ms, timeout_ms, idle_ms, behind_ms;
+        uint64_t interval_ms, timeout_ms, idle_ms, behind_ms, stream_ms;
     } heartbeat;
     struct {
         uint64_t message_bytes, body_bytes;
         uint64_t batch_events, page_events;
         uint64_t subscriptions;
-        uint64_t commands_per_second, publishes_per_second;
-        uint64_t connections, connections_per_address, connections_per_subject;
+        uint64_t commands_per_second;
+        uint64_t connections;
         uint64_t pending_publishes;
         uint64_t request_time_ms;
     } limits;

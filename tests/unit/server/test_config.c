@@ -99,7 +99,7 @@ static void defaults(void **state)
     assert_int_equal(c->origins.n, 0);
     assert_int_equal(c->heartbeat.idle_ms, 600000);
     assert_int_equal(c->limits.message_bytes, TD_MIB);
-    assert_int_equal(c->limits.publishes_per_second, 0);
+    assert_int_equal(c->heartbeat.stream_ms, 15000);
     assert_int_equal(c->log.level, TD_LOG_INFO);
     assert_int_equal(c->drain_ms, 10000);
     td_config_free(c);
