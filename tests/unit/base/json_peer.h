@@ -84,7 +84,7 @@ static inline size_t json_peer_depth(struct td_slice text)
 static inline bool json_peer_same_string(struct td_slice raw, const char *text, size_t len)
 {
     struct td_buf buf = TD_BUF_INIT(raw.len), again = TD_BUF_INIT(6 * raw.len + 2);
-    struct td_slice plain, value;
+    struct td_slice plain, value = {NULL, 0};
     bool same =
         td_json_unescape(raw, &buf) == 0 && td_slice_eq(td_buf_slice(&buf), td_slice(text, len));
 
