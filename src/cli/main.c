@@ -15,6 +15,7 @@ static const struct verb {
     {"publish", "publish events",                                             td_cli_publish},
     {"tail",    "follow topics in the terminal",                              td_cli_tail   },
     {"run",     "run a command and publish its output as it comes",           td_cli_run    },
+    {"log",     "look into a server's log, check it, copy it",                td_cli_log    },
 };
 
 static void print_help(FILE *out)
