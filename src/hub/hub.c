@@ -58,6 +58,10 @@ static void fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     if (subscriber->_behind)
         return;
+    if (subscriber->wire == TD_WIRE_NONE) {
+        hub->ops->touched(subscriber);
+        return;
+    }
     td_hub_hold(hub, subscriber);
     td_list_append(&hub->again, &subscriber->_list);
 }

@@ -101,7 +101,8 @@ size_t td_hub_requests(const struct td_subscriber *subscriber);
 /* Sets the position to go on from; the subscriber is behind (even at the hub's own position), will be run again by
  * td_hub_run, and gets ops->caught_up once it meets the hub's. */
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position);
-/* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here. */
+/* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here.  One with TD_WIRE_NONE is
+ * only ever told, and stays live. */
 void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber);
 /* What has been sent: its own position when behind, the hub's when live. */
 uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber);

@@ -145,7 +145,7 @@ void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t 
 
 void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber)
 {
-    if (subscriber->_behind)
+    if (subscriber->_behind || subscriber->wire == TD_WIRE_NONE)
         return;
     subscriber->_behind = true;
     subscriber->_position = hub->position;
