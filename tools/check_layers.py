@@ -24,7 +24,7 @@ FLOORS = {
     "os":      (1, "base"),
     "auth":    (2, "base codec"),
     "journal": (2, "base codec os"),
-    "hub":     (3, "base auth journal"),
+    "hub":     (3, "base codec auth journal"),
     "views":   (3, "base os journal"),
     "edge":    (4, "base codec os auth hub journal"),
     "jobs":    (4, "base codec os hub views"),

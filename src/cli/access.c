@@ -5,10 +5,10 @@
 #include "cli/cli.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/process.h"
 #include "server/config.h"
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define URL_STANDARD "http://127.0.0.1:8000"
 /* Long enough for a `tail` that is left open while developing. */
@@ -28,7 +28,7 @@ static bool dev_key_exists(const char *data)
 int td_cli_config(const char *verb, const char *file, const char *data,
                   struct td_config **ret_config)
 {
-    struct td_config_inputs inputs = {.path = file, .env = (const char *const *)environ};
+    struct td_config_inputs inputs = {.path = file, .env = td_environment()};
     struct td_buf errors = TD_BUF_INIT(TD_CONFIG_ERRORS_MAX);
 
     if (!file) {

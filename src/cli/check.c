@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 #include "cli/cli.h"
+#include "os/process.h"
 #include "server/config.h"
 #include <stdio.h>
-#include <unistd.h>
 
 static int print(struct td_buf *text)
 {
@@ -43,7 +43,7 @@ int td_cli_check(int argc, char **argv)
     }
     if (!file)
         return td_cli_wrong("check", "it needs --config FILE");
-    struct td_config_inputs inputs = {.path = file, .env = (const char *const *)environ};
+    struct td_config_inputs inputs = {.path = file, .env = td_environment()};
     if (td_config_load(&inputs, &config, &text) < 0) {
         fprintf(stderr, "%.*s", (int)text.len, text.ptr);
         td_buf_done(&text);

@@ -4,11 +4,10 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "os/clock.h"
+#include "os/process.h"
 #include "server/config.h"
 #include "server/server.h"
 #include <stdio.h>
-
-extern char **environ;
 
 /* A day: long enough for an afternoon's work, short enough not to be kept. */
 #define DEV_TOKEN_TTL_MS (UINT64_C(24) * 60 * 60 * 1000)
@@ -50,7 +49,7 @@ static bool wants_help(int argc, char **argv)
 /* Loads what the arguments, the file and the environment say.  0, or an exit status. */
 static int load(const char *verb, int argc, char **argv, bool dev, struct td_config **ret_config)
 {
-    struct td_config_inputs inputs = {.env = (const char *const *)environ, .dev = dev};
+    struct td_config_inputs inputs = {.env = td_environment(), .dev = dev};
     struct td_buf errors = TD_BUF_INIT(TD_CONFIG_ERRORS_MAX);
     int status = 0;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/compiler.h"
+#include <signal.h> /* the numbers of signals */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,9 @@ int td_poll(struct td_poll_item *items, size_t n, int timeout_ms);
 /* Tells the service manager, in the words of sd_notify(3): "READY=1", "STOPPING=1".  Does nothing, and returns 0,
  * without NOTIFY_SOCKET in the environment. */
 int td_notify(const char *state);
+
+/* The environment, `NAME=value` each, with a NULL at the end.  Not changed by us. */
+const char *const *td_environment(void);
 
 bool td_is_terminal(int fd);
 /* Writes all of it, waiting where the descriptor does not block by itself. */

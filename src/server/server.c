@@ -9,7 +9,6 @@
 #include "os/process.h"
 #include "os/thread.h"
 #include <errno.h>
-#include <signal.h>
 
 #define LISTENERS_MAX 16
 

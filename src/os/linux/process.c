@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -243,6 +242,11 @@ int td_notify(const char *state)
         err = -errno;
     close(fd);
     return err;
+}
+
+const char *const *td_environment(void)
+{
+    return (const char *const *)environ;
 }
 
 bool td_is_terminal(int fd)
