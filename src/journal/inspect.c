@@ -20,9 +20,21 @@ static int open_log(const char *dir, struct td_journal **ret_journal,
     return r;
 }
 
-static uint32_t records_in(const struct td_segment *segment)
+static uint64_t records_in(const struct td_segment *segment)
 {
     return segment->index ? segment->index->all.n : segment->sealed_index.header->records;
+}
+
+/* Of what the index holds, the records that damage has taken. */
+static uint64_t records_damaged(const struct td_segment *segment)
+{
+    struct td_offsets all = segment->sealed_index.all;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < segment->n_damage; i++)
+        n += td_offsets_below(all, segment->damage[i].to) -
+             td_offsets_below(all, segment->damage[i].from);
+    return n;
 }
 
 int td_inspect_stat(const char *dir, struct td_inspect_stat *ret_stat)
@@ -84,6 +96,8 @@ static void verify_segment(struct verify *verify, struct td_segment *segment, ui
         n = index->all.n;
         indexed = false;
         td_index_free(index);
+    } else if (indexed) {
+        n -= records_damaged(segment);
     }
     if (segment->header_bad)
         tell(verify, (struct td_finding){.kind = TD_FINDING_HEADER, .segment = name});

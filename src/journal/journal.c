@@ -108,8 +108,9 @@ static void settle(struct td_journal *journal)
     while (td_journal_seal_step(journal) > 0)
         continue;
     bool durable = atomic_load(&journal->durable) == atomic_load(&journal->head);
-    if (!journal->sync_failed && durable && journal->jump_to == 0 && journal->head_stored &&
-        td_head_store(journal, true) < 0)
+    /* A jump that was not made yet is kept as such. */
+    bool changed = journal->head_stored || journal->jump_to > journal->skip_to;
+    if (!journal->sync_failed && durable && changed && td_head_store(journal, true) < 0)
         return;
 }
 

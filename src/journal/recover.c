@@ -326,16 +326,27 @@ static int open_segments(struct td_recovery *recovery)
     return 0;
 }
 
+/* Whether the table of what was trimmed covers the oldest segment.  After a crash its index may be gone and the
+ * segment not: then the next header tells where it ended. */
+static bool oldest_is_trimmed(const struct td_recovery *recovery)
+{
+    uint64_t horizon = recovery->journal->trimmed.horizon;
+
+    if (recovery->n > 1)
+        return recovery->segments[1]->header.prev_last <= horizon;
+    return recovery->n == 1 && recovery->n_sealed == 1 &&
+           atomic_load(&recovery->segments[0]->last_seq) <= horizon;
+}
+
 /* Trimming was cut short: the table is stored before the files go. */
 static void finish_trim(struct td_recovery *recovery)
 {
     struct td_trimmed *trimmed = &recovery->journal->trimmed;
 
-    while (recovery->n_sealed > 0 &&
-           atomic_load(&recovery->segments[0]->last_seq) <= trimmed->horizon) {
+    while (oldest_is_trimmed(recovery)) {
         remove_segment(recovery, 0);
         drop_segment(recovery, 0);
-        recovery->n_sealed--;
+        recovery->n_sealed -= recovery->n_sealed > 0;
     }
     /* Segments have gone that the table does not know: it could not be stored, or somebody removed them.  Anything may have
      * been in them. */
@@ -374,8 +385,7 @@ static int settle_tail(struct td_recovery *recovery)
     int r = 0;
 
     for (size_t i = recovery->n_sealed; i < recovery->n_kept && !read_only && r == 0; i++)
-        if (recovery->segments[i]->n_damage == 0)
-            r = repair(recovery->segments[i], recovery->synced);
+        r = repair(recovery->segments[i], recovery->synced);
     while (recovery->n > recovery->n_kept) {
         remove_segment(recovery, recovery->n - 1);
         drop_segment(recovery, recovery->n - 1);
@@ -427,6 +437,8 @@ static void publish(struct td_recovery *recovery)
     journal->last_seq = TD_MAX(recovery->last_seq, set->horizon);
     if (!clean && !journal->options.sequencer)
         journal->jump_to = TD_MAX(journal->last_seq, journal->skip_to) + TD_UNCLEAN_JUMP;
+    else if (journal->skip_to > journal->last_seq)
+        journal->jump_to = journal->skip_to; /* closed before it was made */
     atomic_store(&journal->head, journal->last_seq);
     atomic_store(&journal->durable, journal->last_seq);
     atomic_store(&journal->horizon, set->horizon);
@@ -446,6 +458,10 @@ int td_journal_recover(struct td_journal *journal, struct td_journal_report *rep
         finish_trim(&recovery);
         recovery.n_kept = recovery.n;
         td_recover_tail(&recovery);
+        /* The last one left can be told to be trimmed only now that it has been read. */
+        if (recovery.n_kept == 1 && recovery.n_sealed == 0 &&
+            atomic_load(&recovery.segments[0]->last_seq) <= journal->trimmed.horizon)
+            recovery.n_kept = 0;
         r = settle_tail(&recovery);
     }
     if (r == 0) {
