@@ -34,7 +34,7 @@ struct load {
 static void usage(void)
 {
     fputs("usage: load HOST:PORT [option]...\n"
-          "  --path P          what subscribers GET (/)\n"
+          "  --path P          what subscribers GET; {n}: their number (/)\n"
           "  --subscribers N   how many (0)\n"
           "  --sse             by Server-Sent Events; otherwise by WebSocket\n"
           "  --ready TEXT      a subscription is in force once this was received\n"

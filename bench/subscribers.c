@@ -47,8 +47,6 @@ struct subscribers {
     unsigned started;
     uint64_t measured_from_ns;
     struct subscribers_tally tally;
-    char request[REQUEST_BYTES_MAX];
-    size_t request_len;
     uint32_t arrivals[IN_FLIGHT_MAX]; /* of each message, by its sequence */
     char input[INPUT_BYTES_MAX];
 };
@@ -273,17 +271,42 @@ static bool read_once(struct subscribers *subscribers, struct subscriber *subscr
     return full;
 }
 
+/* Writes `path` with the first {n} in it replaced by `number`. */
+static void put_path(char *out, size_t room, const char *path, unsigned number)
+{
+    static const char name[] = "{n}";
+    const char *at = strstr(path, name);
+    int before = at ? (int)(at - path) : 0;
+    int len = at ? snprintf(out, room, "%.*s%u%s", before, path, number, at + sizeof(name) - 1)
+                 : snprintf(out, room, "%s", path);
+
+    if (len < 0 || (size_t)len >= room)
+        bench_fail("the path is too long");
+}
+
 static void send_handshake(struct subscribers *subscribers, struct subscriber *subscriber)
 {
+    const struct subscribers_options *options = &subscribers->options;
+    unsigned number = (unsigned)(subscriber - subscribers->all);
     struct epoll_event event = {
         .events = EPOLLIN | EPOLLRDHUP | EPOLLET,
-        .data.u64 = (uint64_t)(subscriber - subscribers->all),
+        .data.u64 = number,
     };
+    char path[REQUEST_BYTES_MAX / 2], request[REQUEST_BYTES_MAX];
 
+    put_path(path, sizeof(path), options->path, number);
+    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s%s%s\r\n",
+                       path, options->token ? "Authorization: Bearer " : "",
+                       options->token ? options->token : "", options->token ? "\r\n" : "",
+                       options->sse ? "Accept: text/event-stream\r\n"
+                                    : "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                      "Sec-WebSocket-Version: 13\r\n"
+                                      "Sec-WebSocket-Key: dGlkaW5ncyBiZW5jaG1hcg==\r\n");
+    if (len < 0 || (size_t)len >= sizeof(request))
+        bench_fail("the token is too long");
     subscriber->phase = PHASE_HANDSHAKE;
-    epoll_ctl(subscribers->options.epoll, EPOLL_CTL_MOD, subscriber->fd, &event);
-    if (send(subscriber->fd, subscribers->request, subscribers->request_len, MSG_NOSIGNAL) !=
-        (ssize_t)subscribers->request_len)
+    epoll_ctl(options->epoll, EPOLL_CTL_MOD, subscriber->fd, &event);
+    if (send(subscriber->fd, request, (size_t)len, MSG_NOSIGNAL) != len)
         close_subscriber(subscribers, subscriber);
 }
 
@@ -314,23 +337,6 @@ static void start(struct subscribers *subscribers, unsigned number)
     epoll_ctl(subscribers->options.epoll, EPOLL_CTL_ADD, subscriber->fd, &event);
 }
 
-static void put_request(struct subscribers *subscribers)
-{
-    const struct subscribers_options *options = &subscribers->options;
-    int len = snprintf(subscribers->request, sizeof(subscribers->request),
-                       "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s%s%s\r\n", options->path,
-                       options->token ? "Authorization: Bearer " : "",
-                       options->token ? options->token : "", options->token ? "\r\n" : "",
-                       options->sse ? "Accept: text/event-stream\r\n"
-                                    : "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                                      "Sec-WebSocket-Version: 13\r\n"
-                                      "Sec-WebSocket-Key: dGlkaW5ncyBiZW5jaG1hcg==\r\n");
-
-    if (len < 0 || (size_t)len >= sizeof(subscribers->request))
-        bench_fail("the path or the token is too long");
-    subscribers->request_len = (size_t)len;
-}
-
 struct subscribers *subscribers_new(const struct subscribers_options *options)
 {
     struct subscribers *subscribers = bench_alloc(1, sizeof(*subscribers));
@@ -338,7 +344,6 @@ struct subscribers *subscribers_new(const struct subscribers_options *options)
     subscribers->options = *options;
     subscribers->all = bench_alloc(options->count, sizeof(*subscribers->all));
     subscribers->measured_from_ns = UINT64_MAX;
-    put_request(subscribers);
     return subscribers;
 }
 

@@ -11,7 +11,7 @@ struct subscribers;
 
 struct subscribers_options {
     struct sockaddr_in server;
-    const char *path;
+    const char *path;  /* {n} in it is replaced by the subscriber's number */
     const char *token; /* sent as Authorization: Bearer; NULL: none */
     const char
         *ready; /* text that says that a subscription is in force; NULL: the handshake's answer */
