@@ -90,6 +90,7 @@ static int read_page(struct page *page)
     if (poll->newest)
         find_newest(page);
     page->position = poll->after;
+    page->more = page->cold;
     if (page->cold)
         return 0;
     while (page->n < poll->limit && page->body.len < PAGE_BYTES) {
@@ -120,7 +121,8 @@ static int read_page(struct page *page)
             poll->gap_to = read.gap_to;
             page->position = poll->after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
-            page->cold = true;
+            page->cold = page->more =
+                true; /* what has been gathered is answered; the next page goes on */
             return 0;
         } else if (read.end == TD_READ_DONE) {
             return 0;
