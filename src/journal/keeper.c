@@ -83,7 +83,7 @@ static int seal(struct td_journal *journal, struct td_segment *segment)
         .first_time = segment->first_time,
         .last_time = segment->last_time,
     };
-    struct td_sealed sealed;
+    struct td_sealed sealed = {0};
     char path[TD_LOG_PATH_MAX];
 
     td_segment_path(journal->dir, about.first_seq, ".idx", path);
