@@ -73,8 +73,10 @@ class Process:
 class Server:
     """One data directory and one port; the process behind them may come and go."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, options=()):
         self.directory = directory
+        self.options = list(options)  # more flags of `tidings dev`
+        self.wrapper = []  # a command that runs the server, such as strace
         self.data = directory / "data"
         self.log_path = directory / "server.log"
         self.port = free_port()
@@ -85,7 +87,8 @@ class Server:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "dev", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data)],
+                [*self.wrapper, BINARY, "dev", "--listen", f"127.0.0.1:{self.port}",
+                 "--data", str(self.data), *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
         until(self.is_ready, "the server is ready")
 
@@ -168,9 +171,15 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("server log", server.log()[-8000:]))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "options(*flags): more flags for `tidings dev`")
+
+
 @pytest.fixture
-def server(tmp_path):
-    server = Server(tmp_path)
+def server(request, tmp_path):
+    """A running server; @pytest.mark.options("--name", "value") configures it."""
+    marker = request.node.get_closest_marker("options")
+    server = Server(tmp_path, marker.args if marker else ())
     try:
         server.start()
         yield server
