@@ -21,7 +21,8 @@
 
 /* The segments at one moment; never changed, only replaced. */
 struct td_set {
-    uint64_t horizon; /* all up to it has been trimmed */
+    uint64_t horizon;   /* all up to it has been trimmed */
+    uint64_t lost_tail; /* records behind the last segment up to here are missing; 0: none are */
     size_t n;
     struct td_segment *segments[]; /* oldest first */
 };

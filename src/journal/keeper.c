@@ -189,6 +189,7 @@ static int trim(struct td_journal *journal, struct td_segment *segment)
     const struct td_set *old = atomic_load(&journal->set);
     struct td_set *set = td_set_new(old->n - 1, atomic_load(&segment->last_seq));
     TD_ASSERT(old->segments[0] == segment);
+    set->lost_tail = old->lost_tail;
     for (size_t i = 0; i < set->n; i++)
         set->segments[i] = old->segments[i + 1];
     td_set_publish(journal, set, segment);

@@ -185,11 +185,14 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
         if (enter_segment(&walk, segment) == STEP_ENDED ||
             read_segment(&walk, segment) == STEP_ENDED)
             return;
-        if (i + 1 < set->n)
+        if (i + 1 < set->n || set->lost_tail > 0)
             read->position =
                 TD_MAX(read->position, TD_MIN(atomic_load(&segment->last_seq), walk.until));
     }
-    end(&walk, TD_READ_DONE, TD_MAX(read->position, walk.until));
+    if (read->position < set->lost_tail && read->position < walk.until)
+        gap(&walk, TD_GAP_DAMAGED, read->position, set->lost_tail);
+    else
+        end(&walk, TD_READ_DONE, TD_MAX(read->position, walk.until));
 }
 
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,

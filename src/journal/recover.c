@@ -431,6 +431,11 @@ static void publish(struct td_recovery *recovery)
         set->segments[i] = recovery->segments[i];
         report->bytes += atomic_load(&set->segments[i]->end);
     }
+    /* Segments at the end are missing: the next one's header will say so, until then the set does. */
+    if (set->n > 0 && recovery->last_seq > atomic_load(&set->segments[set->n - 1]->last_seq)) {
+        set->lost_tail = recovery->last_seq;
+        report->damaged_ranges++;
+    }
     recovery->n = 0;
     report->segments = set->n;
     report->unclean = !clean;

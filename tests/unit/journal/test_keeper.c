@@ -201,6 +201,40 @@ static void tells_of_a_missing_segment(void **state)
     fixture_close(&fixture);
 }
 
+/* So is one at the end, before and after the log goes on. */
+static void tells_of_a_missing_end(void **state)
+{
+    struct fixture fixture;
+    unsigned long long first, last_first = 0;
+    const char *name;
+    uint64_t size;
+    char path[64];
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fill(&fixture, "a", 300);
+    for (size_t i = 0; td_sim_disk_file(i, &name, &size); i++)
+        if (sscanf(name, LOG_DIR "/%16llx.log", &first) == 1)
+            last_first = TD_MAX(last_first, first);
+    fixture_close(&fixture);
+    snprintf(path, sizeof(path), LOG_DIR "/%016llx.log", last_first);
+    assert_int_equal(td_path_unlink(path), 0);
+    fixture_open(&fixture);
+    assert_int_equal(fixture.report.damaged_ranges, 1);
+    for (int round = 0; round < 2; round++) {
+        struct td_read read = read_after(&fixture, "a", 0);
+        assert_int_equal(read.n, last_first - 1);
+        assert_int_equal(read.end, TD_READ_GAP);
+        assert_int_equal(read.gap_reason, TD_GAP_DAMAGED);
+        assert_int_equal(read.position, last_first - 1);
+        assert_int_equal(read.gap_to, 300);
+        assert_int_equal(read_after(&fixture, "a", 300).n, round);
+        append(&fixture, "a", "1");
+        fixture_commit(&fixture);
+    }
+    fixture_close(&fixture);
+}
+
 /* Segments stay mapped for who may still look at them, and no longer. */
 static void frees_what_all_readers_have_passed(void **state)
 {
@@ -252,7 +286,7 @@ static void frees_what_all_readers_have_passed(void **state)
 static void trims_on_a_full_disk(void **state)
 {
     struct fixture fixture;
-    uint64_t seq;
+    uint64_t seq = 0;
 
     fixture_init(&fixture);
     fixture.options.retain_bytes = 100 * TD_KIB;
@@ -280,6 +314,7 @@ int main(void)
         cmocka_unit_test(errs_to_the_loud_side),
         cmocka_unit_test(tells_of_missing_files),
         cmocka_unit_test(tells_of_a_missing_segment),
+        cmocka_unit_test(tells_of_a_missing_end),
         cmocka_unit_test(frees_what_all_readers_have_passed),
         cmocka_unit_test(trims_on_a_full_disk),
     };
