@@ -114,8 +114,9 @@ struct td_conn {
     bool peer_ended : 1;
     bool close_after_flush : 1;
     bool ws_close_sent : 1;
-    bool shut : 1;       /* our side of the stream has been ended */
-    bool counted_ws : 1; /* among connections_ws, connections_sse */
+    bool last_request : 1; /* its answer ends the connection: what comes behind it is not read */
+    bool shut : 1;         /* our side of the stream has been ended */
+    bool counted_ws : 1;   /* among connections_ws, connections_sse */
     bool counted_sse : 1;
 };
 

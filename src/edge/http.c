@@ -140,7 +140,7 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
 
 static bool may_go_on(const struct td_worker *worker, const struct td_conn *conn)
 {
-    return conn->state == TD_CONN_HTTP &&
+    return conn->state == TD_CONN_HTTP && !conn->last_request &&
            (!conn->out || (td_outbox_unsent(conn->out) <= TD_CONN_OUT_HIGH &&
                            conn->out->n < worker->options->pending_publishes_max));
 }
@@ -148,7 +148,8 @@ static bool may_go_on(const struct td_worker *worker, const struct td_conn *conn
 /* Keeps what is left for later. */
 static void keep(struct td_worker *worker, struct td_conn *conn, struct td_slice rest)
 {
-    if (rest.len == 0 || conn->state == TD_CONN_CLOSING || conn->state == TD_CONN_GONE)
+    if (rest.len == 0 || conn->last_request || conn->state == TD_CONN_CLOSING ||
+        conn->state == TD_CONN_GONE)
         return;
     struct td_inbox *in = td_conn_in(worker, conn);
     if (!in || td_buf_put(&in->bytes, rest) < 0)

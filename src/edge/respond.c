@@ -128,6 +128,7 @@ void td_respond(struct td_request *request, const struct td_response *response)
         return;
     }
     if (!request->head->keep_alive) {
+        conn->last_request = true;
         if (out->n > 0)
             conn->close_after_flush = true;
         else

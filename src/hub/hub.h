@@ -29,9 +29,16 @@
 #include <sys/uio.h>
 
 struct td_hub;
+struct td_pattern;
 struct td_run;
 struct td_run_link;
-struct td_subscription;
+
+/* One pattern of a subscriber. */
+struct td_subscription {
+    struct td_pattern *pattern;
+    struct td_pattern *requested; /* what the client named; often the same */
+    uint32_t slot;                /* its place among the pattern's subscribers */
+};
 
 /* The delivery side of a connection; embedded in it.  Zeroed, then td_subscriber_init. */
 struct td_subscriber {
@@ -42,9 +49,10 @@ struct td_subscriber {
     uint64_t _partial_seq; /* the record of which `_partial_sent` bytes are out; 0: none */
     uint64_t _wake;        /* the wakeup in which it was touched last */
     uint32_t _partial_sent;
-    struct td_run *_run;       /* in that wakeup: the first run that touches it, … */
-    struct td_run_link *_more; /* … and the others */
-    struct td_subscription *_subs;
+    struct td_run *_run;           /* in that wakeup: the first run that touches it, … */
+    struct td_run_link *_more;     /* … and the others */
+    struct td_subscription *_subs; /* `_one` as long as it suffices */
+    struct td_subscription _one;
     uint16_t _n_subs;
     enum td_wire
         wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */

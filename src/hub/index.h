@@ -27,13 +27,6 @@ struct td_pattern {
     char text[];
 };
 
-/* One pattern of a subscriber. */
-struct td_subscription {
-    struct td_pattern *pattern;
-    struct td_pattern *requested; /* what the client named; often the same */
-    uint32_t slot;
-};
-
 struct td_index {
     struct td_map patterns; /* key → struct td_pattern *, the first of a chain */
     uint64_t seed;

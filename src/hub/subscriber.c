@@ -34,6 +34,21 @@ static int ref_all(struct td_hub *hub, struct td_subscription *subs, struct td_s
     return 0;
 }
 
+/* Room for `n` subscriptions, those that are there in front.  Most connections have one, and then need no memory of their own. */
+static struct td_subscription *make_room(struct td_subscriber *subscriber, size_t n)
+{
+    bool inside = !subscriber->_subs || subscriber->_subs == &subscriber->_one;
+
+    if (inside && n == 1)
+        return subscriber->_subs = &subscriber->_one;
+    struct td_subscription *subs = realloc(inside ? NULL : subscriber->_subs, n * sizeof(*subs));
+    if (!subs)
+        return NULL;
+    if (inside && subscriber->_n_subs > 0)
+        subs[0] = subscriber->_one;
+    return subscriber->_subs = subs;
+}
+
 int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
                      struct td_slice requested, const struct td_slice *patterns, size_t n_patterns)
 {
@@ -42,10 +57,9 @@ int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
     TD_ASSERT(n_patterns > 0);
     if (n + n_patterns > TD_SUBSCRIPTIONS_MAX)
         return TD_ETOOLARGE;
-    struct td_subscription *subs = realloc(subscriber->_subs, (n + n_patterns) * sizeof(*subs));
+    struct td_subscription *subs = make_room(subscriber, n + n_patterns);
     if (!subs)
         return -ENOMEM;
-    subscriber->_subs = subs;
     int r = ref_all(hub, subs + n, requested, patterns, n_patterns);
     if (r < 0)
         return r;
@@ -96,7 +110,8 @@ void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     while (subscriber->_n_subs > 0)
         drop(hub, subscriber, (uint32_t)subscriber->_n_subs - 1);
-    free(subscriber->_subs);
+    if (subscriber->_subs != &subscriber->_one)
+        free(subscriber->_subs);
     subscriber->_subs = NULL;
     td_list_remove(&subscriber->_list);
     subscriber->_partial_seq = 0;
