@@ -4,8 +4,10 @@
 TIDINGS names the binary; default: build/release/tidings.  Nothing here sleeps for a fixed time: `until` asks again
 until a condition holds or its deadline is over.
 """
+import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,7 +78,6 @@ class Server:
     def __init__(self, directory, options=()):
         self.directory = directory
         self.options = list(options)  # more flags of `tidings dev`
-        self.wrapper = []  # a command that runs the server, such as strace
         self.data = directory / "data"
         self.log_path = directory / "server.log"
         self.port = free_port()
@@ -87,7 +88,7 @@ class Server:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.wrapper, BINARY, "dev", "--listen", f"127.0.0.1:{self.port}",
+                [BINARY, "dev", "--listen", f"127.0.0.1:{self.port}",
                  "--data", str(self.data), *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
         until(self.is_ready, "the server is ready")
@@ -112,6 +113,29 @@ class Server:
         """kill -9, and a new process on the same port and data."""
         self.kill9()
         self.start()
+
+    @contextlib.contextmanager
+    def failing(self, *injections):
+        """Makes system calls of the running server fail or wait, as strace's -e inject= says."""
+        if not shutil.which("strace"):
+            pytest.skip("strace is not installed: apt-get install strace")
+        said = self.directory / f"strace.{len(self.started)}"
+        options = [part for injection in injections for part in ("-e", f"inject={injection}")]
+        with open(said, "wb") as err:
+            tracer = subprocess.Popen(
+                ["strace", "-f", "-o", "/dev/null", *options, "-p", str(self.process.pid)],
+                stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+        try:
+            threads = len(os.listdir(f"/proc/{self.process.pid}/task"))
+            until(lambda: f"with {threads} threads" in said.read_text() or tracer.poll() is not None,
+                  "strace is attached")
+            if tracer.poll() is not None:
+                pytest.skip(f"strace may not attach: {said.read_text()}")
+            yield
+        finally:
+            if tracer.poll() is None:
+                tracer.send_signal(signal.SIGINT)  # it lets go of the server
+            tracer.wait(DEADLINE_S)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
