@@ -87,7 +87,7 @@ struct banner {
     struct td_slice data;
 };
 
-static void print_banner(const struct td_addr *address, void *arg)
+static void print_banner(const char *address, void *arg)
 {
     const struct banner *banner = arg;
 
@@ -103,8 +103,8 @@ static void print_banner(const struct td_addr *address, void *arg)
         "stop the first curl, publish more, and resume with the last `id:` that it showed:\n\n"
         "  curl -N -H \"Authorization: Bearer $TIDINGS_TOKEN\" -H 'Accept: text/event-stream' \\\n"
         "    -H 'Last-Event-ID: POSITION' 'http://%s/api/v1/events?topic=**'\n\n",
-        address->text, (int)banner->data.len, banner->data.ptr, (int)banner->token.len,
-        banner->token.ptr, address->text, address->text, address->text);
+        address, (int)banner->data.len, banner->data.ptr, (int)banner->token.len, banner->token.ptr,
+        address, address, address);
     fflush(stdout);
 }
 

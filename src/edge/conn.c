@@ -19,6 +19,16 @@ void td_conn_id(const struct td_conn *conn, char ret_text[17])
     snprintf(ret_text, 17, "%016llx", (unsigned long long)conn->id);
 }
 
+void td_conn_log(struct td_log_line *line, const struct td_conn *conn)
+{
+    char id[17], peer[TD_ADDR_LEN_MAX + 1];
+
+    td_conn_id(conn, id);
+    td_addr_format(&conn->peer, peer);
+    td_log_str(line, "connection", td_slice_str(id));
+    td_log_str(line, "peer", td_slice_str(peer));
+}
+
 struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn)
 {
     if (!conn->out)
@@ -64,14 +74,11 @@ static void log_disconnect(const struct td_worker *worker, const struct td_conn 
                            const char *reason)
 {
     struct td_log_line line;
-    char id[17];
     bool stream = conn->subscriber.wire != TD_WIRE_NONE;
 
     if (!td_log_begin(&line, stream ? TD_LOG_INFO : TD_LOG_DEBUG, "disconnect"))
         return;
-    td_conn_id(conn, id);
-    td_log_str(&line, "connection", td_slice_str(id));
-    td_log_str(&line, "peer", td_slice_str(conn->peer));
+    td_conn_log(&line, conn);
     if (conn->principal)
         td_log_str(&line, "subject", conn->principal->subject);
     td_log_str(&line, "reason", td_slice_str(reason));
@@ -94,13 +101,11 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_outbox_free(conn->out);
     td_principal_unref(conn->principal);
     free(conn->filter);
-    free(conn->peer);
     free(conn->resume);
     td_net_close(conn->socket);
     conn->out = NULL;
     conn->principal = NULL;
     conn->filter = NULL;
-    conn->peer = NULL;
     conn->resume = NULL;
     conn->socket = -1;
     conn->state = TD_CONN_GONE;

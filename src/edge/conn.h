@@ -17,8 +17,10 @@
 #pragma once
 
 #include "auth/principal.h"
+#include "base/addr.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "codec/http1.h"
 #include "codec/ws.h"
 #include "edge/outbox.h"
@@ -92,7 +94,7 @@ struct td_conn {
     struct td_outbox *out;
     struct td_filter *filter;
     struct td_poll *poll;
-    char *peer;               /* address as text */
+    struct td_addr peer;
     struct td_resume *resume; /* NULL unless `since` was given and is not served yet */
     int socket;
     uint32_t index;      /* in the slab */
@@ -147,5 +149,7 @@ void td_conn_uncount(struct td_worker *worker, struct td_conn *conn);
 /* The inbox, made when absent; NULL when memory is out. */
 struct td_inbox *td_conn_in(struct td_worker *worker, struct td_conn *conn);
 void td_conn_drop_inbox(struct td_conn *conn);
+/* Adds the connection's id and its peer's address to a line of the log. */
+void td_conn_log(struct td_log_line *line, const struct td_conn *conn);
 /* Writes the connection's id as text. */
 void td_conn_id(const struct td_conn *conn, char ret_text[17]);

@@ -216,7 +216,6 @@ void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn)
     struct td_log_line line;
 
     if (td_log_begin(&line, TD_LOG_ERROR, "publish")) {
-        td_log_str(&line, "peer", td_slice_str(conn->peer));
         td_log_u64(&line, "unanswered", n);
         td_log_str(&line, "message", td_slice_str(what));
         td_log_end(&line);

@@ -19,14 +19,11 @@ static void log_open(const struct td_request *request)
 {
     struct td_conn *conn = request->conn;
     struct td_log_line line;
-    char id[17];
 
     if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
         return;
-    td_conn_id(conn, id);
-    td_log_str(&line, "connection", td_slice_str(id));
+    td_conn_log(&line, conn);
     td_log_str(&line, "transport", TD_S("sse"));
-    td_log_str(&line, "peer", td_slice_str(conn->peer));
     td_log_str(&line, "path", request->head->path);
     td_log_str(&line, "subject", conn->principal->subject);
     td_log_end(&line);

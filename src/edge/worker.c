@@ -167,13 +167,10 @@ static int grow_slab(struct td_worker *worker)
 static void log_connect(const struct td_conn *conn)
 {
     struct td_log_line line;
-    char id[17];
 
     if (!td_log_begin(&line, TD_LOG_DEBUG, "accept"))
         return;
-    td_conn_id(conn, id);
-    td_log_str(&line, "connection", td_slice_str(id));
-    td_log_str(&line, "peer", td_slice_str(conn->peer));
+    td_conn_log(&line, conn);
     td_log_end(&line);
 }
 
@@ -186,14 +183,8 @@ static int begin_conn(struct td_worker *worker, int socket, const struct td_addr
     uint32_t index = worker->free_places[--worker->n_free];
     struct td_conn *conn = &worker->chunks[index / TD_SLAB_CHUNK][index % TD_SLAB_CHUNK];
     uint32_t generation = conn->generation;
-    char *address = strdup(peer->text);
-    if (!address) {
-        worker->n_free++;
-        return -ENOMEM;
-    }
     int r = td_loop_add(worker->loop, socket, (uint64_t)(generation & 0x7fffffff) << 32 | index);
     if (r < 0) {
-        free(address);
         worker->n_free++;
         return r;
     }
@@ -201,7 +192,7 @@ static int begin_conn(struct td_worker *worker, int socket, const struct td_addr
         .socket = socket,
         .index = index,
         .generation = generation,
-        .peer = address,
+        .peer = *peer,
         .id = worker->next_id++,
         .state = TD_CONN_HTTP,
         .opened = worker->tick,

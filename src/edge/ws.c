@@ -11,14 +11,11 @@ static void log_open(const struct td_request *request, const char *path_kind)
 {
     struct td_conn *conn = request->conn;
     struct td_log_line line;
-    char id[17];
 
     if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
         return;
-    td_conn_id(conn, id);
-    td_log_str(&line, "connection", td_slice_str(id));
+    td_conn_log(&line, conn);
     td_log_str(&line, "transport", td_slice_str(path_kind));
-    td_log_str(&line, "peer", td_slice_str(conn->peer));
     td_log_str(&line, "path", request->head->path);
     if (conn->principal)
         td_log_str(&line, "subject", conn->principal->subject);
@@ -31,7 +28,7 @@ static void log_handshake(const struct td_request *request, const char *decision
 
     if (!td_log_begin(&line, TD_LOG_DEBUG, "handshake"))
         return;
-    td_log_str(&line, "peer", td_slice_str(request->conn->peer));
+    td_conn_log(&line, request->conn);
     td_log_str(&line, "origin", td_http_header(request->head, "origin"));
     td_log_str(&line, "version", td_http_header(request->head, "sec-websocket-version"));
     td_log_str(&line, "extensions", td_http_header(request->head, "sec-websocket-extensions"));

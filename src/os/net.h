@@ -2,6 +2,7 @@
 /* Stream sockets, all non-blocking and close-on-exec.  Functions return -errno. */
 #pragma once
 
+#include "base/addr.h"
 #include "base/compiler.h"
 #include "base/slice.h"
 #include <stdbool.h>
@@ -9,16 +10,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* An address as text: "127.0.0.1:8000", "[::1]:8000". */
-#define TD_ADDR_LEN_MAX 63
-struct td_addr {
-    char text[TD_ADDR_LEN_MAX + 1]; /* with the port */
-    uint8_t host_len;               /* how much of it is the host, brackets included */
-};
-
 /* Listens on "HOST:PORT" (HOST may be empty: all addresses; port 0: any).  `shared`: SO_REUSEPORT, several
- * sockets on one port.  Returns a socket; `ret_bound` (may be NULL) gets the address it got. */
-TD_MUST_USE int td_net_listen(const char *address, bool shared, struct td_addr *ret_bound);
+ * sockets on one port.  Returns a socket; `ret_bound` (may be NULL) gets the text of the address it got, TD_ADDR_LEN_MAX characters at most, and a NUL. */
+TD_MUST_USE int td_net_listen(const char *address, bool shared, char *ret_bound);
 /* Takes one waiting connection, with TCP_NODELAY and TCP_NOTSENT_LOWAT (128 KiB) set.
  * Returns a socket, or -EAGAIN, -EMFILE, -ENFILE, -ECONNABORTED, … */
 TD_MUST_USE int td_net_accept(int listener, struct td_addr *ret_peer);

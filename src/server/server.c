@@ -21,7 +21,7 @@ struct server {
     struct td_thread *threads;
     size_t n_workers, n_started;
     int signals;
-    struct td_addr bound[LISTENERS_MAX];
+    char bound[LISTENERS_MAX][TD_ADDR_LEN_MAX + 1];
 };
 
 static void write_line(struct td_slice line)
@@ -138,9 +138,9 @@ static int listen_for(struct server *server, size_t number, int *ret_sockets, si
 
     for (size_t i = 0; i < config->listen.n && i < LISTENERS_MAX; i++) {
         /* The first worker may have been given a port by the kernel; the others join it. */
-        const char *address = number == 0 ? config->listen.items[i].ptr : server->bound[i].text;
+        const char *address = number == 0 ? config->listen.items[i].ptr : server->bound[i];
         int socket =
-            td_net_listen(address, server->n_workers > 1, number == 0 ? &server->bound[i] : NULL);
+            td_net_listen(address, server->n_workers > 1, number == 0 ? server->bound[i] : NULL);
         if (socket < 0) {
             for (size_t j = 0; j < i; j++)
                 td_net_close(ret_sockets[j]);
@@ -268,11 +268,11 @@ int td_server_run(const struct td_server_options *options)
         r = start(&server);
     if (r == 0) {
         td_log(TD_LOG_INFO, "start", "listening on %s, %zu worker%s, %lld descriptors",
-               server.bound[0].text, server.n_workers, server.n_workers == 1 ? "" : "s",
+               server.bound[0], server.n_workers, server.n_workers == 1 ? "" : "s",
                (long long)descriptors);
         (void)td_notify("READY=1");
         if (options->ready)
-            options->ready(&server.bound[0], options->arg);
+            options->ready(server.bound[0], options->arg);
         wait_for_end(&server);
         (void)td_notify("STOPPING=1");
     }

@@ -11,7 +11,7 @@ struct td_server_options {
     bool dev;
     struct td_slice dev_token; /* with dev: signs the live page in */
     /* Called once all addresses are listened on, with the first of them. */
-    void (*ready)(const struct td_addr *address, void *arg);
+    void (*ready)(const char *address, void *arg);
     void *arg;
 };
 

@@ -24,26 +24,16 @@ union address {
     struct sockaddr_in6 v6;
 };
 
-static void describe(const union address *address, struct td_addr *ret_addr)
+static struct td_addr address_of(const union address *address)
 {
-    char host[INET6_ADDRSTRLEN] = "";
-    unsigned port;
-    bool v6 = address->any.sa_family == AF_INET6;
+    struct td_addr addr;
 
-    if (v6 && IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr)) {
-        /* An IPv4 peer of a socket for both: named as what it is, so that limits by address see one. */
-        inet_ntop(AF_INET, &address->v6.sin6_addr.s6_addr[12], host, sizeof host);
-        port = ntohs(address->v6.sin6_port);
-        v6 = false;
-    } else if (v6) {
-        inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
-        port = ntohs(address->v6.sin6_port);
-    } else {
-        inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
-        port = ntohs(address->v4.sin_port);
-    }
-    snprintf(ret_addr->text, sizeof ret_addr->text, v6 ? "[%s]:%u" : "%s:%u", host, port);
-    ret_addr->host_len = (uint8_t)(strlen(host) + (v6 ? 2 : 0));
+    if (address->any.sa_family == AF_INET)
+        return td_addr_v4(&address->v4.sin_addr, ntohs(address->v4.sin_port));
+    /* An IPv4 peer of a socket for both comes mapped already. */
+    memcpy(addr.ip, &address->v6.sin6_addr, sizeof addr.ip);
+    addr.port = ntohs(address->v6.sin6_port);
+    return addr;
 }
 
 /* Splits "HOST:PORT"; brackets around HOST are taken off. */
@@ -142,7 +132,7 @@ static int listen_host(const char *host, const char *port, bool shared)
     return fd;
 }
 
-int td_net_listen(const char *address, bool shared, struct td_addr *ret_bound)
+int td_net_listen(const char *address, bool shared, char *ret_bound)
 {
     char host[HOST_LEN_MAX + 1];
     const char *port;
@@ -161,8 +151,10 @@ int td_net_listen(const char *address, bool shared, struct td_addr *ret_bound)
         close(fd);
         return err;
     }
-    if (ret_bound)
-        describe(&bound, ret_bound);
+    if (ret_bound) {
+        struct td_addr addr = address_of(&bound);
+        td_addr_format(&addr, ret_bound);
+    }
     return fd;
 }
 
@@ -181,7 +173,7 @@ int td_net_accept(int listener, struct td_addr *ret_peer)
     (void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     (void)set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES);
     if (ret_peer)
-        describe(&peer, ret_peer);
+        *ret_peer = address_of(&peer);
     return fd;
 }
 

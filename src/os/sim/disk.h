@@ -5,6 +5,9 @@
 #include "base/compiler.h"
 #include "os/sim/impl.h"
 
+#define TD_SIM_BLOCK          ((uint64_t)4096)
+#define TD_SIM_FILE_BYTES_MAX ((uint64_t)1 << 30)
+
 /* A change to a file since its last sync. */
 enum td_sim_change_kind {
     TD_SIM_WRITE,
@@ -68,3 +71,14 @@ void td_sim_dir_add(const char *dir);
 size_t td_sim_dir_len(const char *path);
 /* Whether `path` lies directly in `dir`. */
 bool td_sim_dir_holds(const char *dir, const char *path);
+
+/* Faults.  Whether this call, which changes the disk, is the last one of the process; a coin says whether it is still done. */
+bool td_sim_dies(bool *ret_done);
+/* Whether this call is the one that fails. */
+bool td_sim_write_fails(void);
+bool td_sim_sync_fails(void);
+/* Where a file may end by the space that is left. */
+uint64_t td_sim_end_max(const struct td_sim_inode *inode);
+void td_sim_faults_reset(void);
+/* Closes all files of the process that died. */
+void td_sim_files_kill(void);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file calls of the simulated machine, and the faults that they meet. */
+/* The calls on open files and mappings of the simulated machine. */
 #include "os/file.h"
 #include "base/assert.h"
 #include "os/sim/disk.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define BLOCK          ((uint64_t)4096)
-#define FILE_BYTES_MAX ((uint64_t)1 << 30)
 
 /* What is used is a file number for ever, so that a use after the close is found. */
 struct open_file {
@@ -30,8 +27,6 @@ static struct {
     size_t n_maps, maps_cap;
     int last_number;
     int first_live; /* numbers below belong to processes that are dead */
-    bool dead;
-    struct td_sim_disk_faults faults;
 } disk;
 
 void td_sim_disk_reset(void)
@@ -42,26 +37,12 @@ void td_sim_disk_reset(void)
     free(disk.maps);
     memset(&disk, 0, sizeof disk);
     disk.last_number = 2;
+    td_sim_faults_reset();
     td_sim_names_reset();
 }
 
-/* ---- dying ---- */
-
-bool td_sim_dead(void)
+void td_sim_files_kill(void)
 {
-    return disk.dead;
-}
-
-void td_sim_boot(void)
-{
-    TD_ASSERT(disk.n_files == 0);
-    disk.dead = false;
-}
-
-void td_sim_disk_kill(void)
-{
-    disk.dead = true;
-    disk.faults.die_in = 0;
     for (size_t i = 0; i < disk.n_files; i++) {
         disk.files[i].inode->opens--;
         disk.files[i].inode->locked_by = 0;
@@ -69,49 +50,6 @@ void td_sim_disk_kill(void)
     disk.n_files = 0;
     disk.first_live = disk.last_number + 1;
     td_sim_inodes_sweep();
-}
-
-void td_sim_disk_crash(void)
-{
-    td_sim_disk_kill();
-    td_sim_names_crash();
-}
-
-/* ---- faults ---- */
-
-void td_sim_disk_set(const struct td_sim_disk_faults *faults)
-{
-    disk.faults = *faults;
-}
-
-struct td_sim_disk_faults td_sim_disk_get(void)
-{
-    return disk.faults;
-}
-
-static bool countdown(unsigned *count)
-{
-    return *count > 0 && --*count == 0;
-}
-
-/* Whether this call, which changes the disk, is the last one of the process; a coin says whether it is still done. */
-static bool dies(bool *ret_done)
-{
-    if (!countdown(&disk.faults.die_in))
-        return false;
-    disk.dead = true;
-    *ret_done = td_rng_one_in(td_sim_rng(TD_SIM_DISK), 2);
-    return true;
-}
-
-/* Bytes that a file may end at, by the space that is left. */
-static uint64_t end_max(const struct td_sim_inode *inode)
-{
-    uint64_t used = td_sim_disk_used_bytes(), space = disk.faults.space_bytes;
-
-    if (space == 0)
-        return FILE_BYTES_MAX;
-    return inode->blocks + (space > used ? (space - used) / BLOCK * BLOCK : 0);
 }
 
 /* ---- files ---- */
@@ -127,9 +65,9 @@ static struct open_file *file_find(int number)
 /* The open file, or NULL when the process is dead; a number that is not open is a bug of the caller. */
 static struct open_file *file_get(int number)
 {
-    struct open_file *file = disk.dead || number < disk.first_live ? NULL : file_find(number);
+    struct open_file *file = td_sim_dead() || number < disk.first_live ? NULL : file_find(number);
 
-    TD_ASSERT(file || disk.dead || number < disk.first_live);
+    TD_ASSERT(file || td_sim_dead() || number < disk.first_live);
     return file;
 }
 
@@ -138,7 +76,7 @@ int td_file_open(const char *path, unsigned flags)
     struct td_sim_inode *inode;
     bool done = true;
 
-    if (disk.dead)
+    if (td_sim_dead())
         return -EIO;
     inode = td_sim_inode_find(path);
     if (inode && (flags & TD_FILE_CREATE) && (flags & TD_FILE_EXCLUSIVE))
@@ -151,15 +89,15 @@ int td_file_open(const char *path, unsigned flags)
         free(dir);
         if (!(flags & TD_FILE_CREATE) || !found)
             return -ENOENT;
-        if (dies(&done) && !done)
+        if (td_sim_dies(&done) && !done)
             return -EIO;
         inode = td_sim_inode_new(path);
     } else if ((flags & TD_FILE_TRUNCATE) && inode->size > 0) {
-        if (dies(&done) && !done)
+        if (td_sim_dies(&done) && !done)
             return -EIO;
         td_sim_inode_resize(inode, 0);
     }
-    if (disk.dead)
+    if (td_sim_dead())
         return -EIO;
     if (disk.n_files == disk.files_cap) {
         disk.files_cap = disk.files_cap ? disk.files_cap * 2 : 16;
@@ -209,10 +147,10 @@ int td_file_write_at(int number, const void *bytes, size_t len, uint64_t at)
     if (!file)
         return -EIO;
     TD_ASSERT(file->flags & TD_FILE_WRITE);
-    if (at + len > FILE_BYTES_MAX)
+    if (at + len > TD_SIM_FILE_BYTES_MAX)
         return -EFBIG;
-    uint64_t end = end_max(file->inode);
-    if (dies(&done) || countdown(&disk.faults.fail_write_in)) {
+    uint64_t end = td_sim_end_max(file->inode);
+    if (td_sim_dies(&done) || td_sim_write_fails()) {
         size_t some = (size_t)td_rng_below(rng, len + 1);
 
         if (done)
@@ -237,18 +175,18 @@ int td_file_allocate(int number, uint64_t size)
     if (!file)
         return -EIO;
     TD_ASSERT(file->flags & TD_FILE_WRITE);
-    if (size > FILE_BYTES_MAX)
+    if (size > TD_SIM_FILE_BYTES_MAX)
         return -EFBIG;
-    if (countdown(&disk.faults.fail_write_in))
+    if (td_sim_write_fails())
         return -EIO;
-    if (size > end_max(file->inode))
+    if (size > td_sim_end_max(file->inode))
         return -ENOSPC;
-    if (dies(&done) && !done)
+    if (td_sim_dies(&done) && !done)
         return -EIO;
     if (size > file->inode->size)
         td_sim_inode_resize(file->inode, size);
-    file->inode->blocks = TD_MAX(file->inode->blocks, TD_ALIGN_UP(size, BLOCK));
-    return disk.dead ? -EIO : 0;
+    file->inode->blocks = TD_MAX(file->inode->blocks, TD_ALIGN_UP(size, TD_SIM_BLOCK));
+    return td_sim_dead() ? -EIO : 0;
 }
 
 int td_file_truncate(int number, uint64_t size)
@@ -259,12 +197,12 @@ int td_file_truncate(int number, uint64_t size)
     if (!file)
         return -EIO;
     TD_ASSERT(file->flags & TD_FILE_WRITE);
-    if (size > FILE_BYTES_MAX)
+    if (size > TD_SIM_FILE_BYTES_MAX)
         return -EFBIG;
-    if (dies(&done) && !done)
+    if (td_sim_dies(&done) && !done)
         return -EIO;
     td_sim_inode_resize(file->inode, size);
-    return disk.dead ? -EIO : 0;
+    return td_sim_dead() ? -EIO : 0;
 }
 
 int td_file_sync(int number)
@@ -272,14 +210,14 @@ int td_file_sync(int number)
     struct open_file *file = file_get(number);
     bool done = true;
 
-    if (!file || (dies(&done) && !done))
+    if (!file || (td_sim_dies(&done) && !done))
         return -EIO;
-    if (countdown(&disk.faults.fail_sync_in)) {
+    if (td_sim_sync_fails()) {
         td_sim_inode_tear(file->inode);
         return -EIO;
     }
     td_sim_inode_sync(file->inode);
-    return disk.dead ? -EIO : 0;
+    return td_sim_dead() ? -EIO : 0;
 }
 
 int td_file_size(int number, uint64_t *ret_size)
@@ -345,173 +283,6 @@ void td_file_unmap(const char *bytes, size_t size)
 
 void td_file_populate(const char *bytes, size_t size)
 {
-}
-
-/* ---- names ---- */
-
-int td_path_rename(const char *from, const char *to)
-{
-    bool done = true;
-
-    if (disk.dead)
-        return -EIO;
-    if (!td_sim_inode_find(from))
-        return -ENOENT;
-    if (dies(&done) && !done)
-        return -EIO;
-    td_sim_name_rename(from, to);
-    td_sim_inodes_sweep();
-    return disk.dead ? -EIO : 0;
-}
-
-int td_path_unlink(const char *path)
-{
-    bool done = true;
-
-    if (disk.dead)
-        return -EIO;
-    if (!td_sim_inode_find(path))
-        return -ENOENT;
-    if (dies(&done) && !done)
-        return -EIO;
-    td_sim_name_unlink(path);
-    td_sim_inodes_sweep();
-    return disk.dead ? -EIO : 0;
-}
-
-int td_dir_make(const char *path)
-{
-    if (disk.dead)
-        return -EIO;
-    if (td_sim_inode_find(path))
-        return -ENOTDIR;
-    td_sim_dir_add(path);
-    return 0;
-}
-
-int td_dir_sync(const char *path)
-{
-    bool done = true;
-
-    if (disk.dead)
-        return -EIO;
-    if (!td_sim_dir_exists(path))
-        return -ENOENT;
-    if (dies(&done) && !done)
-        return -EIO;
-    if (countdown(&disk.faults.fail_sync_in))
-        return -EIO;
-    td_sim_names_sync(path);
-    return disk.dead ? -EIO : 0;
-}
-
-struct listing {
-    const char *dir;
-    char **names;
-    size_t n, cap;
-};
-
-static int listing_add(const char *path, struct td_sim_inode *inode, void *arg)
-{
-    struct listing *listing = arg;
-
-    if (!td_sim_dir_holds(listing->dir, path))
-        return 0;
-    if (listing->n == listing->cap) {
-        listing->cap = listing->cap ? listing->cap * 2 : 16;
-        listing->names = realloc(listing->names, listing->cap * sizeof *listing->names);
-        TD_ASSERT(listing->names);
-    }
-    const char *slash = strrchr(path, '/');
-    listing->names[listing->n] = strdup(slash ? slash + 1 : path);
-    TD_ASSERT(listing->names[listing->n]);
-    listing->n++;
-    return 0;
-}
-
-int td_dir_list(const char *path, int (*each)(const char *name, void *arg), void *arg)
-{
-    struct listing listing = {.dir = path};
-    int answer = 0;
-
-    if (disk.dead)
-        return -EIO;
-    if (!td_sim_dir_exists(path))
-        return -ENOENT;
-    td_sim_names_each(listing_add, &listing);
-    /* In no order: any is possible, so each seed has its own. */
-    for (size_t n = listing.n; n > 0; n--) {
-        size_t pick = (size_t)td_rng_below(td_sim_rng(TD_SIM_DISK), n);
-
-        if (answer >= 0)
-            answer = each(listing.names[pick], arg);
-        free(listing.names[pick]);
-        listing.names[pick] = listing.names[n - 1];
-    }
-    free(listing.names);
-    return answer < 0 ? answer : 0;
-}
-
-int td_disk_free(const char *path, uint64_t *ret_bytes)
-{
-    uint64_t used = td_sim_disk_used_bytes(), space = disk.faults.space_bytes;
-
-    if (disk.dead)
-        return -EIO;
-    if (space == 0)
-        *ret_bytes = FILE_BYTES_MAX;
-    else
-        *ret_bytes = space > used ? space - used : 0;
-    return 0;
-}
-
-/* ---- whole files ---- */
-
-int td_file_load(const char *path, struct td_buf *out)
-{
-    int file = td_file_open(path, TD_FILE_READ), err;
-    uint64_t size = 0;
-
-    if (file < 0)
-        return file;
-    err = td_file_size(file, &size);
-    if (err == 0)
-        err = td_buf_reserve(out, (size_t)size);
-    if (err == 0) {
-        int64_t n = td_file_read_at(file, out->ptr + out->len, (size_t)size, 0);
-
-        if (n > 0)
-            out->len += (size_t)n;
-        err = n < 0 ? (int)n : 0;
-    }
-    td_file_close(file);
-    return err;
-}
-
-int td_file_store(const char *path, struct td_slice content)
-{
-    struct td_buf tmp = TD_BUF_INIT(TD_KIB * 4), dir = TD_BUF_INIT(TD_KIB * 4);
-    int file, err;
-
-    err = td_buf_putf(&tmp, "%s.tmp%c", path, 0);
-    if (err == 0)
-        err = td_buf_putf(&dir, "%.*s%c", (int)td_sim_dir_len(path), path, 0);
-    file = err ? err : td_file_open(tmp.ptr, TD_FILE_WRITE | TD_FILE_CREATE | TD_FILE_TRUNCATE);
-    if (file >= 0) {
-        err = td_file_write_at(file, content.ptr, content.len, 0);
-        if (err == 0)
-            err = td_file_sync(file);
-        td_file_close(file);
-        if (err == 0)
-            err = td_path_rename(tmp.ptr, path);
-        if (err == 0)
-            err = td_dir_sync(dir.ptr);
-    } else {
-        err = file;
-    }
-    td_buf_done(&tmp);
-    td_buf_done(&dir);
-    return err;
 }
 
 /* ---- for the test ---- */

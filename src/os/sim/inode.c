@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #define SECTOR ((uint64_t)512)
-#define BLOCK  ((uint64_t)4096)
 
 static void memory_write(int memory, const char *bytes, size_t len, uint64_t at)
 {
@@ -78,7 +77,7 @@ void td_sim_inode_write(struct td_sim_inode *inode, const char *bytes, size_t le
     change->len = len;
     memory_write(inode->memory, bytes, len, at);
     inode->size = TD_MAX(inode->size, at + len);
-    inode->blocks = TD_MAX(inode->blocks, TD_ALIGN_UP(at + len, BLOCK));
+    inode->blocks = TD_MAX(inode->blocks, TD_ALIGN_UP(at + len, TD_SIM_BLOCK));
 }
 
 void td_sim_inode_resize(struct td_sim_inode *inode, uint64_t size)
@@ -87,7 +86,7 @@ void td_sim_inode_resize(struct td_sim_inode *inode, uint64_t size)
         return;
     change_add(inode, size > inode->size ? TD_SIM_GROW : TD_SIM_CUT, size);
     inode->size = size;
-    inode->blocks = TD_MIN(inode->blocks, TD_ALIGN_UP(size, BLOCK));
+    inode->blocks = TD_MIN(inode->blocks, TD_ALIGN_UP(size, TD_SIM_BLOCK));
     TD_ASSERT(ftruncate(inode->memory, (off_t)size) == 0);
 }
 
@@ -224,7 +223,7 @@ void td_sim_inode_reload(struct td_sim_inode *inode)
     inode->memory = memory_new(inode->synced_size);
     memory_write(inode->memory, inode->synced, inode->synced_len, 0);
     inode->size = inode->synced_size;
-    inode->blocks = TD_ALIGN_UP(inode->size, BLOCK);
+    inode->blocks = TD_ALIGN_UP(inode->size, TD_SIM_BLOCK);
     inode->locked_by = 0;
 }
 

@@ -251,25 +251,24 @@ static int address_bind(const char *address, char ret_text[TD_ADDR_LEN_MAX + 1])
     return n > 0 && n <= TD_ADDR_LEN_MAX ? 0 : -EINVAL;
 }
 
-int td_net_listen(const char *address, bool shared, struct td_addr *ret_bound)
+int td_net_listen(const char *address, bool shared, char *ret_bound)
 {
-    struct td_addr bound = {0};
-    int err = address_bind(address, bound.text);
+    char bound[TD_ADDR_LEN_MAX + 1];
+    int err = address_bind(address, bound);
 
     if (err < 0)
         return err;
-    bound.host_len = (uint8_t)(strrchr(bound.text, ':') - bound.text);
     for (size_t i = 0; i < net.n_sockets; i++)
-        if (net.sockets[i]->listens && strcmp(net.sockets[i]->address, bound.text) == 0 &&
+        if (net.sockets[i]->listens && strcmp(net.sockets[i]->address, bound) == 0 &&
             !(shared && net.sockets[i]->shared))
             return -EADDRINUSE;
     struct td_sim_socket *socket = socket_new();
     socket->listens = true;
     socket->shared = shared;
-    socket->address = strdup(bound.text);
+    socket->address = strdup(bound);
     TD_ASSERT(socket->address);
     if (ret_bound)
-        *ret_bound = bound;
+        memcpy(ret_bound, bound, sizeof bound);
     return socket->number;
 }
 
@@ -315,10 +314,9 @@ int td_net_accept(int listener, struct td_addr *ret_peer)
     struct td_sim_socket *socket = socket_new();
     socket->conn = conn;
     conn->socket = socket;
-    int n = snprintf(ret_peer->text, sizeof ret_peer->text, "10.%d.%d.%d:%d",
-                     conn->client >> 16 & 255, conn->client >> 8 & 255, conn->client & 255, 50000);
-    TD_ASSERT(n > 0 && n <= TD_ADDR_LEN_MAX);
-    ret_peer->host_len = (uint8_t)(n - 6);
+    const uint8_t ip[4] = {10, (uint8_t)(conn->client >> 16), (uint8_t)(conn->client >> 8),
+                           (uint8_t)conn->client};
+    *ret_peer = td_addr_v4(ip, 50000);
     return socket->number;
 }
 

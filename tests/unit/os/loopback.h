@@ -6,13 +6,13 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-static inline unsigned port_of(const struct td_addr *address)
+static inline unsigned port_of(const char *address)
 {
-    return (unsigned)strtoul(address->text + address->host_len + 1, NULL, 10);
+    return (unsigned)strtoul(strrchr(address, ':') + 1, NULL, 10);
 }
 
 /* Connects to the port of `bound` on 127.0.0.1; returns the socket, or -1. */
-static inline int connect_to(const struct td_addr *bound)
+static inline int connect_to(const char *bound)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -35,16 +35,16 @@ static void sockets_give_edges(void **state)
 {
     struct td_io_event events[8];
     struct td_loop *loop;
-    struct td_addr bound, peer;
+    char bound[TD_ADDR_LEN_MAX + 1];
+    struct td_addr peer;
     char byte;
-    int listener = td_net_listen("127.0.0.1:0", true, &bound), client, server;
+    int listener = td_net_listen("127.0.0.1:0", true, bound), client, server;
 
     assert_true(listener >= 0);
-    assert_int_equal(bound.host_len, 9);
     assert_int_equal(td_loop_new(&loop), 0);
     assert_int_equal(td_loop_add_listener(loop, listener, 1), 0);
     assert_int_equal(td_loop_pause(loop, listener, 1, true), 0);
-    client = connect_to(&bound);
+    client = connect_to(bound);
     assert_true(client >= 0);
     assert_int_equal(td_loop_wait(loop, events, 8, 0), 0);
     assert_int_equal(td_loop_pause(loop, listener, 1, false), 0);
