@@ -48,6 +48,7 @@ struct sim_journal {
     bool sync_failed; /* since the start */
     bool closed;      /* the last process ended in order, with all of it on disk */
     bool blurred;     /* the table of what was trimmed may say too much */
+    bool littered;    /* faults may have left files behind, until a restart removes them */
     bool faults_on;
     bool faults_allowed, wall_jumps;
     td_ns faults_until_ns; /* since then an append must succeed */

@@ -343,7 +343,7 @@ void sim_boot(struct sim_journal *sim)
                  (unsigned long long)report.cut_records, report.unclean ? ", unclean" : "");
     TD_MUST(!sim->closed || !report.unclean || sim->damaged, "a closed log is said to be unclean");
     sim->closed = false;
-    sim->sync_failed = false;
+    sim->sync_failed = sim->littered = false;
     new_epoch(sim);
     sim->model.horizon = td_journal_horizon(sim->journal);
     sim->model.horizon_max = TD_MAX(sim->model.horizon_max, sim->model.horizon);

@@ -51,6 +51,7 @@ static int keep_once(struct sim_journal *sim)
 
     sim->sync_failed |= armed && td_sim_disk_get().fail_sync_in == 0;
     sim->blurred |= sim->faults_on;
+    sim->littered |= sim->faults_on || sim->sync_failed;
     TD_MUST(answer >= 0 || sim->faults_on || sim->sync_failed || td_sim_dead() || sim->damaged ||
                 td_clock_ns() < sim->faults_until_ns,
             "keep: %s without cause", td_err_name(answer));
@@ -64,6 +65,19 @@ void sim_keep(struct sim_journal *sim)
     while (keep_once(sim) > 0)
         TD_MUST(++turns < KEEP_MAX, "the keeper does not rest");
     sim_observe(sim);
+}
+
+/* A segment is two files, the log has a handful of its own. */
+static void check_files(const struct sim_journal *sim, uint64_t segments)
+{
+    const char *path;
+    uint64_t size;
+    size_t files = 0;
+
+    while (td_sim_disk_file(files, &path, &size))
+        files++;
+    TD_MUST(sim->littered || files <= 2 * segments + 6, "%zu files for %llu segments", files,
+            (unsigned long long)segments);
 }
 
 /* With nobody holding on to anything, what is open is what the segments need. */
@@ -84,6 +98,7 @@ static void tidy(struct sim_journal *sim)
     if (sim->faults_on || sim->sync_failed || sim->damaged || td_sim_dead() ||
         td_clock_ns() < sim->faults_until_ns)
         return;
+    check_files(sim, stat.segments);
     TD_MUST(td_sim_files_open() <= 4, "%zu files are open", td_sim_files_open());
     TD_MUST(sim->options.retain_bytes == 0 ||
                 stat.bytes <= sim->options.retain_bytes + 2 * sim->options.segment_bytes,
