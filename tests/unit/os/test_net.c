@@ -5,6 +5,7 @@
 #include "loopback.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
