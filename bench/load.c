@@ -20,7 +20,7 @@ struct load {
     int epoll;
     pid_t server;
     uint64_t rate;   /* requests a second; 0: as fast as the server answers */
-    uint64_t window; /* events that have not reached every subscriber; 0: no bound */
+    uint64_t window; /* events under way; see is_full() */
     uint64_t warmup_ns, measured_ns;
     uint64_t publish_max; /* events; 0: as many as the time allows */
     uint64_t catch_up;    /* events that each subscriber is owed from the start */
@@ -49,7 +49,7 @@ static void usage(void)
           "  --connections N   of publishers (1)\n"
           "  --pipeline N      requests under way on each (16)\n"
           "  --rate N          requests a second, stamped with the time they were due\n"
-          "  --window N        no more events under way that have not reached every subscriber\n"
+          "  --window N        no more events under way that have not reached the subscribers\n"
           "  --events N        stop after so many, and measure from the first to the last answer\n"
           "  --seconds N       measured time (3); --warmup N: before it (1)\n"
           "  --pid P           the server, whose processor time and memory are reported\n"
@@ -105,10 +105,20 @@ static void rest(struct load *load, uint64_t duration_ns)
         turn(load, until_ns);
 }
 
+/* Whether as many events are under way as may be: those sent, less those that have reached all, where a
+ * delivery counts as one part of an event.  So there is room for one more with each `ready` deliveries,
+ * whoever gets them, and what is published comes evenly, also from a server that sends in groups. */
+static bool is_full(const struct load *load)
+{
+    const struct subscribers_tally *subscribers = subscribers_tally(load->subscribers);
+    uint64_t reached = subscribers->ready > 0 ? subscribers->delivered / subscribers->ready : 0;
+
+    return load->window > 0 && publishers_tally(load->publishers)->sent - reached >= load->window;
+}
+
 /* Publishes what is due.  Returns when the next is due, at most `end_ns`. */
 static uint64_t pump(struct load *load, uint64_t end_ns)
 {
-    const struct subscribers_tally *subscribers = subscribers_tally(load->subscribers);
     const struct publishers_tally *publishers = publishers_tally(load->publishers);
     uint64_t next_ns = end_ns;
 
@@ -116,7 +126,7 @@ static uint64_t pump(struct load *load, uint64_t end_ns)
         uint64_t due_ns = bench_now_ns();
         if (load->publish_max > 0 && publishers->sent >= load->publish_max)
             break;
-        if (load->window > 0 && publishers->sent - subscribers->complete >= load->window)
+        if (is_full(load))
             break;
         if (load->rate > 0) {
             uint64_t now_ns = due_ns;

@@ -16,7 +16,6 @@ enum {
     /* Clients of one source address.  The kernel looks for a free port in one half of its range of
      * 28,000 first, and at length once that is full. */
     PORTS_AN_ADDRESS = 10000,
-    IN_FLIGHT_MAX = 1 << 16, /* messages whose arrivals are counted one by one */
 };
 
 enum { OPCODE_CLOSE = 8, OPCODE_PING = 9, OPCODE_PONG = 10 };
@@ -47,7 +46,6 @@ struct subscribers {
     unsigned started;
     uint64_t measured_from_ns;
     struct subscribers_tally tally;
-    uint32_t arrivals[IN_FLIGHT_MAX]; /* of each message, by its sequence */
     char input[INPUT_BYTES_MAX];
 };
 
@@ -89,11 +87,6 @@ static void count_delivery(struct subscribers *subscribers, struct subscriber *s
         tally->out_of_order++;
     }
     tally->delivered++;
-    uint32_t *arrivals = &subscribers->arrivals[stamp->sequence % IN_FLIGHT_MAX];
-    if (++*arrivals == tally->ready) {
-        *arrivals = 0;
-        tally->complete++;
-    }
     if (stamp->due_ns >= subscribers->measured_from_ns)
         histogram_add(&tally->latency, now_ns > stamp->due_ns ? now_ns - stamp->due_ns : 0);
 }

@@ -28,7 +28,6 @@ struct subscribers_tally {
     uint64_t delivered;
     uint64_t duplicates;
     uint64_t out_of_order;
-    uint64_t complete;        /* messages that have reached every subscriber */
     struct histogram latency; /* of messages that were due since `measured_from_ns` */
 };
 
