@@ -197,7 +197,8 @@ static void accepted(struct sim_journal *sim, struct attempt *attempt, const uin
             continue;
         }
         if (draft->memory == KNOWN || (draft->memory == UNSURE && seqs[i] <= head_before)) {
-            TD_MUST(seqs[i] == draft->known_seq,
+            /* Of a key whose newest record is damaged, an older one may be found. */
+            TD_MUST(seqs[i] == draft->known_seq || (sim->damaged && draft->memory == UNSURE),
                     "a repeat under dedup key %u got %llu, the first had %llu", draft->key,
                     (unsigned long long)seqs[i], (unsigned long long)draft->known_seq);
             continue;
@@ -236,6 +237,7 @@ static void died(struct sim_journal *sim, const struct attempt *attempt)
 
         if (draft->memory != KNOWN && draft->same_as == i) {
             model->maybe[model->n_maybe] = draft->event;
+            model->maybe[model->n_maybe].seq = 0;
             model->maybe[model->n_maybe].key = draft->key;
             model->maybe[model->n_maybe++].batch = sim->next_batch + 1;
         }

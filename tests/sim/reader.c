@@ -282,8 +282,11 @@ void sim_ask_newest(struct sim_journal *sim)
     for (size_t i = td_model_after(&sim->model, read.position);
          i < sim->model.n && sim->model.events[i].seq <= read.until; i++)
         n += td_model_wants(reader->wanted, reader->n_wanted, &sim->model.events[i]);
+    /* The model keeps what is damaged: the log need not count it. */
+    if (sim->damaged)
+        return;
     TD_MUST(n <= read.records_max, "newest %zu gives %zu", read.records_max, n);
-    if (read.end == TD_READ_BUDGET || sim->damaged)
+    if (read.end == TD_READ_BUDGET)
         return;
     TD_MUST(n == read.records_max || read.position <= horizon ||
                 !td_model_matches(&sim->model, reader->wanted, reader->n_wanted, horizon,

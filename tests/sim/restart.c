@@ -265,20 +265,27 @@ static void audit(struct sim_journal *sim, const struct td_journal_report *repor
 
 /* ---- the start ---- */
 
-/* Another log: fine only as long as nothing was promised of the last. */
-static void new_epoch(struct sim_journal *sim)
+/* Another log: fine as long as nothing was promised of the last, or when its files are damaged beyond knowing (then
+ * everybody is told by the epoch).  False when the run ends with it. */
+static bool new_epoch(struct sim_journal *sim)
 {
     struct td_model *model = &sim->model;
     uint32_t epoch = td_journal_epoch(sim->journal);
 
     if (model->epoch == epoch)
-        return;
-    TD_MUST(model->epoch == 0 || model->promised == 0, "the log is another one: %08x, not %08x",
-            epoch, model->epoch);
+        return true;
+    if (model->epoch != 0 && model->promised > 0) {
+        TD_MUST(sim->damaged, "the log is another one: %08x, not %08x", epoch, model->epoch);
+        td_world_say("the log is another one");
+        td_journal_abandon(sim->journal);
+        sim->journal = NULL;
+        return false;
+    }
     td_model_done(model);
     memset(sim->batches, 0, sizeof sim->batches);
     memset(sim->readers, 0, sizeof sim->readers);
     model->epoch = epoch;
+    return true;
 }
 
 static int open_once(struct sim_journal *sim, struct td_journal_report *report)
@@ -344,7 +351,8 @@ void sim_boot(struct sim_journal *sim)
     TD_MUST(!sim->closed || !report.unclean || sim->damaged, "a closed log is said to be unclean");
     sim->closed = false;
     sim->sync_failed = sim->littered = false;
-    new_epoch(sim);
+    if (!new_epoch(sim))
+        return;
     sim->model.horizon = td_journal_horizon(sim->journal);
     sim->model.horizon_max = TD_MAX(sim->model.horizon_max, sim->model.horizon);
     for (unsigned i = 0; i < SIM_HANDLES; i++)
