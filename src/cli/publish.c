@@ -21,7 +21,7 @@
 
 struct publish {
     const char *topic, *type;
-    const char *key, *class, *dedup;
+    const char *key, *dedup;
     bool retry;
     struct td_cli_server server;
     struct td_client *client;
@@ -86,8 +86,6 @@ static int add(struct publish *publish, struct td_slice data)
     put_member(&publish->batch, ",\"type\":", publish->type);
     if (publish->key)
         put_member(&publish->batch, ",\"key\":", publish->key);
-    if (publish->class)
-        put_member(&publish->batch, ",\"class\":", publish->class);
     put_dedup(publish);
     td_buf_puts(&publish->batch, ",\"data\":");
     size_t data_at = publish->batch.len;
@@ -267,8 +265,7 @@ int td_cli_publish(int argc, char **argv)
     struct publish publish = {.batch = TD_BUF_INIT(4 * TD_MIB)};
     /* clang-format off */
     const struct td_cli_option options[] = {
-        {"key", "KEY", "The event is the state of its topic and this key.", .value = &publish.key},
-        {"class", "CLASS", "How it treats slow readers: log (default), latest, append, ephemeral.", .value = &publish.class},
+        {"key", "KEY", "What the event is about within its topic; stored with it.", .value = &publish.key},
         {"dedup", "KEY", "Publish only once under this key within 24 h; on lines, KEY:1, KEY:2, ….", .value = &publish.dedup},
         {"retry", NULL, "Try again while the server cannot be reached or is busy.", .flag = &publish.retry},
         TD_CLI_SERVER_OPTIONS(&publish.server),

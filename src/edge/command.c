@@ -182,8 +182,9 @@ static void subscribe(struct td_worker *worker, struct td_conn *conn, const stru
         subscribe_from(worker, conn, command, &topics, &start);
     else
         td_control_error(worker, conn, command->ref, r,
-                         r == TD_EPOSITION
-                             ? TD_S("`since` is not a position.")
+                         r == TD_EPOSITION ? TD_S("`since` is not a position.")
+                         : r == TD_ETOPIC
+                             ? TD_S("One of the topics is not a pattern.")
                              : TD_S("SUBSCRIBE needs `topics` (patterns) or a `scope`."));
     td_command_topics_done(&topics);
 }
@@ -208,15 +209,20 @@ static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
 }
 
 static void answer_published(struct td_worker *worker, struct td_conn *conn,
-                             const struct command *command, const uint64_t *seqs, size_t n)
+                             const struct command *command, const struct td_publish *publish,
+                             const uint64_t *seqs)
 {
     struct td_control control;
     uint64_t last = 0;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < publish->batch.n; i++)
         last = TD_MAX(last, seqs[i]);
     td_control_begin(&control, "published", command->ref);
-    td_control_position(&control, worker, "id", seqs[0]);
+    if (publish->is_list)
+        td_control_positions(&control, worker, "ids", seqs, publish->batch.n);
+    else
+        td_control_position(&control, worker, "id", seqs[0]);
+    td_control_position(&control, worker, "position", last);
     td_control_raw(&control, "durable",
                    td_journal_is_fast(worker->journal) ? TD_S("false") : TD_S("true"));
     if (last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))
@@ -261,7 +267,7 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
     } else {
         TD_COUNT(worker, published_requests);
         TD_COUNT_BY(worker, published_events, publish.batch.n);
-        answer_published(worker, conn, command, seqs, publish.batch.n);
+        answer_published(worker, conn, command, &publish, seqs);
     }
     free(seqs);
     td_publish_done(&publish);

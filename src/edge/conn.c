@@ -136,7 +136,6 @@ void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
     if (conn->out)
         td_list_remove(&conn->out->waiting);
     conn->state = TD_CONN_CLOSING;
-    conn->active = worker->tick; /* the grace of `closing` counts from here */
     if (torn && conn->out) {
         td_outbox_free(conn->out);
         conn->out = NULL;
@@ -176,11 +175,12 @@ static bool flush_out(struct td_worker *worker, struct td_conn *conn)
 }
 
 /* All is sent: our side ends, and the peer has a moment to read it and end its own. */
-static void end_stream(struct td_conn *conn)
+static void end_stream(struct td_worker *worker, struct td_conn *conn)
 {
     if (conn->shut)
         return;
     conn->shut = true;
+    conn->active = worker->tick; /* the moment counts from here */
     td_net_shutdown(conn->socket);
 }
 
@@ -195,7 +195,7 @@ void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
         return;
     }
     if (conn->state == TD_CONN_CLOSING) {
-        end_stream(conn);
+        end_stream(worker, conn);
         if (conn->peer_ended)
             td_conn_drop(worker, conn, "closed");
         return;
@@ -210,13 +210,13 @@ void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
             td_hub_hold(worker->hub, &conn->subscriber);
         return;
     }
-    if (conn->close_after_flush && td_outbox_empty(conn->out)) {
-        td_conn_drop(worker, conn, "peer closed");
-        return;
-    }
+    if (conn->state == TD_CONN_HTTP && conn->last_request && td_outbox_empty(conn->out))
+        td_conn_finish(worker, conn);
     if (conn->state != TD_CONN_GONE && conn->reading_paused) {
         conn->reading_paused = false;
-        td_conn_read(worker, conn);
+        td_conn_read(worker, conn); /* also learns again of a peer that has ended */
+    } else if (conn->state == TD_CONN_HTTP && conn->peer_ended && td_outbox_empty(conn->out)) {
+        td_conn_drop(worker, conn, "peer closed");
     }
 }
 
@@ -243,13 +243,21 @@ static void take_bytes(struct td_worker *worker, struct td_conn *conn, char *byt
 
 static void at_peer_end(struct td_worker *worker, struct td_conn *conn)
 {
+    bool owed = false;
+
     conn->peer_ended = true;
-    /* Answers that are on their way, also those that wait for the disk, still go to a peer that has only ended its side. */
-    if (conn->state == TD_CONN_CLOSING || conn->state == TD_CONN_WS ||
-        conn->state == TD_CONN_STREAM || conn->state == TD_CONN_POLL || td_outbox_empty(conn->out))
+    /* What has been asked for still goes to a peer that has only ended its side: answers on their way, also those that wait for the
+     * disk, and a page that is being read.  Who waits for events, or is sent them, is gone. */
+    switch ((enum td_conn_state)conn->state) {
+    case TD_CONN_HTTP: owed = !td_outbox_empty(conn->out); break;
+    case TD_CONN_CLOSING: owed = td_outbox_unsent(conn->out) > 0; break;
+    case TD_CONN_POLL: owed = !conn->poll->waits; break;
+    case TD_CONN_WS:
+    case TD_CONN_STREAM:
+    case TD_CONN_GONE: break;
+    }
+    if (!owed)
         td_conn_drop(worker, conn, "peer closed");
-    else
-        conn->close_after_flush = true;
 }
 
 void td_conn_read(struct td_worker *worker, struct td_conn *conn)

@@ -114,8 +114,8 @@ struct td_conn {
     bool reading_paused : 1; /* it has input that was left in the kernel */
     bool writable : 1;       /* the socket took all of the last send */
     bool peer_ended : 1;
-    bool close_after_flush : 1;
     bool ws_close_sent : 1;
+    bool over_limit : 1;   /* there are too many: it is told so, and closed */
     bool last_request : 1; /* its answer ends the connection: what comes behind it is not read */
     bool shut : 1;         /* our side of the stream has been ended */
     bool counted_ws : 1;   /* among connections_ws, connections_sse */

@@ -45,6 +45,19 @@ void td_control_position(struct td_control *control, const struct td_worker *wor
     td_control_str(control, name, td_slice_str(text));
 }
 
+void td_control_positions(struct td_control *control, const struct td_worker *worker,
+                          const char *name, const uint64_t *seqs, size_t n)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+
+    td_buf_putf(&control->json, ",\"%s\":[", name);
+    for (size_t i = 0; i < n; i++) {
+        td_position_format((struct td_position){td_journal_epoch(worker->journal), seqs[i]}, text);
+        td_buf_putf(&control->json, i > 0 ? ",\"%s\"" : "\"%s\"", text);
+    }
+    td_buf_putc(&control->json, ']');
+}
+
 void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq)
 {
     td_position_format((struct td_position){td_journal_epoch(worker->journal), seq}, control->id);

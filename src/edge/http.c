@@ -60,6 +60,13 @@ static void serve(struct td_worker *worker, struct td_conn *conn,
 
     TD_COUNT(worker, http_requests);
     conn->active = worker->tick;
+    if (conn->over_limit) {
+        TD_COUNT(worker, refused);
+        td_respond_error_with(&request, TD_EMANY,
+                              TD_S("This server has no room for more connections."),
+                              (struct td_slice){NULL, 0});
+        return;
+    }
     worker->handler.request(&request, worker->handler.arg);
 }
 

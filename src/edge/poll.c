@@ -178,10 +178,7 @@ static void answer(struct page *page)
     if (page->poll->gap_reason >= 0)
         put_gap(page, &page->body);
     td_buf_puts(&page->body, "}\n");
-    td_hub_leave(worker->hub, &conn->subscriber);
-    td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
-    free(conn->filter);
-    conn->filter = NULL;
+    td_unsubscribe_all(worker, conn);
     struct td_poll *poll = conn->poll;
     td_list_remove(&poll->list);
     conn->poll = NULL;
@@ -273,7 +270,9 @@ static struct td_poll *poll_new(struct td_request *request, const struct td_quer
         memcpy(poll->origin_text, origin.ptr, origin.len);
         poll->origin = poll->origin_text;
     }
-    uint64_t wait_s = TD_MIN(query->wait_s, (uint64_t)options->poll_max_s);
+    /* A page that waits for nothing but a segment to be read in has as long as a request may take. */
+    uint64_t wait_s = query->has_wait ? TD_MIN(query->wait_s, (uint64_t)options->poll_max_s)
+                                      : options->request_timeout_s;
     poll->deadline = request->worker->tick + (td_ticks)wait_s * TD_TICKS_PER_S;
     return poll;
 }
@@ -288,7 +287,7 @@ void td_page_start(struct td_request *request, const struct td_query *query)
     for (size_t i = 0; r == 0 && i < query->n_topics; i++)
         r = td_subscribe(worker, conn, query->topics[i]);
     if (r < 0) {
-        td_hub_leave(worker->hub, &conn->subscriber);
+        td_unsubscribe_all(worker, conn);
         free(poll);
         td_respond_error(request, r,
                          r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")

@@ -64,7 +64,7 @@ static void build(struct td_request *request, const struct td_response *response
         response->position ? response->position : td_journal_readable(request->worker->journal);
 
     put_status(request->worker, out, response->status);
-    if (response->status != 401) /* who is nobody learns nothing of the log */
+    if (request->principal) /* who is nobody learns nothing of the log */
         put_position(request->worker, out, position);
     if (response->content_type) {
         td_buf_puts(out, "Content-Type: ");
@@ -129,9 +129,7 @@ void td_respond(struct td_request *request, const struct td_response *response)
     }
     if (!request->head->keep_alive) {
         conn->last_request = true;
-        if (out->n > 0)
-            conn->close_after_flush = true;
-        else
+        if (out->n == 0)
             td_conn_finish(worker, conn);
     }
     td_conn_dirty(worker, conn);
@@ -159,6 +157,7 @@ static bool ends_connection(int err)
     case TD_EURISIZE:
     case TD_EVERSION:
     case TD_ETIMEOUT:
+    case TD_EMANY:
     case TD_EDRAINING: return true;
     default: return false;
     }

@@ -38,7 +38,7 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
     for (size_t i = 0; r == 0 && i < query->n_topics; i++)
         r = td_subscribe(worker, conn, query->topics[i]);
     if (r < 0) {
-        td_hub_leave(worker->hub, &conn->subscriber);
+        td_unsubscribe_all(worker, conn);
         td_respond_error(request, r,
                          r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")
                                             : td_slice_str(td_err_hint(r)));
@@ -49,7 +49,6 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
         return;
     conn->state = TD_CONN_STREAM;
     conn->subscriber.wire = wire_of(query->format);
-    td_conn_drop_inbox(conn);
     if (td_response_head(request, &out->ready, 200, "text/event-stream") < 0 ||
         td_sse_put_retry(&out->ready, 1000) < 0) {
         td_conn_drop(worker, conn, "no memory");
@@ -59,6 +58,7 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
     TD_COUNT(worker, sse_opened);
     TD_COUNT(worker, connections_sse);
     log_open(request);
+    td_conn_drop_inbox(conn); /* the request lay in it */
     td_seek(worker, conn, query->since, query->position);
     td_conn_dirty(worker, conn);
 }

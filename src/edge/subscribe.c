@@ -38,6 +38,14 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
     return r;
 }
 
+void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn)
+{
+    td_hub_leave(worker->hub, &conn->subscriber);
+    td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
+    free(conn->filter);
+    conn->filter = NULL;
+}
+
 int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_t n)
 {
     size_t bytes = 0;

@@ -9,6 +9,8 @@
  * is, TD_ETOOLARGE beyond the limit, or -ENOMEM; then nothing has changed. */
 TD_MUST_USE int td_subscribe(struct td_worker *worker, struct td_conn *conn,
                              struct td_slice pattern);
+/* Forgets what a request had subscribed to and filtered by. */
+void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn);
 /* Sets the types that the connection wants (none: all).  0 or -ENOMEM. */
 TD_MUST_USE int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_t n);
 /* Queues a `gap` message for what `conn` is subscribed to. */

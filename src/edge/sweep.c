@@ -144,7 +144,9 @@ static void sweep_one(struct td_worker *worker, struct td_conn *conn)
     case TD_CONN_WS: sweep_ws(worker, conn); break;
     case TD_CONN_STREAM: sweep_stream(worker, conn); break;
     case TD_CONN_CLOSING:
-        if (worker->tick - conn->active >= CLOSING_GRACE_TICKS)
+        if (!conn->shut)
+            sweep_behind(worker, conn);
+        else if (worker->tick - conn->active >= CLOSING_GRACE_TICKS)
             td_conn_drop(worker, conn, "closed");
         break;
     case TD_CONN_GONE: break;

@@ -11,15 +11,17 @@
 
 #define EVENTS_MAX   512
 #define ACCEPTS_MAX  256 /* of one listener in a turn */
+#define REFUSED_MAX  256 /* connections above the limit that are answered before they are closed */
 #define LISTENER_TAG (UINT64_C(1) << 63)
 
 _Thread_local struct td_worker *td_worker_here;
 
 static void wake(void *arg)
 {
-    struct td_loop *loop = arg;
+    struct td_worker *worker = arg;
 
-    td_loop_wake(loop);
+    atomic_store(&worker->woken, true);
+    td_loop_wake(worker->loop);
 }
 
 static int add_listeners(struct td_worker *worker, const struct td_worker_options *options)
@@ -62,7 +64,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     r = td_loop_new(&worker->loop);
     if (r < 0)
         goto fail;
-    r = td_journal_reader_open(worker->journal, wake, worker->loop, &worker->reader);
+    r = td_journal_reader_open(worker->journal, wake, worker, &worker->reader);
     if (r < 0)
         goto fail;
     r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, &worker->hub);
@@ -176,7 +178,10 @@ static void log_connect(const struct td_conn *conn)
 
 static int begin_conn(struct td_worker *worker, int socket, const struct td_addr *peer)
 {
-    if (worker->n_conns >= worker->options->connections_max)
+    /* Some more than the limit are let in, to be told that there are too many. */
+    bool over_limit = worker->n_conns >= worker->options->connections_max;
+
+    if (worker->n_conns >= (uint64_t)worker->options->connections_max + REFUSED_MAX)
         return -EMFILE;
     if (worker->n_free == 0 && grow_slab(worker) < 0)
         return -ENOMEM;
@@ -204,6 +209,7 @@ static int begin_conn(struct td_worker *worker, int socket, const struct td_addr
         .rate_at = worker->tick,
         .rate_left = (uint16_t)TD_MIN(worker->options->commands_per_s * 2, UINT16_MAX),
         .writable = true,
+        .over_limit = over_limit,
     };
     td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
     td_list_init(&conn->dirty);
@@ -337,7 +343,8 @@ static void look_at_clock(struct td_worker *worker)
 
 static bool has_work(const struct td_worker *worker)
 {
-    return td_hub_has_work(worker->hub) || !td_list_empty(&worker->dirty) ||
+    return atomic_load(&worker->woken) || td_hub_has_work(worker->hub) ||
+           !td_list_empty(&worker->dirty) ||
            atomic_load_explicit(&worker->stopping, memory_order_acquire) != worker->draining;
 }
 
@@ -365,6 +372,7 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     }
     int n = td_loop_wait(worker->loop, events, EVENTS_MAX, timeout);
     td_journal_quiesce(worker->reader, false);
+    atomic_store(&worker->woken, false); /* before anything is looked at */
     look_at_clock(worker);
     for (int i = 0; i < n; i++)
         handle(worker, &events[i]);

@@ -90,6 +90,7 @@ struct td_worker {
     uint64_t next_id;
     char date[32];         /* of the HTTP header, for … */
     uint64_t date_s;       /* … this second */
+    _Atomic bool woken;    /* the journal has something new since this turn began */
     _Atomic bool stopping; /* set by td_worker_stop */
     bool draining;
     td_ticks drain_began;

@@ -65,7 +65,9 @@ static enum step finish_partial(struct td_hub *hub, struct td_subscriber *subscr
         subscriber->_partial_sent += (uint32_t)taken;
         return STEP_BLOCKED;
     }
-    subscriber->_position = subscriber->_partial_seq;
+    if (!subscriber->_sought)
+        subscriber->_position = subscriber->_partial_seq;
+    subscriber->_sought = false;
     subscriber->_partial_seq = 0;
     hub->stat.delivered++;
     return STEP_ON;

@@ -58,6 +58,7 @@ struct td_subscriber {
         wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
     bool checked : 1; /* each record is put to ops->wants */
     bool _behind : 1;
+    bool _sought : 1; /* its position was set while a record was out in part */
     bool _owes_caught_up : 1;
 };
 

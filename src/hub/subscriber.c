@@ -115,7 +115,7 @@ void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
     subscriber->_subs = NULL;
     td_list_remove(&subscriber->_list);
     subscriber->_partial_seq = 0;
-    subscriber->_behind = false;
+    subscriber->_behind = subscriber->_sought = false;
 }
 
 size_t td_hub_requests(const struct td_subscriber *subscriber)
@@ -150,7 +150,8 @@ size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *r
 
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position)
 {
-    TD_ASSERT(!td_hub_is_partial(subscriber));
+    /* The rest of a record that is out in part goes first, and leaves the new position alone. */
+    subscriber->_sought = td_hub_is_partial(subscriber);
     subscriber->_position = position;
     subscriber->_behind = true;
     subscriber->_owes_caught_up = true;
