@@ -12,7 +12,7 @@ expected output
 
 ```console stays
     The block's one command goes on while the blocks after it are run; it has begun when the first expected line has come, and
-    at the end of the section it must have printed all of them and nothing else.
+    at the end of the section (a curl: when the server is killed) it must have printed all of them and nothing else.
 
 ```json websocket
 GET /path [without a token]
@@ -177,6 +177,7 @@ class Run:
     def command(self, block, command, expected):
         if command == KILL:
             assert not expected
+            self.end_curls()
             self.server.kill9()
             return
         done = subprocess.run(["bash", "-c", self.bindings.fill(command)], env=self.env,
@@ -184,6 +185,13 @@ class Run:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self.bindings.match(expected, done.stdout), \
             f"{block}: {command}\nprinted\n{done.stdout}\nnot\n" + "\n".join(expected)
+
+    def end_curls(self):
+        """A curl ends with its server: what it should have got has to be there before the kill."""
+        curls = [staying for staying in self.staying if staying[0].lines[0].startswith("$ curl")]
+        for staying in curls:
+            self.compare(*staying)
+            self.staying.remove(staying)
 
     def stay(self, block):
         [(command, expected)] = commands(block)
