@@ -286,12 +286,18 @@ class Sse:
         self.raw.socket.close()
 
     def block(self):
-        """The next block as (event, data, id); event is None for one that is not dispatched.  None at the end."""
+        """The next block as (event, data, id); event is None for one that is not dispatched.  None at the end, where fields
+        that need no dispatch still count."""
         while b"\n\n" not in self.raw.buffer:
             if not self.raw.more():
+                self.fields(self.raw.buffer.decode().split("\n")[:-1])
+                self.raw.buffer = b""
                 return None
+        return self.fields(self.raw.until(b"\n\n").decode().split("\n"))
+
+    def fields(self, lines):
         event, data, id_ = "message", [], None
-        for line in self.raw.until(b"\n\n").decode().split("\n"):
+        for line in lines:
             name, _, value = line.partition(":")
             value = value[1:] if value.startswith(" ") else value
             if name == "event":
