@@ -15,7 +15,8 @@
 /* A run that takes longer than this hangs. */
 #define RUN_S_MAX 120
 
-static const struct td_world *const worlds[] = {&td_world_journal, &td_world_damage};
+static const struct td_world *const worlds[] = {&td_world_journal, &td_world_damage,
+                                                &td_world_server};
 
 static struct {
     const struct td_world *world;

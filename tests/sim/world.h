@@ -14,6 +14,7 @@ struct td_world {
 
 extern const struct td_world td_world_journal;
 extern const struct td_world td_world_damage;
+extern const struct td_world td_world_server;
 
 /* Says what went wrong, and where the run was, and exits. */
 TD_NORETURN void td_world_fail(const char *format, ...) TD_PRINTF(1, 2);

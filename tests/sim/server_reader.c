@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a reader must get: every event of its patterns that its subject may see, behind its position, in order, once, or a gap that
+ * says why not. */
+#include "base/assert.h"
+#include "base/position.h"
+#include "client_json.h"
+#include "server_world.h"
+
+/* ---- who may see what ---- */
+
+struct subject {
+    const char *name;
+    const char *grants[4];
+};
+
+static const struct subject subjects[SRV_SUBJECTS] = {
+    {"root", {"**"}                                          },
+    {"all",  {"**"}                                          },
+    {"ann",  {"a/**", "p/*/q/1", "users/ann/**"}             },
+    {"bob",  {"b/*", "entities/t/*", "a/*/c", "users/bob/**"}},
+    {"eve",  {"users/eve/**", "p/**"}                        },
+};
+
+const char *srv_subject(unsigned subject)
+{
+    return subjects[subject].name;
+}
+
+bool srv_granted(const struct srv_world *world, unsigned subject, struct td_slice topic)
+{
+    (void)world;
+    for (size_t i = 0; i < TD_ARRAY_LEN(subjects[0].grants) && subjects[subject].grants[i]; i++)
+        if (td_pattern_match(td_slice_str(subjects[subject].grants[i]), topic))
+            return true;
+    return false;
+}
+
+/* Whether anything of a pattern is granted.  `*ret_loose`: of what is, some has a star before its end, for which a gap may be told that
+ * was none. */
+static bool overlaps(unsigned subject, struct td_slice pattern, bool *ret_loose)
+{
+    char text[TD_TOPIC_LEN_MAX + 1];
+    bool any = false;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(subjects[0].grants) && subjects[subject].grants[i]; i++) {
+        int n = td_pattern_intersect(pattern, td_slice_str(subjects[subject].grants[i]), text);
+
+        any |= n > 0;
+        if (n > 0 && memmem(text, (size_t)n, "*/", 2))
+            *ret_loose = true;
+    }
+    return any;
+}
+
+bool srv_overlaps(unsigned subject, struct td_slice pattern)
+{
+    bool loose = false;
+
+    return overlaps(subject, pattern, &loose);
+}
+
+bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
+               const struct srv_event *event)
+{
+    const struct srv_said *said = &world->truth.said[event->number - 1];
+    struct td_slice topic = srv_topic(said->topic);
+
+    if (reader->type[0] && !td_slice_eq(td_slice_str(reader->type), srv_type(said)))
+        return false;
+    if (!srv_granted(world, reader->subject, topic))
+        return false;
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (reader->patterns[i].on && event->seq > reader->patterns[i].from &&
+            td_pattern_match(td_slice_str(reader->patterns[i].text), topic))
+            return true;
+    return false;
+}
+
+/* ---- a new one ---- */
+
+static void pattern_new(struct srv_world *world, char *ret_text)
+{
+    static const char *const wild[] = {"**",    "a/**",     "p/*/q/1", "p/1/**", "*",
+                                       "*/b",   "b/*",      "p/*/**",  "*/1",    "entities/**",
+                                       "a/*/c", "users/**", "b/**",    "*/x/**"};
+    struct td_rng *rng = &world->rng;
+
+    if (td_rng_one_in(rng, 3)) {
+        struct td_slice topic = srv_topic((unsigned)td_rng_below(rng, SRV_TOPICS));
+
+        memcpy(ret_text, topic.ptr, topic.len);
+        ret_text[topic.len] = 0;
+        return;
+    }
+    const char *text = wild[td_rng_below(rng, TD_ARRAY_LEN(wild))];
+    memcpy(ret_text, text, strlen(text) + 1);
+}
+
+void srv_reader_new(struct srv_world *world, struct srv_reader *reader)
+{
+    struct td_rng *rng = &world->rng;
+    unsigned number = reader->number;
+
+    *reader = (struct srv_reader){.number = number};
+    reader->kind = (enum srv_kind)td_rng_below(rng, SRV_KINDS);
+    reader->subject = (unsigned)td_rng_below(rng, SRV_SUBJECTS);
+    reader->n_patterns = 1 + (size_t)td_rng_below(rng, SRV_PATTERNS);
+    for (size_t i = 0; i < reader->n_patterns; i++) {
+        pattern_new(world, reader->patterns[i].text);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(reader->patterns[i].text, reader->patterns[j].text) == 0)
+                reader->n_patterns = i; /* the last one stands twice: it is left out */
+        if (reader->n_patterns == i)
+            break;
+    }
+    if (td_rng_one_in(rng, 5))
+        memcpy(reader->type, "t1", 3);
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        /* What is not granted at all is asked for now and then. */
+        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)) &&
+            !td_rng_one_in(rng, 12)) {
+            const char *grant = subjects[reader->subject].grants[0];
+
+            reader->n_patterns = 1;
+            memcpy(reader->patterns[0].text, grant, strlen(grant) + 1);
+        }
+    reader->limit = 1 + (unsigned)td_rng_below(rng, td_rng_one_in(rng, 2) ? 5 : 60);
+    if (td_rng_one_in(rng, 3))
+        reader->format = td_rng_one_in(rng, 2) ? "flat" : "entity";
+    td_world_say(
+        "reader %u: %s, subject %s, %zu patterns, first %s%s%s", number,
+        (const char *const[]){"ws", "ws with topics", "sse", "poll", "pages"}[reader->kind],
+        subjects[reader->subject].name, reader->n_patterns, reader->patterns[0].text,
+        reader->type[0] ? ", type " : "", reader->type);
+}
+
+/* ---- what it gets ---- */
+
+static void check_none_missing(struct srv_world *world, const struct srv_reader *reader,
+                               uint64_t upto, const char *by)
+{
+    const struct srv_truth *truth = &world->truth;
+
+    for (size_t i = srv_truth_after(truth, reader->position);
+         i < truth->n && truth->events[i].seq < upto; i++) {
+        const struct srv_event *event = &truth->events[i];
+
+        TD_MUST(
+            !srv_wants(world, reader, event) || (reader->early && event->seq <= truth->horizon),
+            "reader %u got %s %llu, but not the event %u at %llu before it (it had reached %llu)",
+            reader->number, by, (unsigned long long)upto, event->number,
+            (unsigned long long)event->seq, (unsigned long long)reader->position);
+    }
+}
+
+static void set_position(struct srv_world *world, struct srv_reader *reader, uint64_t seq)
+{
+    if (reader->known && td_rng_one_in(&world->rng, 8)) {
+        size_t i = reader->n_marks < TD_ARRAY_LEN(reader->marks)
+                       ? reader->n_marks++
+                       : (size_t)td_rng_below(&world->rng, TD_ARRAY_LEN(reader->marks));
+        reader->marks[i] = reader->position;
+    }
+    reader->position = seq;
+    reader->known = true;
+    reader->early = false;
+}
+
+/* What it is owed comes before anything else. */
+static void check_told(const struct srv_reader *reader, const char *by)
+{
+    TD_MUST(!reader->foreign, "reader %u: %s, but no gap for the position of another log",
+            reader->number, by);
+    TD_MUST(!reader->must_hear, "reader %u: %s, but it had got what was lost, and is not told",
+            reader->number, by);
+}
+
+void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64_t seq,
+                      const char *by)
+{
+    check_told(reader, by);
+    if (reader->known) {
+        TD_MUST(seq >= reader->position, "reader %u: %s says %llu, but it has reached %llu",
+                reader->number, by, (unsigned long long)seq, (unsigned long long)reader->position);
+        check_none_missing(world, reader, seq + 1, by);
+    }
+    set_position(world, reader, seq);
+}
+
+static uint32_t number_of(struct td_slice raw)
+{
+    uint64_t number;
+
+    return td_slice_u64(raw, &number) == 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
+/* The parts of an event that every format has. */
+struct seen {
+    struct td_slice id, data, n, z;
+    char topic[TD_TOPIC_LEN_MAX + 1];
+};
+
+static bool look(struct td_slice json, struct seen *seen)
+{
+    struct td_slice topic, type, id;
+    int n = -1;
+
+    *seen = (struct seen){0};
+    if (!client_json_get(json, "id", &seen->id) && !client_json_get(json, "event_id", &seen->id))
+        return false;
+    if (client_json_get(json, "topic", &topic)) {
+        topic = client_json_plain(topic);
+        n = snprintf(seen->topic, sizeof seen->topic, "%.*s", (int)topic.len, topic.ptr);
+    } else if (client_json_get(json, "entity_type", &type) &&
+               client_json_get(json, "entity_id", &id)) {
+        type = client_json_plain(type);
+        id = client_json_plain(id);
+        n = snprintf(seen->topic, sizeof seen->topic, "entities/%.*s/%.*s", (int)type.len, type.ptr,
+                     (int)id.len, id.ptr);
+    }
+    if (!client_json_get(json, "data", &seen->data))
+        (void)client_json_get(json, "payload", &seen->data);
+    struct td_slice from = seen->data.ptr ? seen->data : json;
+    return n > 0 && client_json_get(from, "n", &seen->n) && client_json_get(from, "z", &seen->z);
+}
+
+static void check_content(struct srv_world *world, const struct srv_reader *reader,
+                          const struct seen *seen, uint32_t number)
+{
+    const struct srv_said *said = srv_said(world, number);
+    struct td_buf want = TD_BUF_INIT(256 * 1024);
+    struct td_slice z = {0};
+
+    TD_MUST(said, "reader %u got an event that nobody published: %u", reader->number, number);
+    srv_put_data(&want, number, said, true);
+    TD_MUST(td_slice_eq(td_slice_str(seen->topic), srv_topic(said->topic)),
+            "reader %u got event %u on %s", reader->number, number, seen->topic);
+    TD_MUST(!seen->data.ptr || td_slice_eq(seen->data, td_buf_slice(&want)),
+            "reader %u got event %u with other data", reader->number, number);
+    TD_MUST(client_json_get(td_buf_slice(&want), "z", &z) && td_slice_eq(z, seen->z),
+            "reader %u got event %u with other members", reader->number, number);
+    td_buf_done(&want);
+}
+
+/* An event of the time before a power loss, which came late. */
+static bool from_before(struct srv_world *world, struct srv_reader *reader, uint64_t seq)
+{
+    const struct srv_event *lost = srv_truth_lost(&world->truth, seq);
+
+    if (!lost || reader->link.boot == world->boot)
+        return false;
+    TD_MUST(!reader->known || seq > reader->position, "reader %u got %llu again", reader->number,
+            (unsigned long long)seq);
+    reader->last_got = seq;
+    set_position(world, reader, seq);
+    return true;
+}
+
+void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+{
+    struct seen seen;
+
+    TD_MUST(client_json_valid(json) && look(json, &seen), "reader %u got what is no event: %.*s",
+            reader->number, (int)TD_MIN(json.len, (size_t)200), json.ptr);
+    uint64_t seq = srv_read_position(world, client_json_plain(seen.id), NULL);
+    uint32_t number = number_of(seen.n);
+    const struct srv_event *event = srv_truth_get(&world->truth, seq);
+
+    td_world_say("reader %u gets %u at %llu", reader->number, number, (unsigned long long)seq);
+    check_content(world, reader, &seen, number);
+    if (!event && from_before(world, reader, seq))
+        return;
+    TD_MUST(event && event->number == number,
+            "reader %u got event %u at %llu, which is not there (or not durable yet)",
+            reader->number, number, (unsigned long long)seq);
+    TD_MUST(srv_granted(world, reader->subject, td_slice_str(seen.topic)),
+            "reader %u got event %u on %s, which %s may not see", reader->number, number,
+            seen.topic, subjects[reader->subject].name);
+    TD_MUST(!reader->known || seq > reader->position,
+            "reader %u got event %u at %llu again: it had reached %llu", reader->number, number,
+            (unsigned long long)seq, (unsigned long long)reader->position);
+    TD_MUST(srv_wants(world, reader, event),
+            "reader %u got event %u on %s, which it did not ask for", reader->number, number,
+            seen.topic);
+    TD_MUST(reader->known, "reader %u got event %u before it knows where it stands", reader->number,
+            number);
+    check_told(reader, "an event");
+    check_none_missing(world, reader, seq, "the event");
+    reader->last_got = seq;
+    reader->got++;
+    world->received++;
+    set_position(world, reader, seq);
+}
+
+/* ---- gaps ---- */
+
+/* Whether something of what it reads was trimmed in (from, to]. */
+static bool trimmed(const struct srv_world *world, const struct srv_reader *reader, uint64_t from,
+                    uint64_t to)
+{
+    const struct srv_truth *truth = &world->truth;
+    bool loose = false;
+
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        (void)overlaps(reader->subject, td_slice_str(reader->patterns[i].text), &loose);
+    if (loose)
+        return true;
+    /* The type is asked for later: the log trims whatever type. */
+    struct srv_reader any = *reader;
+    any.type[0] = 0;
+    for (size_t i = srv_truth_after(truth, from); i < truth->n && truth->events[i].seq <= to; i++) {
+        for (size_t j = 0; j < any.n_patterns; j++)
+            any.patterns[j].from = 0;
+        if (srv_wants(world, &any, &truth->events[i]))
+            return true;
+    }
+    for (size_t i = 0; i < truth->n_lost; i++)
+        if (truth->lost[i].seq > from && truth->lost[i].seq <= to)
+            return true;
+    return false;
+}
+
+static void check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t from,
+                      uint64_t to, struct td_slice reason)
+{
+    bool fast = world->options.durability == TD_DURABILITY_FAST;
+    bool since_boot = reader->link.boot == world->boot;
+
+    if (td_slice_eq(reason, TD_S("retention"))) {
+        TD_MUST(to <= world->truth.horizon || !since_boot,
+                "reader %u is told a gap up to %llu, but only %llu was trimmed", reader->number,
+                (unsigned long long)to, (unsigned long long)world->truth.horizon);
+        TD_MUST(trimmed(world, reader, from, to),
+                "reader %u is told a gap from %llu to %llu, but nothing of it was trimmed",
+                reader->number, (unsigned long long)from, (unsigned long long)to);
+    } else if (td_slice_eq(reason, TD_S("unsynced"))) {
+        TD_MUST(fast && world->truth.n_lost > 0, "reader %u is told a gap for what was not synced",
+                reader->number);
+    } else {
+        td_world_fail("reader %u is told a gap for reason %.*s", reader->number, (int)reason.len,
+                      reason.ptr);
+    }
+}
+
+void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+{
+    struct td_slice from_raw, to_raw, reason;
+    uint32_t epoch;
+
+    TD_MUST(client_json_get(json, "from", &from_raw) && client_json_get(json, "to", &to_raw) &&
+                client_json_get(json, "reason", &reason),
+            "a gap without from, to or reason: %.*s", (int)json.len, json.ptr);
+    uint64_t from = srv_read_position(world, client_json_plain(from_raw), &epoch);
+    uint64_t to = srv_read_position(world, client_json_plain(to_raw), NULL);
+    reason = client_json_plain(reason);
+    td_world_say("reader %u: gap from %llu to %llu: %.*s", reader->number, (unsigned long long)from,
+                 (unsigned long long)to, (int)reason.len, reason.ptr);
+    reader->gaps++;
+    world->gaps++;
+    if (reader->foreign) {
+        TD_MUST(epoch != world->truth.epoch && td_slice_eq(reason, TD_S("epoch")),
+                "reader %u is not told that the log is another one", reader->number);
+        reader->foreign = false;
+        set_position(world, reader, to);
+        return;
+    }
+    TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);
+    reader->must_hear = false;
+    srv_reader_reach(world, reader, from, "a gap from");
+    TD_MUST(to > from, "reader %u: a gap from %llu back to %llu", reader->number,
+            (unsigned long long)from, (unsigned long long)to);
+    check_gap(world, reader, from, to, reason);
+    set_position(world, reader, to);
+}
+
+bool srv_reader_done(const struct srv_world *world, const struct srv_reader *reader)
+{
+    const struct srv_truth *truth = &world->truth;
+
+    if (reader->refused)
+        return true;
+    if (!reader->known || reader->foreign || reader->must_hear)
+        return false;
+    if (reader->wants_caught_up && !reader->caught_up)
+        return false;
+    for (size_t i = srv_truth_after(truth, reader->position); i < truth->n; i++)
+        if (srv_wants(world, reader, &truth->events[i]))
+            return false;
+    return true;
+}

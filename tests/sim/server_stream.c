@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comes on a WebSocket and on an event stream, and what is said on the former. */
+#include "base/assert.h"
+#include "client_json.h"
+#include "client_sse.h"
+#include "client_ws.h"
+#include "os/clock.h"
+#include "server_world.h"
+
+static struct td_slice member(struct td_slice json, const char *name)
+{
+    struct td_slice raw;
+
+    return client_json_get(json, name, &raw) ? client_json_plain(raw) : td_slice(NULL, 0);
+}
+
+static uint64_t position_of(const struct srv_world *world, struct td_slice json)
+{
+    struct td_slice text = member(json, "position");
+
+    TD_MUST(text.len > 0, "a message without position: %.*s", (int)json.len, json.ptr);
+    return srv_read_position(world, text, NULL);
+}
+
+static bool any_on(const struct srv_reader *reader)
+{
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (reader->patterns[i].on)
+            return true;
+    return false;
+}
+
+/* ---- commands ---- */
+
+static void send_command(struct srv_world *world, struct srv_reader *reader, const char *type)
+{
+    struct td_buf text = TD_BUF_INIT(4096);
+    const char *comma = "";
+
+    td_buf_putf(&text, "{\"type\":\"%s\",\"ref\":%u,\"topics\":[", type, reader->command);
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (reader->command >> i & 1) {
+            td_buf_putf(&text, "%s\"%s\"", comma, reader->patterns[i].text);
+            comma = ",";
+        }
+    td_buf_puts(&text, "]");
+    if (reader->seeks && reader->seeks_itself) {
+        td_buf_puts(&text, ",\"since\":\"");
+        if (reader->start == SRV_START_EARLIEST)
+            td_buf_puts(&text, "earliest");
+        else if (reader->start == SRV_START_FOREIGN)
+            td_buf_putf(&text, "%08x.7", world->truth.epoch + 1);
+        else
+            td_buf_puts(&text, srv_position(world, reader->position));
+        td_buf_puts(&text, "\"");
+    }
+    td_buf_puts(&text, "}");
+    TD_ASSERT(text.err == 0);
+    client_ws_put(&reader->link.out, &world->rng, 1, td_buf_slice(&text));
+    td_world_say("reader %u says %.*s", reader->number, (int)text.len, text.ptr);
+    td_buf_done(&text);
+    reader->asked = true;
+    reader->command_errors = 0;
+}
+
+/* The bits of those that are granted nothing. */
+static unsigned forbidden(const struct srv_reader *reader)
+{
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if ((reader->command >> i & 1) &&
+            !srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)))
+            bits |= 1u << i;
+    return bits;
+}
+
+static void command_done(struct srv_reader *reader)
+{
+    unsigned dead = reader->unsubscribing ? 0 : forbidden(reader);
+    bool alive = false;
+
+    for (size_t i = 0; i < reader->n_patterns; i++) {
+        reader->patterns[i].dead |= (dead >> i & 1) != 0;
+        alive |= !reader->patterns[i].dead;
+    }
+    reader->asked = false;
+    reader->refused = !alive;
+}
+
+static void subscribe_some(struct srv_world *world, struct srv_reader *reader, bool all)
+{
+    reader->command = 0;
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (!reader->patterns[i].on && !reader->patterns[i].dead &&
+            (all || td_rng_one_in(&world->rng, 2)))
+            reader->command |= 1u << i;
+    if (reader->command == 0)
+        return;
+    reader->unsubscribing = false;
+    send_command(world, reader, td_rng_one_in(&world->rng, 2) ? "SUBSCRIBE" : "subscribe");
+}
+
+static void unsubscribe_one(struct srv_world *world, struct srv_reader *reader)
+{
+    unsigned i = (unsigned)td_rng_below(&world->rng, reader->n_patterns);
+
+    if (!reader->patterns[i].on)
+        return;
+    reader->command = 1u << i;
+    reader->unsubscribing = true;
+    reader->seeks = false;
+    send_command(world, reader, "UNSUBSCRIBE");
+}
+
+void srv_stream_talk(struct srv_world *world, struct srv_reader *reader)
+{
+    struct td_rng *rng = &world->rng;
+
+    if (reader->closing || reader->asked)
+        return;
+    if (reader->kind == SRV_WS && !any_on(reader))
+        subscribe_some(world, reader, world->final);
+    else if (world->final)
+        return;
+    else if (reader->kind == SRV_WS && td_rng_one_in(rng, 25))
+        subscribe_some(world, reader, false);
+    else if (reader->kind == SRV_WS && td_rng_one_in(rng, 40))
+        unsubscribe_one(world, reader);
+    else if (td_rng_one_in(rng, 80))
+        client_ws_put(&reader->link.out, rng, 1, TD_S("{\"type\":\"ping\"}"));
+    else if (td_rng_one_in(rng, 80))
+        client_ws_put(&reader->link.out, rng, 9, TD_S("beat"));
+    else if (td_rng_one_in(rng, 300)) {
+        client_ws_put(&reader->link.out, rng, 8, TD_S("\x03\xe8"));
+        reader->closing = true;
+    }
+}
+
+/* ---- control messages ---- */
+
+static void take_connection(struct srv_world *world, struct srv_reader *reader,
+                            struct td_slice json)
+{
+    uint64_t position = position_of(world, json);
+
+    switch (reader->start) {
+    case SRV_START_NEW:
+        reader->position = position;
+        reader->known = reader->kind == SRV_WS_URL;
+        break;
+    case SRV_START_SINCE:
+        TD_MUST(reader->seeks_itself || position == reader->position,
+                "reader %u goes on from %llu, not %llu", reader->number,
+                (unsigned long long)position, (unsigned long long)reader->position);
+        break;
+    case SRV_START_EARLIEST:
+        if (reader->kind == SRV_WS_URL)
+            srv_reader_reach(world, reader, position, "the beginning");
+        break;
+    case SRV_START_FOREIGN: break;
+    }
+}
+
+static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
+                            struct td_slice json)
+{
+    uint64_t position = position_of(world, json);
+    struct td_slice topics, item;
+    unsigned granted = reader->command & ~forbidden(reader), n = 0;
+    bool on = any_on(reader);
+
+    TD_MUST(reader->asked && !reader->unsubscribing, "reader %u: subscribed to nothing",
+            reader->number);
+    TD_MUST(client_json_get(json, "topics", &topics), "subscribed without topics");
+    while (client_json_next(&topics, &item))
+        n++;
+    TD_MUST(n == (unsigned)__builtin_popcount(granted) &&
+                reader->command_errors == (unsigned)__builtin_popcount(reader->command & ~granted),
+            "reader %u asked for %x, was to get %x, got %u and %u errors", reader->number,
+            reader->command, granted, n, reader->command_errors);
+    if (on) {
+        srv_reader_reach(world, reader, position, "subscribed");
+    } else if (reader->seeks && reader->start == SRV_START_SINCE) {
+        TD_MUST(position == reader->position, "reader %u goes on from %llu, not %llu",
+                reader->number, (unsigned long long)position, (unsigned long long)reader->position);
+    } else {
+        reader->position = position;
+        reader->known = true;
+        reader->early = reader->seeks && reader->start == SRV_START_EARLIEST;
+    }
+    if (reader->seeks)
+        reader->wants_caught_up = true;
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (granted >> i & 1) {
+            reader->patterns[i].on = true;
+            reader->patterns[i].from = position;
+        }
+    reader->seeks = false;
+    command_done(reader);
+}
+
+static void take_unsubscribed(struct srv_world *world, struct srv_reader *reader,
+                              struct td_slice json)
+{
+    TD_MUST(reader->asked && reader->unsubscribing, "reader %u: unsubscribed from nothing",
+            reader->number);
+    srv_reader_reach(world, reader, position_of(world, json), "unsubscribed");
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (reader->command >> i & 1)
+            reader->patterns[i].on = false;
+    if (!any_on(reader)) /* nothing is owed any more */
+        reader->wants_caught_up = false;
+    command_done(reader);
+}
+
+static void take_error(struct srv_reader *reader, struct td_slice json)
+{
+    struct td_slice code = member(json, "code");
+
+    TD_MUST(td_slice_eq(code, TD_S("forbidden")) && reader->asked && !reader->unsubscribing &&
+                ++reader->command_errors <= (unsigned)__builtin_popcount(forbidden(reader)),
+            "reader %u: %.*s", reader->number, (int)json.len, json.ptr);
+    if (forbidden(reader) == reader->command &&
+        reader->command_errors == (unsigned)__builtin_popcount(reader->command))
+        command_done(reader);
+}
+
+static void take_control(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+{
+    struct td_slice type = member(json, "type");
+
+    td_world_say("reader %u: %.*s", reader->number, (int)json.len, json.ptr);
+    if (td_slice_eq(type, TD_S("connection"))) {
+        take_connection(world, reader, json);
+    } else if (td_slice_eq(type, TD_S("subscribed"))) {
+        take_subscribed(world, reader, json);
+    } else if (td_slice_eq(type, TD_S("unsubscribed"))) {
+        take_unsubscribed(world, reader, json);
+    } else if (td_slice_eq(type, TD_S("caught_up"))) {
+        reader->caught_up = true;
+        if (any_on(reader))
+            srv_reader_reach(world, reader, position_of(world, json), "caught_up");
+    } else if (td_slice_eq(type, TD_S("heartbeat"))) {
+        if (any_on(reader))
+            srv_reader_reach(world, reader, position_of(world, json), "a heartbeat");
+    } else if (td_slice_eq(type, TD_S("gap"))) {
+        srv_reader_gap(world, reader, json);
+    } else if (td_slice_eq(type, TD_S("command_error"))) {
+        take_error(reader, json);
+    } else {
+        TD_MUST(td_slice_eq(type, TD_S("pong")) || td_slice_eq(type, TD_S("draining")),
+                "reader %u: an unknown message: %.*s", reader->number, (int)json.len, json.ptr);
+    }
+}
+
+static void take_json(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+{
+    struct td_slice control;
+
+    TD_MUST(client_json_valid(json), "reader %u: not JSON: %.*s", reader->number,
+            (int)TD_MIN(json.len, (size_t)200), json.ptr);
+    if (client_json_get(json, "control", &control))
+        take_control(world, reader, json);
+    else
+        srv_reader_event(world, reader, json);
+}
+
+/* ---- WebSocket ---- */
+
+static bool granted_all(const struct srv_reader *reader)
+{
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)))
+            return false;
+    return true;
+}
+
+static void take_close(struct srv_world *world, struct srv_reader *reader, struct td_slice payload)
+{
+    unsigned code = 1005;
+
+    if (payload.len >= 2)
+        code = (unsigned)(unsigned char)payload.ptr[0] << 8 | (unsigned char)payload.ptr[1];
+    td_world_say("reader %u: closed with %u", reader->number, code);
+    if (code == 4003) {
+        TD_MUST(!granted_all(reader), "reader %u is refused what it is granted", reader->number);
+        reader->refused = true;
+    } else if (code != 1000 || !reader->closing) {
+        TD_MUST(code == 1001 || code == 1013 || code == 4008, "reader %u is closed with %u",
+                reader->number, code);
+        if (world->truth.horizon <= reader->position)
+            srv_link_judge(world, &reader->link, "WebSocket, by a close frame,");
+    }
+    if (!reader->closing)
+        client_ws_put(&reader->link.out, &world->rng, 8, payload);
+    reader->closing = true;
+}
+
+bool srv_stream_take_ws(struct srv_world *world, struct srv_reader *reader)
+{
+    struct client_frame frame;
+    const char *why;
+    int r = client_ws_frame(td_buf_slice(&reader->link.in), &frame, &why);
+
+    TD_MUST(r >= 0, "reader %u: a bad frame: %s", reader->number, why);
+    if (r == 0)
+        return false;
+    if (frame.opcode == 1)
+        take_json(world, reader, frame.payload);
+    else if (frame.opcode == 8)
+        take_close(world, reader, frame.payload);
+    else if (frame.opcode == 9)
+        client_ws_put(&reader->link.out, &world->rng, 10, frame.payload);
+    else
+        TD_MUST(td_slice_eq(frame.payload, TD_S("beat")), "reader %u: a pong for nothing",
+                reader->number);
+    td_buf_consume(&reader->link.in, frame.len);
+    return true;
+}
+
+/* ---- Server-Sent Events ---- */
+
+bool srv_stream_take_sse(struct srv_world *world, struct srv_reader *reader)
+{
+    struct client_sse sse;
+    const char *why;
+    int r = client_sse_next(td_buf_slice(&reader->link.in), &sse, &why);
+
+    TD_MUST(r >= 0, "reader %u: a bad stream: %s", reader->number, why);
+    if (r == 0)
+        return false;
+    if (!sse.data.ptr && sse.id.ptr) {
+        srv_reader_reach(world, reader, srv_read_position(world, sse.id, NULL), "an id alone");
+    } else if (sse.data.ptr && td_slice_eq(sse.event, TD_S("tidings"))) {
+        take_json(world, reader, sse.data);
+        if (sse.id.ptr)
+            TD_MUST(srv_read_position(world, sse.id, NULL) == reader->position,
+                    "reader %u: the id of a control message is not its position", reader->number);
+    } else if (sse.data.ptr) {
+        TD_MUST(sse.id.ptr, "reader %u: an event without id", reader->number);
+        TD_MUST(!td_slice_eq(sse.event, TD_S("error")) && !td_slice_eq(sse.event, TD_S("open")),
+                "reader %u: an event that EventSource takes for its own", reader->number);
+        take_json(world, reader, sse.data);
+        TD_MUST(srv_read_position(world, sse.id, NULL) == reader->position,
+                "reader %u: an event has another id on the stream", reader->number);
+    }
+    td_buf_consume(&reader->link.in, sse.len);
+    return true;
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The truth: the world reads the log through the journal's own eyes (which the other worlds check) each time that more of it may be
+ * read, and holds it against what publishers said. */
+#include "base/assert.h"
+#include "base/err.h"
+#include "base/position.h"
+#include "journal/record.h"
+#include "server_world.h"
+
+static const char *const topics[SRV_TOPICS] = {
+    "a",     "a/b",         "a/b/c",     "a/x/c",        "a/x",          "b",
+    "b/1",   "b/2",         "b/2/x",     "p/1/q/1",      "p/1/q/2",      "p/2/q/1",
+    "p/2/r", "users/ann/x", "users/eve", "entities/t/1", "entities/t/2", "entities/u/1",
+};
+
+struct td_slice srv_topic(unsigned topic)
+{
+    return td_slice_str(topics[topic]);
+}
+
+struct td_slice srv_type(const struct srv_said *said)
+{
+    static const char *const types[] = {"t0", "t1", "error", "open"};
+
+    if (td_slice_starts(srv_topic(said->topic), TD_S("entities/")))
+        return TD_S("ENTITY_UPDATED");
+    return td_slice_str(types[said->pad % TD_ARRAY_LEN(types)]);
+}
+
+void srv_put_data(struct td_buf *out, uint32_t number, const struct srv_said *said, bool as_stored)
+{
+    bool line_end = number % 5 == 1;
+
+    td_buf_putf(out, "{\"n\":%u,", number);
+    if (line_end) /* between tokens, which the log makes two spaces */
+        td_buf_puts(out, as_stored ? "  " : "\r\n");
+    if (number % 5 == 2)
+        td_buf_puts(out, "\"q\":\"\\u00e9 \\\" \\\\ \\n \xc3\xa9 \xf0\x9f\x92\xa1\",");
+    if (number % 5 == 3)
+        td_buf_puts(out, "\"o\":{\"n\":[1,-2.5e3,{\"n\":0}],\"x\":null } ,");
+    td_buf_puts(out, "\"z\":\"");
+    td_buf_reserve(out, said->pad + 1u);
+    memset(out->ptr + out->len, 'a' + (int)(number % 26), said->pad);
+    out->len += said->pad;
+    td_buf_puts(out, "\"}");
+    TD_ASSERT(out->err == 0);
+}
+
+uint32_t srv_say(struct srv_world *world, const struct srv_said *said)
+{
+    struct srv_truth *truth = &world->truth;
+
+    if (truth->n_said == truth->said_cap) {
+        truth->said_cap = truth->said_cap ? truth->said_cap * 2 : 256;
+        truth->said = realloc(truth->said, truth->said_cap * sizeof *truth->said);
+        TD_ASSERT(truth->said);
+    }
+    truth->said[truth->n_said++] = *said;
+    return (uint32_t)truth->n_said;
+}
+
+struct srv_said *srv_said(struct srv_world *world, uint32_t number)
+{
+    return number > 0 && number <= world->truth.n_said ? &world->truth.said[number - 1] : NULL;
+}
+
+const char *srv_position(const struct srv_world *world, uint64_t seq)
+{
+    static char text[TD_POSITION_LEN_MAX + 1];
+
+    td_position_format((struct td_position){world->truth.epoch, seq}, text);
+    return text;
+}
+
+uint64_t srv_read_position(const struct srv_world *world, struct td_slice text, uint32_t *ret_epoch)
+{
+    struct td_position position;
+
+    TD_MUST(td_position_parse(text, &position) == 0, "not a position: %.*s", (int)text.len,
+            text.ptr);
+    if (ret_epoch)
+        *ret_epoch = position.epoch;
+    else
+        TD_MUST(position.epoch == world->truth.epoch, "a position of another log: %.*s",
+                (int)text.len, text.ptr);
+    return position.seq;
+}
+
+/* ---- looking up ---- */
+
+static size_t after(const struct srv_event *events, size_t n, uint64_t seq)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (events[mid].seq <= seq)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+size_t srv_truth_after(const struct srv_truth *truth, uint64_t seq)
+{
+    return after(truth->events, truth->n, seq);
+}
+
+const struct srv_event *srv_truth_get(const struct srv_truth *truth, uint64_t seq)
+{
+    size_t i = srv_truth_after(truth, seq);
+
+    return i > 0 && truth->events[i - 1].seq == seq ? &truth->events[i - 1] : NULL;
+}
+
+const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t seq)
+{
+    for (size_t i = 0; i < truth->n_lost; i++)
+        if (truth->lost[i].seq == seq)
+            return &truth->lost[i];
+    return NULL;
+}
+
+static void push(struct srv_event **events, size_t *n, size_t *cap, struct srv_event event)
+{
+    if (*n == *cap) {
+        *cap = *cap ? *cap * 2 : 256;
+        *events = realloc(*events, *cap * sizeof **events);
+        TD_ASSERT(*events);
+    }
+    (*events)[(*n)++] = event;
+}
+
+void srv_truth_done(struct srv_truth *truth)
+{
+    free(truth->events);
+    free(truth->lost);
+    free(truth->said);
+    *truth = (struct srv_truth){0};
+}
+
+/* ---- reading the log ---- */
+
+/* The number that a record's data begins with; the record must be what was said under it. */
+static uint32_t check_record(struct srv_world *world, const struct td_record *record)
+{
+    struct td_buf want = TD_BUF_INIT(256 * 1024);
+    uint32_t number = 0;
+
+    for (size_t i = 5;
+         i < record->data.len && record->data.ptr[i] >= '0' && record->data.ptr[i] <= '9'; i++)
+        number = number * 10 + (uint32_t)(record->data.ptr[i] - '0');
+    struct srv_said *said = srv_said(world, number);
+    TD_MUST(said, "the log holds at %llu what nobody published", (unsigned long long)record->seq);
+    srv_put_data(&want, number, said, true);
+    TD_MUST(td_slice_eq(record->data, td_buf_slice(&want)) &&
+                td_slice_eq(record->topic, srv_topic(said->topic)) &&
+                td_slice_eq(record->type, srv_type(said)),
+            "event %u lies at %llu with another topic, type or data", number,
+            (unsigned long long)record->seq);
+    td_buf_done(&want);
+    return number;
+}
+
+/* A record that was not known. */
+static void take(struct srv_world *world, const struct td_record *record)
+{
+    struct srv_truth *truth = &world->truth;
+    uint32_t number = check_record(world, record);
+    struct srv_said *said = srv_said(world, number);
+    const struct srv_event *last = truth->n > 0 ? &truth->events[truth->n - 1] : NULL;
+
+    TD_MUST(!last || last->seq < record->seq, "the log is out of order at %llu",
+            (unsigned long long)record->seq);
+    TD_MUST(said->fate != SRV_REFUSED, "event %u was refused, and is in the log at %llu", number,
+            (unsigned long long)record->seq);
+    TD_MUST(said->seq == 0 || said->again_ok, "event %u is in the log twice: at %llu and at %llu",
+            number, (unsigned long long)said->seq, (unsigned long long)record->seq);
+    TD_MUST(said->index == 0 || (last && last->number == number - 1),
+            "event %u of a batch does not follow the one before it", number);
+    said->seq = record->seq;
+    said->again_ok = false;
+    push(&truth->events, &truth->n, &truth->cap, (struct srv_event){record->seq, number});
+    world->published++;
+}
+
+/* Reads everything after `position` that may be read. */
+static void read_from(struct srv_world *world, uint64_t position,
+                      void (*each)(struct srv_world *, const struct td_record *))
+{
+    struct td_wanted all = {.pattern = TD_S("**")};
+    const char *records[64];
+    struct td_read read = {.wanted = &all, .n_wanted = 1, .records = records, .after = position};
+    unsigned cold = 0;
+
+    all.key = td_pattern_key(td_journal_seed(world->journal), all.pattern, &all.exact);
+    read.until = td_journal_readable(world->journal);
+    read.records_max = TD_ARRAY_LEN(records);
+    while (read.after < read.until) {
+        struct td_record record;
+
+        td_journal_quiesce(world->eye, false);
+        td_journal_read(world->eye, &read);
+        for (size_t i = 0; i < read.n; i++) {
+            td_record_view(read.records[i], &record);
+            each(world, &record);
+        }
+        read.after = read.position;
+        if (read.end == TD_READ_GAP) {
+            TD_MUST(read.gap_reason == TD_GAP_RETENTION || world->sync_may_fail,
+                    "the log itself tells a gap from %llu to %llu for reason %d",
+                    (unsigned long long)read.position, (unsigned long long)read.gap_to,
+                    (int)read.gap_reason);
+            read.after = read.gap_to;
+        } else if (read.end == TD_READ_COLD) {
+            TD_MUST(++cold < 1000 || td_sim_dead(), "a segment stays cold");
+            if (td_journal_keep_step(world->journal) < 0 && td_sim_dead())
+                break;
+        } else if (read.end == TD_READ_DONE) {
+            break;
+        }
+    }
+    td_journal_quiesce(world->eye, true);
+}
+
+void srv_observe(struct srv_world *world)
+{
+    struct srv_truth *truth = &world->truth;
+
+    if (!world->journal || td_sim_dead())
+        return;
+    uint64_t readable = td_journal_readable(world->journal);
+    uint64_t durable = td_journal_durable(world->journal);
+    TD_MUST(readable >= truth->position, "the readable head went back from %llu to %llu",
+            (unsigned long long)truth->position, (unsigned long long)readable);
+    TD_MUST(world->options.durability == TD_DURABILITY_FAST || readable <= durable,
+            "%llu may be read, but only %llu is durable", (unsigned long long)readable,
+            (unsigned long long)durable);
+    if (readable > truth->position)
+        read_from(world, truth->position, take);
+    truth->position = readable;
+    truth->durable = durable;
+    uint64_t horizon = td_journal_horizon(world->journal);
+    world->trims += horizon > truth->horizon;
+    truth->horizon = TD_MAX(truth->horizon, horizon);
+}
+
+static void recheck(struct srv_world *world, const struct td_record *record)
+{
+    const struct srv_event *event = srv_truth_get(&world->truth, record->seq);
+    uint32_t number = check_record(world, record);
+
+    TD_MUST(event && event->number == number, "event %u is in the log at %llu: it was not before",
+            number, (unsigned long long)record->seq);
+    world->truth.audited++;
+}
+
+void srv_audit(struct srv_world *world)
+{
+    struct srv_truth *truth = &world->truth;
+    uint64_t horizon = td_journal_horizon(world->journal);
+
+    truth->audited = 0;
+    read_from(world, horizon, recheck);
+    if (td_sim_dead())
+        return;
+    /* Reading may have let the keeper trim some. */
+    uint64_t horizon_now = td_journal_horizon(world->journal);
+    size_t want = truth->n - srv_truth_after(truth, horizon_now);
+    TD_MUST(truth->audited >= want, "%zu events are in the log behind %llu, not %zu",
+            truth->audited, (unsigned long long)horizon, want);
+}
+
+static void forget_lost(struct srv_world *world, uint64_t after_seq)
+{
+    struct srv_truth *truth = &world->truth;
+    size_t keep = srv_truth_after(truth, after_seq);
+
+    for (size_t i = keep; i < truth->n; i++) {
+        push(&truth->lost, &truth->n_lost, &truth->lost_cap, truth->events[i]);
+        srv_said(world, truth->events[i].number)->seq = 0;
+    }
+    truth->n = keep;
+    truth->position = TD_MIN(truth->position, after_seq);
+}
+
+/* What the log holds again was not lost. */
+static void unlose(struct srv_truth *truth)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < truth->n_lost; i++)
+        if (!srv_truth_get(truth, truth->lost[i].seq))
+            truth->lost[kept++] = truth->lost[i];
+    truth->n_lost = kept;
+}
+
+void srv_truth_restart(struct srv_world *world, bool power)
+{
+    struct srv_truth *truth = &world->truth;
+    uint32_t epoch = td_journal_epoch(world->journal);
+
+    if (epoch != truth->epoch) {
+        TD_MUST(truth->epoch == 0 || truth->durable == 0, "the log is another one");
+        forget_lost(world, 0);
+        truth->position = truth->durable = truth->horizon = 0;
+        truth->epoch = epoch;
+    } else if (power && world->options.durability == TD_DURABILITY_FAST) {
+        forget_lost(world, truth->durable);
+    }
+    for (size_t i = 0; i < truth->n_said; i++)
+        if (truth->said[i].keyed && truth->said[i].seq > 0 && truth->said[i].seq <= truth->horizon)
+            truth->said[i].again_ok = true;
+    srv_observe(world);
+    unlose(truth);
+    if (td_sim_dead() || truth->n == 0)
+        return;
+    const struct srv_event *last = &truth->events[truth->n - 1];
+    const struct srv_said *said = srv_said(world, last->number);
+    TD_MUST(said->index + 1 == said->count, "the log ends in the middle of a batch, at %llu",
+            (unsigned long long)last->seq);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole server on the simulated machine: what its parts (truth, publishers, readers, the server's life) share. */
+#pragma once
+
+#include "api/api.h"
+#include "auth/cache.h"
+#include "base/rng.h"
+#include "base/topic.h"
+#include "client_http.h"
+#include "edge/worker.h"
+#include "os/sim/sim.h"
+#include "world.h"
+
+#define SRV_WORKERS    2
+#define SRV_PUBLISHERS 3
+#define SRV_READERS    8
+#define SRV_PATTERNS   4
+#define SRV_SUBJECTS   5
+#define SRV_TOPICS     18
+#define SRV_QUEUE      8
+#define SRV_BATCH_MAX  12
+
+/* ---- the truth: what is in the log, as the world itself reads it ---- */
+
+/* What a publisher said, by number (from 1). */
+enum srv_fate {
+    SRV_SENT,    /* not answered (yet): it may be in the log */
+    SRV_REFUSED, /* must not be */
+    SRV_ACKED,   /* must be */
+};
+
+struct srv_said {
+    uint64_t seq; /* in the log; 0: not seen there */
+    uint32_t request;
+    uint16_t topic, pad, index, count; /* its place in the request */
+    uint8_t fate;
+    bool keyed;
+    bool again_ok; /* trimmed before a restart: its key may be forgotten */
+};
+
+struct srv_event {
+    uint64_t seq;
+    uint32_t number;
+};
+
+struct srv_truth {
+    struct srv_event *events; /* ascending */
+    size_t n, cap;
+    struct srv_event *lost; /* taken back by a power loss (`fast` only) */
+    size_t n_lost, lost_cap;
+    struct srv_said *said;
+    size_t n_said, said_cap;
+    uint64_t position; /* read up to here */
+    uint64_t durable;  /* survives a power loss */
+    uint64_t horizon;
+    size_t audited; /* events counted by the audit */
+    uint32_t epoch;
+};
+
+/* ---- a connection of a client ---- */
+
+struct srv_link {
+    int client; /* 0: none */
+    struct td_buf out, in;
+    bool ended;   /* by the server; a reset counts */
+    bool excused; /* something was done to it for which the server may end it */
+    td_ns used;   /* bytes went last */
+    td_ns stalled_until;
+    bool partitioned; /* until then */
+    unsigned boot;
+};
+
+struct srv_request {
+    uint32_t first; /* number of its first event */
+    uint16_t n;
+    bool list, ndjson, chunked, sent;
+    char key[24]; /* empty: none */
+};
+
+struct srv_publisher {
+    struct srv_link link;
+    struct srv_request queue[SRV_QUEUE]; /* in order of sending */
+    size_t n_queue;
+    bool slow;
+};
+
+enum srv_kind {
+    SRV_WS,     /* /ws, then SUBSCRIBE */
+    SRV_WS_URL, /* /api/v1/events, upgraded */
+    SRV_SSE,
+    SRV_POLL,
+    SRV_PAGE,
+    SRV_KINDS,
+};
+
+enum srv_phase {
+    SRV_OFF,
+    SRV_HEAD, /* the answer's head is awaited (pages: between requests too) */
+    SRV_OPEN,
+};
+
+/* How a reader's connection began. */
+enum srv_start {
+    SRV_START_NEW, /* no `since` */
+    SRV_START_SINCE,
+    SRV_START_EARLIEST,
+    SRV_START_FOREIGN, /* a position of another log */
+};
+
+struct srv_pattern {
+    char text[TD_TOPIC_LEN_MAX + 1];
+    uint64_t from; /* gets what comes after it */
+    bool on;
+    bool dead; /* nothing of it is granted */
+};
+
+struct srv_reader {
+    unsigned number;
+    enum srv_kind kind;
+    enum srv_phase phase;
+    enum srv_start start;
+    unsigned subject;
+    struct srv_link link;
+    struct srv_pattern patterns[SRV_PATTERNS];
+    size_t n_patterns;
+    char type[8];       /* gets only this type; empty: all */
+    const char *format; /* NULL: the default */
+    uint64_t position;  /* everything up to here has been accounted for */
+    bool known;         /* the position is */
+    uint64_t marks[4];  /* positions that it had before */
+    size_t n_marks;
+    uint64_t last_got; /* the last event */
+    bool early;        /* began at `earliest`: what is trimmed is no loss yet */
+    bool must_hear;    /* got what a crash took back: has to be told */
+    bool foreign;      /* is owed a gap for its epoch */
+    bool caught_up, wants_caught_up;
+    bool closing;            /* has sent or got a close frame */
+    bool refused;            /* nothing is granted to it: nothing to come back for */
+    bool asked;              /* a page is on its way, or a command */
+    unsigned command;        /* the patterns, a bit each, that SUBSCRIBE or UNSUBSCRIBE is about */
+    unsigned command_errors; /* got for it */
+    bool unsubscribing;      /* which of them it is */
+    bool seeks;              /* the next SUBSCRIBE goes on from `position` … */
+    bool seeks_itself;       /* … which it names itself */
+    uint64_t asked_readable; /* what could be read when the page was asked for, … */
+    td_ns asked_at;          /* … and when that was */
+    unsigned wait_s;
+    unsigned limit;
+    uint64_t got, gaps, resumes;
+};
+
+/* ---- the world ---- */
+
+struct srv_world {
+    struct td_rng rng;
+    struct td_journal_options options;
+    struct td_edge_options edge;
+    struct td_auth auth;
+    struct td_api api;
+    struct td_journal *journal; /* NULL: down */
+    struct td_worker *workers[SRV_WORKERS];
+    size_t n_workers;
+    struct td_journal_reader *eye; /* of the truth */
+    struct srv_truth truth;
+    struct srv_publisher publishers[SRV_PUBLISHERS];
+    struct srv_reader readers[SRV_READERS];
+    size_t n_publishers, n_readers;
+    struct td_buf tokens[SRV_SUBJECTS];
+    uint32_t next_request;
+    unsigned boot;
+    bool draining;
+    bool faults_allowed, faults_on, wall_jumps, sync_may_fail;
+    td_ns trouble_until; /* after faults the log takes a moment to come back */
+    bool final;          /* no more trouble: all must come to an end */
+    uint64_t published, received, gaps, resumes, crashes, closes, trims, retries;
+};
+
+/* server_truth.c */
+struct td_slice srv_topic(unsigned topic);
+struct td_slice srv_type(const struct srv_said *said);
+/* The data of an event, as published or as the log holds it. */
+void srv_put_data(struct td_buf *out, uint32_t number, const struct srv_said *said, bool as_stored);
+/* A new event to be published; its number. */
+uint32_t srv_say(struct srv_world *world, const struct srv_said *said);
+struct srv_said *srv_said(struct srv_world *world, uint32_t number);
+/* Reads on in the log, and holds it against what was said. */
+void srv_observe(struct srv_world *world);
+/* Reads the whole log again. */
+void srv_audit(struct srv_world *world);
+/* After a restart: `power` may have taken back what was not durable. */
+void srv_truth_restart(struct srv_world *world, bool power);
+/* The index of the first event after `seq`. */
+size_t srv_truth_after(const struct srv_truth *truth, uint64_t seq);
+const struct srv_event *srv_truth_get(const struct srv_truth *truth, uint64_t seq);
+const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t seq);
+void srv_truth_done(struct srv_truth *truth);
+/* The text of a position in this log. */
+const char *srv_position(const struct srv_world *world, uint64_t seq);
+/* Reads a raw JSON string that holds a position; `*ret_epoch` may be NULL, then it must be of this log. */
+uint64_t srv_read_position(const struct srv_world *world, struct td_slice text,
+                           uint32_t *ret_epoch);
+
+/* server_link.c */
+bool srv_link_open(struct srv_world *world, struct srv_link *link);
+/* Whether the server may refuse and end what it likes: the disk fails it, or it is stopping. */
+bool srv_troubled(const struct srv_world *world);
+/* Moves bytes in both directions, as far as they go. */
+void srv_link_pump(struct srv_world *world, struct srv_link *link);
+void srv_link_close(struct srv_link *link, bool reset);
+/* Whether the client gives a connection up, to a server that has lost its power: no end comes from there. */
+bool srv_link_is_dead(struct srv_world *world, const struct srv_link *link);
+bool srv_link_stalls(const struct srv_link *link);
+/* Fails the run when the server has ended the connection without a cause. */
+void srv_link_judge(struct srv_world *world, struct srv_link *link, const char *who);
+
+/* server_publisher.c */
+void srv_publisher_step(struct srv_world *world, struct srv_publisher *publisher);
+bool srv_publisher_done(const struct srv_publisher *publisher);
+
+/* server_reader.c: what a reader must get */
+void srv_reader_new(struct srv_world *world, struct srv_reader *reader);
+bool srv_granted(const struct srv_world *world, unsigned subject, struct td_slice topic);
+bool srv_overlaps(unsigned subject, struct td_slice pattern);
+const char *srv_subject(unsigned subject);
+bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
+               const struct srv_event *event);
+/* An event in any format, as JSON. */
+void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
+/* Everything up to `seq` has been said. */
+void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64_t seq,
+                      const char *by);
+/* `{"from","to","reason"}`. */
+void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
+/* Whether it has got everything. */
+bool srv_reader_done(const struct srv_world *world, const struct srv_reader *reader);
+
+/* server_client.c: how it gets it */
+void srv_reader_step(struct srv_world *world, struct srv_reader *reader);
+/* Begins a connection, from where the reader stands, or wants to stand. */
+void srv_reader_connect(struct srv_world *world, struct srv_reader *reader);
+/* Asks for the next page. */
+void srv_reader_ask(struct srv_world *world, struct srv_reader *reader);
+
+/* server_stream.c: what comes on a WebSocket and on an event stream */
+/* Takes one message off the front of what has come; false when there is none. */
+bool srv_stream_take_ws(struct srv_world *world, struct srv_reader *reader);
+bool srv_stream_take_sse(struct srv_world *world, struct srv_reader *reader);
+/* Says something on the WebSocket now and then. */
+void srv_stream_talk(struct srv_world *world, struct srv_reader *reader);
+
+/* server_page.c: what comes as pages */
+void srv_page_take(struct srv_world *world, struct srv_reader *reader,
+                   const struct client_answer *answer, struct td_slice body);
+
+/* server_life.c */
+void srv_boot(struct srv_world *world);
+void srv_crash(struct srv_world *world, bool power);
+void srv_stop(struct srv_world *world);
+/* Workers, committer and keeper, once each; in the final phase everything that is ready. */
+void srv_turn(struct srv_world *world);
+void srv_commit(struct srv_world *world);
+void srv_keep(struct srv_world *world);
+
+/* sim_server.c */
+/* Lets time pass and everyone do what he can. */
+void srv_pass(struct srv_world *world, td_ns ns);
