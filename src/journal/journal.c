@@ -170,10 +170,15 @@ uint64_t td_journal_durable(const struct td_journal *journal)
     return atomic_load_explicit(&journal->durable, memory_order_acquire);
 }
 
+uint64_t td_journal_head(const struct td_journal *journal)
+{
+    return atomic_load_explicit(&journal->head, memory_order_acquire);
+}
+
 uint64_t td_journal_readable(const struct td_journal *journal)
 {
     if (journal->options.durability == TD_DURABILITY_FAST)
-        return atomic_load_explicit(&journal->head, memory_order_acquire);
+        return td_journal_head(journal);
     return td_journal_durable(journal);
 }
 

@@ -37,13 +37,13 @@ struct td_sequencer {
 struct td_journal_options {
     const char *dir;
     enum td_durability durability;
-    uint64_t segment_bytes;       /* 64 MiB when 0; a batch must fit into one */
-    uint64_t retain_bytes;        /* 0: no bound */
-    uint64_t retain_ms;           /* 0: no bound */
-    uint64_t dedup_window_ms;     /* 24 h when 0 */
-    size_t dedup_max;             /* keys remembered; 262,144 when 0; the oldest go first */
-    size_t trimmed_max;           /* topics and prefixes whose trimming is remembered singly; 262,144 when 0 */
-    bool read_only;               /* for tools: no lock, no repair, nothing written; append is refused */
+    uint64_t segment_bytes;   /* 64 MiB when 0; a batch must fit into one */
+    uint64_t retain_bytes;    /* 0: no bound */
+    uint64_t retain_ms;       /* 0: no bound */
+    uint64_t dedup_window_ms; /* 24 h when 0 */
+    size_t dedup_max;         /* keys remembered; 262,144 when 0; the oldest go first */
+    size_t trimmed_max; /* topics and prefixes remembered singly when trimmed; 262,144 when 0 */
+    bool read_only;     /* for tools: no lock, no repair, nothing written; append is refused */
     struct td_sequencer *sequencer;
 };
 
@@ -116,6 +116,8 @@ uint64_t td_journal_seed(const struct td_journal *journal);
 /* The last sequence that may be shown and acknowledged: the durable head, or with `fast` the head. */
 uint64_t td_journal_readable(const struct td_journal *journal);
 uint64_t td_journal_durable(const struct td_journal *journal);
+/* The last sequence appended, durable or not. */
+uint64_t td_journal_head(const struct td_journal *journal);
 /* Everything at or before this has been trimmed; 0 when nothing has. */
 uint64_t td_journal_horizon(const struct td_journal *journal);
 /* Whether durability is `fast`: what is acknowledged may not be on disk yet. */
@@ -151,7 +153,7 @@ enum td_read_end {
     TD_READ_DONE,   /* everything at or before `until` has been looked at */
     TD_READ_BUDGET, /* a maximum was reached; go on after `position` */
     TD_READ_COLD,   /* the next segment is being read in and verified; `wake` will be called */
-    TD_READ_GAP,    /* what lies between `position` and `gap_to` can't be had; tell, then go on after `gap_to` */
+    TD_READ_GAP,    /* what lies up to `gap_to` can't be had; tell, then go on after it */
 };
 
 enum td_gap_reason {
@@ -165,14 +167,15 @@ struct td_read {
     /* in */
     const struct td_wanted *wanted;
     size_t n_wanted;
-    uint64_t after;      /* a position: the first record returned is the first behind it */
-    uint64_t until;      /* at most td_journal_readable */
+    uint64_t after;       /* a position: the first record returned is the first behind it */
+    uint64_t until;       /* at most td_journal_readable */
     const char **records; /* room for records_max, filled in order of sequence, each once */
     size_t records_max;
-    size_t bytes_max;    /* stop once this many bytes of frames are gathered (at least one record is given); 0: no bound */
-    size_t examined_max; /* likewise for records looked at; 0: no bound */
+    size_t bytes_max;    /* of frames, but at least one record is given; 0: no bound */
+    size_t examined_max; /* of records looked at; 0: no bound */
     /* out */
     size_t n;
+    size_t examined;   /* how many records were looked at */
     uint64_t position; /* everything at or before it has been given */
     enum td_read_end end;
     uint64_t gap_to; /* with TD_READ_GAP */
@@ -188,6 +191,6 @@ bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_
                               uint64_t after);
 /* Finds where the newest `records_max` records of some patterns at or before `until` begin: reading after `position` gives exactly
  * those (it is the horizon when there are fewer, and stops before what is damaged).  Uses `wanted`, `n_wanted`,
- * `until`, `records_max` and `examined_max`; sets `position` and `end`: TD_READ_DONE, TD_READ_BUDGET (examined_max was
- * reached: fewer will come), or TD_READ_COLD (ask again after the wake). */
+ * `until`, `records_max` and `examined_max`; sets `position`, `examined` and `end`: TD_READ_DONE, TD_READ_BUDGET
+ * (examined_max was reached: fewer will come), or TD_READ_COLD (ask again after the wake). */
 void td_journal_newest(struct td_journal_reader *reader, struct td_read *read);

@@ -10,7 +10,7 @@ struct back {
     struct td_read *read;
     struct td_offsets *offsets;
     uint64_t until;
-    size_t found, examined;
+    size_t found;
 };
 
 /* The greatest offset left, 0 when there is none. */
@@ -50,7 +50,8 @@ static bool look_back(struct back *back, uint32_t from)
         bool match = take(back, offset, record.topic);
         if (record.seq > back->until)
             continue;
-        bool spent = read->examined_max > 0 && ++back->examined == read->examined_max;
+        read->examined++;
+        bool spent = read->examined == read->examined_max;
         back->found += match;
         if (back->found == read->records_max || spent) {
             read->position = record.seq - 1;
@@ -108,7 +109,7 @@ void td_journal_newest(struct td_journal_reader *reader, struct td_read *read)
     };
 
     TD_ASSERT(back.offsets && read->records_max > 0);
-    read->n = 0;
+    read->n = read->examined = 0;
     read->end = TD_READ_DONE;
     read->position = set->horizon;
     for (size_t i = set->n; i-- > 0;) {

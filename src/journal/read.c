@@ -17,7 +17,7 @@ struct walk {
     struct td_journal_reader *reader;
     struct td_read *read;
     uint64_t until;
-    size_t examined, bytes;
+    size_t bytes;
 };
 
 static enum step end(struct walk *walk, enum td_read_end how, uint64_t position)
@@ -60,10 +60,10 @@ static enum step read_stretch(struct walk *walk, struct td_merge *merge, uint32_
         if (seq > walk->until)
             return end(walk, TD_READ_DONE, walk->until);
         if (read->n == read->records_max ||
-            (read->examined_max > 0 && walk->examined == read->examined_max))
+            (read->examined_max > 0 && read->examined == read->examined_max))
             return end(walk, TD_READ_BUDGET, read->position);
         td_record_view(bytes, &record);
-        walk->examined++;
+        read->examined++;
         if (take(merge, read->wanted, record.topic)) {
             if (read->bytes_max > 0 && read->n > 0 &&
                 walk->bytes + record.frame.len > read->bytes_max)
@@ -169,10 +169,10 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
     struct walk walk = {.reader = reader, .read = read, .until = TD_MIN(read->until, readable)};
 
     TD_ASSERT(read->records_max > 0);
-    read->n = 0;
+    read->n = read->examined = 0;
     read->position = read->after;
     /* Nobody but a run that ended before it synced can have given a position beyond the head. */
-    if (read->after > atomic_load_explicit(&journal->head, memory_order_acquire)) {
+    if (read->after > td_journal_head(journal)) {
         gap(&walk, TD_GAP_UNSYNCED, read->after, readable);
         return;
     }
