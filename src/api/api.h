@@ -12,10 +12,10 @@ struct td_api {
     struct td_journal *journal;
     bool dev;                  /* `tidings dev`: the live page at / signs itself in */
     struct td_slice dev_token; /* set as cookie on / in dev mode */
-    td_ns started;
 };
 
-/* The edge's handler; `arg` is a struct td_api. */
+/* The edge's handler; `arg` is a struct td_api.  A body is let in only where one is taken, from who has a valid token. */
+bool td_api_admit(struct td_request *request, void *arg);
 void td_api_handle(struct td_request *request, void *arg);
 
 /* The resources. */

@@ -45,6 +45,7 @@ static void answer_published(struct td_request *request, const struct td_publish
                             .content_type = "application/json",
                             .body = td_buf_slice(&body),
                             .position = last,
+                            .has_position = true,
                             .wait_for = last,
                         });
     td_buf_done(&body);

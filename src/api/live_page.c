@@ -25,7 +25,7 @@ void td_api_live_page(struct td_request *request, const struct td_api *api)
 
     td_buf_puts(&headers, headers_common);
     /* In development the page is signed in by a cookie, which is not readable by scripts and good for this site alone. */
-    if (api->dev && request->worker->options->cookie.len > 0) {
+    if (api->dev && request->worker->options->cookie.len > 0 && td_request_host_ok(request)) {
         td_buf_puts(&headers, "Set-Cookie: ");
         td_buf_put(&headers, request->worker->options->cookie);
         td_buf_puts(&headers, "=");

@@ -9,15 +9,16 @@ struct route {
     unsigned methods;
     const char *allow; /* the Allow header */
     void (*serve)(struct td_request *request, const struct td_api *api);
+    unsigned body_methods; /* those that take a body; they need a token */
 };
 
 static const struct route routes[] = {
-    {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events   },
-    {"/ws",            GET,               "GET, OPTIONS",             td_api_ws       },
-    {"/healthz",       GET | HEAD,        "GET, HEAD",                td_api_healthz  },
-    {"/readyz",        GET | HEAD,        "GET, HEAD",                td_api_readyz   },
-    {"/metrics",       GET | HEAD,        "GET, HEAD",                td_api_metrics  },
-    {"/",              GET | HEAD,        "GET, HEAD",                td_api_live_page},
+    {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events, POST},
+    {"/ws",                GET,                             "GET, OPTIONS",                                     td_api_ws       },
+    {"/healthz",                GET | HEAD,                        "GET, HEAD",                         td_api_healthz},
+    {"/readyz",                GET | HEAD,                         "GET, HEAD",                          td_api_readyz       },
+    {"/metrics",                GET | HEAD,                        "GET, HEAD",                         td_api_metrics},
+    {"/",                GET | HEAD,                               "GET, HEAD",                                td_api_live_page       },
 };
 
 /* The answer to a browser that asks before it sends (CORS preflight), and to any other OPTIONS. */
@@ -47,28 +48,54 @@ bool td_api_authenticate(struct td_request *request)
     return r == 0;
 }
 
-void td_api_handle(struct td_request *request, void *arg)
+/* Finds the resource, or answers that there is none, or none with this method. */
+static const struct route *find(struct td_request *request)
 {
-    const struct td_api *api = arg;
     const struct route *route = NULL;
+    char allow[128];
 
     for (size_t i = 0; i < TD_ARRAY_LEN(routes) && !route; i++)
         if (td_slice_eq(request->head->path, td_slice_str(routes[i].path)))
             route = &routes[i];
     if (!route) {
         td_respond_error(request, TD_ENOTFOUND, TD_S("There is nothing at this path."));
-        return;
+        return NULL;
     }
-    if (request->head->method == TD_HTTP_OPTIONS) {
+    if (request->head->method == TD_HTTP_OPTIONS || route->methods & 1u << request->head->method)
+        return route;
+    snprintf(allow, sizeof(allow), "Allow: %s\r\n", route->allow);
+    td_respond_error_with(request, TD_EMETHOD, TD_S("This resource has no such method."),
+                          td_slice_str(allow));
+    return NULL;
+}
+
+bool td_api_admit(struct td_request *request, void *arg)
+{
+    struct td_http_request last = *request->head;
+    struct td_request closing = *request;
+
+    (void)arg;
+    /* The body of what is refused here has not come, so nothing behind it can be read. */
+    last.keep_alive = false;
+    closing.head = &last;
+    const struct route *route = find(&closing);
+    if (!route)
+        return false;
+    if (route->body_methods & 1u << request->head->method)
+        return td_api_authenticate(&closing);
+    td_respond_error(&closing, TD_ETOOLARGE, TD_S("This request takes no body."));
+    return false;
+}
+
+void td_api_handle(struct td_request *request, void *arg)
+{
+    const struct td_api *api = arg;
+    const struct route *route = find(request);
+
+    if (!route)
+        return;
+    if (request->head->method == TD_HTTP_OPTIONS)
         answer_options(request, route->allow);
-        return;
-    }
-    if (request->head->method == TD_HTTP_OTHER || !(route->methods & 1u << request->head->method)) {
-        char allow[128];
-        snprintf(allow, sizeof(allow), "Allow: %s\r\n", route->allow);
-        td_respond_error_with(request, TD_EMETHOD, TD_S("This resource has no such method."),
-                              td_slice_str(allow));
-        return;
-    }
-    route->serve(request, api);
+    else
+        route->serve(request, api);
 }

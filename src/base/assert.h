@@ -22,17 +22,17 @@ extern _Atomic uint64_t td_expect_failures;
 /* Set once at start by test programs. */
 extern bool td_expect_aborts;
 
-#define TD_ASSERT(cond)                                                                            \
-    do {                                                                                           \
-        if (TD_UNLIKELY(!(cond)))                                                                  \
-            td_assert_failed(#cond, __FILE__, __LINE__);                                           \
+#define TD_ASSERT(cond)                                  \
+    do {                                                 \
+        if (TD_UNLIKELY(!(cond)))                        \
+            td_assert_failed(#cond, __FILE__, __LINE__); \
     } while (0)
 
 #ifdef TD_DEBUG
-# define TD_DEBUG_ASSERT(cond) TD_ASSERT(cond)
+#    define TD_DEBUG_ASSERT(cond) TD_ASSERT(cond)
 #else
-# define TD_DEBUG_ASSERT(cond) ((void)sizeof(cond))
+#    define TD_DEBUG_ASSERT(cond) ((void)sizeof(cond))
 #endif
 
-#define TD_EXPECT(cond)                                                                            \
+#define TD_EXPECT(cond) \
     (TD_LIKELY(cond) ? true : (td_expect_failed(#cond, __FILE__, __LINE__), false))

@@ -8,5 +8,13 @@
 #include <string.h>
 #include <time.h>
 
+/* Fortified headers make macros of some. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+#undef strncpy
+#undef strncat
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy strncat gets
 #pragma GCC poison gmtime localtime ctime asctime atoi atol atoll rand srand

@@ -25,5 +25,5 @@
 #define TD_MAX(a, b)          ((a) > (b) ? (a) : (b))
 #define TD_ALIGN_UP(n, align) (((n) + (align)-1) & ~((__typeof__(n))(align)-1))
 /* The structure that `member` (at `ptr`) lies in. */
-#define TD_CONTAINER_OF(ptr, type, member)                                                         \
-    ((type *)(void *)((char *)(ptr)-__builtin_offsetof(type, member)))
+#define TD_CONTAINER_OF(ptr, type, member) \
+    ((type *)(void *)((char *)(ptr) - __builtin_offsetof(type, member)))

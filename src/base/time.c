@@ -20,7 +20,7 @@ void td_time_format(td_unix_ms time, char ret_text[TD_TIME_LEN + 1])
 {
     time = TD_MIN(time, YEAR_9999_END);
     unsigned ms = (unsigned)(time % 1000), second = (unsigned)(time / 1000 % 86400);
-    unsigned day = (unsigned)(time / 86400000) + 719468; /* from 0000-03-01 to 1970-01-01 */
+    unsigned day = (unsigned)(time / 86400000) + 719468;    /* from 0000-03-01 to 1970-01-01 */
     unsigned era = day / 146097, day_of_era = day % 146097; /* 400 years each */
     unsigned year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;

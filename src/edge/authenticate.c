@@ -33,6 +33,19 @@ bool td_request_origin_ok(const struct td_request *request, bool absent_ok)
     return false;
 }
 
+bool td_request_host_ok(const struct td_request *request)
+{
+    const struct td_edge_options *options = request->worker->options;
+
+    for (size_t i = 0; i < options->n_origins; i++) {
+        struct td_slice scheme, host = options->origins[i];
+        if (td_slice_split(&host, '/', &scheme) && host.len > 1 &&
+            origin_matches(td_slice_from(host, 1), request->head->host))
+            return true;
+    }
+    return false;
+}
+
 static struct td_slice from_authorization(const struct td_http_request *head)
 {
     struct td_slice value = td_http_header(head, "authorization");
@@ -63,9 +76,14 @@ static struct td_slice from_cookie(const struct td_request *request)
     struct td_slice name = request->worker->options->cookie;
     struct td_slice rest = td_http_header(request->head, "cookie"), item, key;
 
-    /* A cookie is sent by the browser whoever wrote the page: only pages of allowed origins may use it. */
-    if (name.len == 0 || !td_request_origin_ok(request, request->head->method == TD_HTTP_GET &&
-                                                            !request->head->upgrade))
+    /* A cookie is sent by the browser whoever wrote the page: only pages of allowed origins may use it.  A page's reads from where it
+     * came from carry no Origin; then the Host says where that is, and a name that was bound to this address to
+     * get at it (DNS rebinding) is none of ours. */
+    if (name.len == 0)
+        return (struct td_slice){NULL, 0};
+    bool same_origin_read = request->head->method == TD_HTTP_GET && !request->head->upgrade &&
+                            td_request_host_ok(request);
+    if (!td_request_origin_ok(request, same_origin_read))
         return (struct td_slice){NULL, 0};
     while (td_slice_split(&rest, ';', &item)) {
         item = td_slice_trim(item);

@@ -99,9 +99,9 @@ static int read_start(struct td_conn *conn, struct td_command_topics *topics,
         if (r < 0)
             return TD_EPOSITION;
         start->given = true;
-    } else if (conn->resume && td_hub_requests(&conn->subscriber) == 0) {
-        start->since = (enum td_since)conn->resume->since;
-        start->position = conn->resume->position;
+    } else if (conn->start && td_hub_requests(&conn->subscriber) == 0) {
+        start->since = (enum td_since)conn->start->since;
+        start->position = conn->start->position;
         start->given = true;
     }
     return 0;
@@ -161,13 +161,16 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
         td_hub_seek(worker->hub, &conn->subscriber,
                     td_since_seq(worker, start->since, start->position, &other_epoch));
     answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
-    if (!seek || conn->state != TD_CONN_WS)
+    free(conn->start); /* it was for the first, whether that used it or had its own */
+    conn->start = NULL;
+    if (!start->given || conn->state != TD_CONN_WS)
         return;
-    if (td_resume_keep(conn, start->since, start->position, command->ref) < 0) {
+    if (td_owe_caught_up(conn, command->ref) < 0)
         td_conn_drop(worker, conn, "no memory");
-        return;
-    }
-    td_seek(worker, conn, start->since, start->position);
+    else if (seek)
+        td_seek(worker, conn, start->since, start->position);
+    else if (td_hub_is_live(&conn->subscriber))
+        td_tell_caught_up(worker, conn);
 }
 
 static void subscribe(struct td_worker *worker, struct td_conn *conn, const struct command *command)
@@ -307,7 +310,7 @@ static int read_command(struct td_slice text, struct command *command)
     if (!td_json_get(command->json, "type", &raw) || td_json_type(raw) != TD_JSON_STRING)
         return TD_EINVAL;
     r = td_json_unescape(raw, &type);
-    if (r == 0) {
+    if (r == 0 && type.len > 0) {
         memcpy(command->type_text, type.ptr, type.len);
         command->type = td_slice(command->type_text, type.len);
     }
@@ -338,15 +341,19 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
                          TD_S("A command is a JSON object with a `type`."));
         return;
     }
+    bool is_ping = td_slice_eq_nocase(command.type, TD_S("ping"));
+    bool is_pong = td_slice_eq_nocase(command.type, TD_S("pong"));
+    if (!is_ping && !is_pong)
+        conn->active = worker->tick; /* heartbeats alone do not keep a connection */
     if (td_slice_eq_nocase(command.type, TD_S("subscribe")))
         subscribe(worker, conn, &command);
     else if (td_slice_eq_nocase(command.type, TD_S("unsubscribe")))
         unsubscribe(worker, conn, &command);
-    else if (td_slice_eq_nocase(command.type, TD_S("ping")))
+    else if (is_ping)
         pong(worker, conn, command.ref);
     else if (td_slice_eq_nocase(command.type, TD_S("publish")))
         publish(worker, conn, &command);
-    else if (!td_slice_eq_nocase(command.type, TD_S("pong")))
+    else if (!is_pong)
         td_control_error(
             worker, conn, command.ref, TD_EINVAL,
             TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping and publish are known."));

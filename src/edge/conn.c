@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "edge/http.h"
 #include "edge/poll.h"
+#include "edge/subscribe.h"
 #include "edge/worker.h"
 #include "edge/ws.h"
 #include <errno.h>
@@ -46,8 +47,9 @@ struct td_inbox *td_conn_in(struct td_worker *worker, struct td_conn *conn)
     if (!conn->in)
         return NULL;
     size_t head = TD_HTTP_HEAD_MAX, body = worker->options->body_bytes_max;
-    /* Beyond the first request there may be the next ones of a pipeline, as read in one go. */
-    td_buf_init(&conn->in->bytes, head + body * 2 + TD_SCRATCH_BYTES);
+    /* Behind the first request there may be others of a pipeline, as read in one go. */
+    td_buf_init(&conn->in->bytes, head + body + 2 * TD_SCRATCH_BYTES);
+    conn->in->began = worker->tick;
     td_buf_init(&conn->in->content, body);
     td_ws_decoder_init(&conn->in->ws, worker->options->message_bytes_max);
     return conn->in;
@@ -101,12 +103,13 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_outbox_free(conn->out);
     td_principal_unref(conn->principal);
     free(conn->filter);
-    free(conn->resume);
+    free(conn->start);
+    td_owed_free(conn);
     td_net_close(conn->socket);
     conn->out = NULL;
     conn->principal = NULL;
     conn->filter = NULL;
-    conn->resume = NULL;
+    conn->start = NULL;
     conn->socket = -1;
     conn->state = TD_CONN_GONE;
     TD_COUNT(worker, closed);
@@ -143,27 +146,28 @@ void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
     td_conn_dirty(worker, conn);
 }
 
-/* Sends what is ready.  True when nothing is left of it. */
-static bool flush_out(struct td_worker *worker, struct td_conn *conn)
+bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn)
 {
     struct td_outbox *out = conn->out;
 
-    while (td_outbox_unsent(out) > 0 && conn->writable) {
+    while (td_outbox_unsent(out) > 0) {
+        if (!conn->writable)
+            return false;
         int64_t n = td_net_send(conn->socket, out->ready.ptr + out->sent, td_outbox_unsent(out));
         if (n == -EAGAIN) {
             conn->writable = false;
-            break;
+            return false;
         }
         if (n < 0) {
             td_conn_drop(worker, conn, "send failed");
             return false;
         }
         out->sent += (size_t)n;
-        conn->sent = worker->tick;
         TD_COUNT_BY(worker, bytes_sent, (uint64_t)n);
+        if (conn->state == TD_CONN_HTTP)
+            conn->active =
+                worker->tick; /* its time between requests counts from the end of the answer */
     }
-    if (td_outbox_unsent(out) > 0)
-        return false;
     if (out && out->n == 0) {
         td_outbox_free(out);
         conn->out = NULL;
@@ -184,35 +188,43 @@ static void end_stream(struct td_worker *worker, struct td_conn *conn)
     td_net_shutdown(conn->socket);
 }
 
+/* Control messages and answers go between events, never into the middle of one.  False when they could not all be sent. */
+static bool flush_out(struct td_worker *worker, struct td_conn *conn)
+{
+    if (td_hub_is_partial(&conn->subscriber) || td_conn_send_out(worker, conn))
+        return true;
+    if (conn->state != TD_CONN_GONE)
+        td_hub_hold(worker->hub, &conn->subscriber);
+    return false;
+}
+
+static void flush_closing(struct td_worker *worker, struct td_conn *conn)
+{
+    end_stream(worker, conn);
+    if (conn->peer_ended) {
+        td_conn_drop(worker, conn, "closed");
+    } else if (conn->reading_paused) {
+        conn->reading_paused = false;
+        td_conn_read(worker, conn);
+    }
+}
+
 void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
 {
-    if (conn->state == TD_CONN_GONE)
+    if (conn->state == TD_CONN_GONE || !flush_out(worker, conn))
         return;
-    bool partial = td_hub_is_partial(&conn->subscriber);
-    if (!partial && !flush_out(worker, conn)) {
-        if (conn->state != TD_CONN_GONE)
-            td_hub_hold(worker->hub, &conn->subscriber);
-        return;
-    }
     if (conn->state == TD_CONN_CLOSING) {
-        end_stream(worker, conn);
-        if (conn->peer_ended)
-            td_conn_drop(worker, conn, "closed");
+        flush_closing(worker, conn);
         return;
     }
     if (conn->writable && !td_hub_is_live(&conn->subscriber))
         td_hub_catch_up(worker->hub, &conn->subscriber);
-    if (conn->state == TD_CONN_GONE)
+    /* Catching up may have finished an event that messages waited for. */
+    if (conn->state == TD_CONN_GONE || !flush_out(worker, conn))
         return;
-    /* Catching up may have finished an event that control messages waited for. */
-    if (partial && !td_hub_is_partial(&conn->subscriber) && !flush_out(worker, conn)) {
-        if (conn->state != TD_CONN_GONE)
-            td_hub_hold(worker->hub, &conn->subscriber);
-        return;
-    }
     if (conn->state == TD_CONN_HTTP && conn->last_request && td_outbox_empty(conn->out))
         td_conn_finish(worker, conn);
-    if (conn->state != TD_CONN_GONE && conn->reading_paused) {
+    if (conn->reading_paused) {
         conn->reading_paused = false;
         td_conn_read(worker, conn); /* also learns again of a peer that has ended */
     } else if (conn->state == TD_CONN_HTTP && conn->peer_ended && td_outbox_empty(conn->out)) {
@@ -220,21 +232,20 @@ void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
     }
 }
 
-/* Whether more input would only pile up answers. */
-static bool choked(const struct td_worker *worker, const struct td_conn *conn)
+bool td_conn_takes(const struct td_worker *worker, const struct td_conn *conn)
 {
-    if (!conn->out)
+    if ((conn->state != TD_CONN_HTTP && conn->state != TD_CONN_WS) || conn->last_request)
         return false;
-    return td_outbox_unsent(conn->out) > TD_CONN_OUT_HIGH ||
-           conn->out->n >= worker->options->pending_publishes_max;
+    return !conn->out || (td_outbox_unsent(conn->out) <= TD_CONN_OUT_HIGH &&
+                          conn->out->n < worker->options->pending_publishes_max);
 }
 
 static void take_bytes(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len)
 {
     switch ((enum td_conn_state)conn->state) {
-    case TD_CONN_HTTP:
-    case TD_CONN_POLL: td_http_take(worker, conn, bytes, len); break;
+    case TD_CONN_HTTP: td_http_take(worker, conn, bytes, len); break;
     case TD_CONN_WS: td_ws_take(worker, conn, bytes, len); break;
+    case TD_CONN_POLL:
     case TD_CONN_STREAM:
     case TD_CONN_CLOSING:
     case TD_CONN_GONE: break; /* nothing is expected; dropped */
@@ -260,20 +271,35 @@ static void at_peer_end(struct td_worker *worker, struct td_conn *conn)
         td_conn_drop(worker, conn, "peer closed");
 }
 
+/* Whether bytes may be read: those of streams and of what is closing are only dropped. */
+static bool may_read(struct td_worker *worker, struct td_conn *conn)
+{
+    switch ((enum td_conn_state)conn->state) {
+    case TD_CONN_HTTP:
+        return conn->last_request || (!conn->reading_paused && td_conn_takes(worker, conn));
+    case TD_CONN_WS: return td_conn_takes(worker, conn);
+    case TD_CONN_POLL: return false;
+    case TD_CONN_STREAM:
+    case TD_CONN_CLOSING:
+    case TD_CONN_GONE: break;
+    }
+    return true;
+}
+
 void td_conn_read(struct td_worker *worker, struct td_conn *conn)
 {
     size_t turn = 0;
 
+    conn->reading_paused = false;
     while (conn->state != TD_CONN_GONE) {
-        if ((conn->state == TD_CONN_HTTP || conn->state == TD_CONN_WS) && choked(worker, conn)) {
-            conn->reading_paused = true;
-            return;
-        }
         if (conn->state == TD_CONN_HTTP && td_http_resume(worker, conn))
             continue; /* a request that was waiting in the inbox was taken up */
-        if (turn >= READ_TURN_BYTES) {
-            conn->reading_paused = true; /* taken up by the flush at the end of the turn */
-            td_conn_dirty(worker, conn);
+        bool over = turn >= READ_TURN_BYTES;
+        if (over || !may_read(worker, conn)) {
+            conn->reading_paused =
+                true; /* taken up by a flush: at the end of this turn, or when answers have gone */
+            if (over)
+                td_conn_dirty(worker, conn);
             return;
         }
         int64_t n = td_net_recv(conn->socket, worker->scratch, TD_SCRATCH_BYTES);
@@ -288,8 +314,16 @@ void td_conn_read(struct td_worker *worker, struct td_conn *conn)
             return;
         }
         turn += (size_t)n;
-        conn->heard = worker->tick;
         TD_COUNT_BY(worker, bytes_received, (uint64_t)n);
         take_bytes(worker, conn, worker->scratch, (size_t)n);
     }
+}
+
+void td_conn_hung_up(struct td_worker *worker, struct td_conn *conn)
+{
+    /* A poll is not read from, so this is how it learns that nobody waits any more. */
+    if (conn->state == TD_CONN_POLL && conn->poll->waits)
+        td_conn_drop(worker, conn, "peer closed");
+    else
+        td_conn_read(worker, conn);
 }

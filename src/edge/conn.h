@@ -6,7 +6,7 @@
  *          ──► poll ──► http   (long-poll, answered)
  *
  *   http     reads requests; answers are queued in the outbox
- *   poll     a request waits for something to arrive; nothing is read meanwhile
+ *   poll     a page is being read, or waits for something to arrive; nothing is read from the socket meanwhile
  *   ws       frames both ways
  *   stream   events one way; what the client still sends is dropped
  *   closing  the last bytes are going out and the peer is given a moment to read them; input is dropped
@@ -42,13 +42,14 @@ enum td_conn_state {
 
 /* What has come and is not complete. */
 struct td_inbox {
-    struct td_buf bytes;      /* of a request: head and body as they came */
-    size_t need;              /* nothing to be done before so many are there */
-    struct td_http_body body; /* of a chunked request, whose … */
-    struct td_buf content;    /* … content gathers here */
-    size_t head_len, parsed;  /* chunked: of `bytes`, the head and what has been decoded */
-    bool chunked;
-    bool continued; /* 100 Continue has been sent */
+    struct td_buf bytes; /* as they came */
+    size_t at;           /* what has been served of them */
+    size_t need;         /* nothing to be done before so many more are there */
+    td_ticks began;      /* when the first byte of the request came that is not whole yet */
+    bool admitted;       /* the handler has seen its head and lets its body come */
+    bool chunked;        /* its body is, and is decoded into … */
+    struct td_http_body body;
+    struct td_buf content;
     struct td_ws_decoder ws;
 };
 
@@ -59,12 +60,17 @@ struct td_filter {
     char types[];  /* n_types times: length byte, type */
 };
 
-/* Where a WebSocket connection goes on from: told in the URL for its first SUBSCRIBE, or by that itself. */
-struct td_resume {
-    struct td_position position;
+/* Where a WebSocket connection goes on from: told in the URL, for its first SUBSCRIBE. */
+struct td_start {
     int since; /* of enum td_since */
+    struct td_position position;
+};
+
+/* A caught_up that is owed to a SUBSCRIBE with `since`. */
+struct td_owed {
+    struct td_owed *next;
     uint16_t ref_len;
-    char ref[]; /* raw JSON: of the SUBSCRIBE whose caught_up is owed */
+    char ref[]; /* raw JSON, or empty */
 };
 
 /* A page of events that is being read, or waited for. */
@@ -95,21 +101,21 @@ struct td_conn {
     struct td_filter *filter;
     struct td_poll *poll;
     struct td_addr peer;
-    struct td_resume *resume; /* NULL unless `since` was given and is not served yet */
+    struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
+    struct td_owed *owed;   /* in the order of the commands */
     int socket;
-    uint32_t index;      /* in the slab */
-    uint32_t generation; /* of this place in the slab; events for an older one are dropped */
-    td_ticks opened, heard, sent; /* when it was accepted; when bytes came; when bytes went */
-    td_ticks beat;                /* when the last ping went */
-    td_ticks pinged;              /* when the ping that is unanswered went, 0: none */
-    td_ticks acked;               /* behind: when the peer last acknowledged something, and … */
-    uint64_t unacked;             /* … what it had not at that time */
-    td_ticks active;              /* when something other than heartbeats was heard or sent */
-    td_ticks rate_at;             /* commands: token bucket */
+    uint32_t index;        /* in the slab */
+    uint32_t generation;   /* of this place in the slab; events for an older one are dropped */
+    td_ticks opened, sent; /* when it was accepted; when an event or a message was sent */
+    td_ticks beat;         /* when the last ping went */
+    td_ticks pinged;       /* when the ping that is unanswered went, 0: none */
+    td_ticks acked;        /* behind: when the peer last acknowledged something, and … */
+    uint64_t unacked;      /* … what it had not at that time */
+    td_ticks active;       /* when something other than heartbeats was heard or sent */
+    td_ticks rate_at;      /* commands: token bucket */
     uint16_t rate_left;
     uint16_t close_code;
     uint8_t state;
-    uint8_t since_kind;      /* of enum td_since */
     uint8_t refused_row;     /* commands refused by rate, one after the other */
     bool reading_paused : 1; /* it has input that was left in the kernel */
     bool writable : 1;       /* the socket took all of the last send */
@@ -136,8 +142,14 @@ struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn);
 void td_conn_dirty(struct td_worker *worker, struct td_conn *conn);
 /* Sends what waits, as far as the socket takes it, and then lets the hub go on. */
 void td_conn_flush(struct td_worker *worker, struct td_conn *conn);
+/* Whether a request or command may be taken: not while its answers would only pile up, nor behind a last request. */
+bool td_conn_takes(const struct td_worker *worker, const struct td_conn *conn);
 /* Reads what has come and acts on it. */
 void td_conn_read(struct td_worker *worker, struct td_conn *conn);
+/* Sends what is ready of the outbox; true when nothing is left of it. */
+bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn);
+/* The loop says that the peer has ended or reset. */
+void td_conn_hung_up(struct td_worker *worker, struct td_conn *conn);
 /* No more requests or frames are taken; the connection goes once what waits is out. */
 void td_conn_finish(struct td_worker *worker, struct td_conn *conn);
 /* Closes at once; the memory goes at the end of the turn.  `reason` is for the log. */

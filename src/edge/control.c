@@ -89,6 +89,7 @@ void td_control_send(struct td_control *control, struct td_worker *worker, struc
     if (out && (control->json.err < 0 || put_message(conn, control, &out->ready) < 0))
         td_conn_drop(worker, conn, "no memory for a message");
     td_buf_done(&control->json);
+    conn->sent = worker->tick;
     td_conn_dirty(worker, conn);
 }
 

@@ -9,31 +9,6 @@
 #include "os/net.h"
 #include <errno.h>
 
-/* Control messages that wait go before the next event, but never into the middle of one.  Whether nothing waits any more. */
-static bool outbox_first(struct td_worker *worker, struct td_conn *conn)
-{
-    struct td_outbox *out = conn->out;
-
-    if (td_outbox_unsent(out) == 0 || td_hub_is_partial(&conn->subscriber))
-        return true;
-    while (td_outbox_unsent(out) > 0) {
-        int64_t n = td_net_send(conn->socket, out->ready.ptr + out->sent, td_outbox_unsent(out));
-        if (n == -EAGAIN) {
-            conn->writable = false;
-            return false;
-        }
-        if (n < 0) {
-            td_conn_drop(worker, conn, "send failed");
-            return false;
-        }
-        out->sent += (size_t)n;
-        TD_COUNT_BY(worker, bytes_sent, (uint64_t)n);
-    }
-    td_buf_reset(&out->ready);
-    out->sent = 0;
-    return true;
-}
-
 static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *parts, int n)
 {
     struct td_worker *worker = td_worker_here;
@@ -43,7 +18,8 @@ static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *
         return -EPIPE;
     if (!conn->writable)
         return 0;
-    if (conn->out && !outbox_first(worker, conn))
+    /* Control messages that wait go before the next event, but never into the middle of one. */
+    if (!td_hub_is_partial(subscriber) && !td_conn_send_out(worker, conn))
         return conn->state == TD_CONN_GONE ? -EPIPE : 0;
     int64_t taken = n == 1 ? td_net_send(conn->socket, parts->iov_base, parts->iov_len)
                            : td_net_sendv(conn->socket, parts, n);
@@ -81,17 +57,10 @@ static void caught_up(struct td_subscriber *subscriber)
 {
     struct td_worker *worker = td_worker_here;
     struct td_conn *conn = td_conn_of(subscriber);
-    struct td_control control;
 
     if (conn->state != TD_CONN_WS && conn->state != TD_CONN_STREAM)
         return;
-    td_control_begin(&control, "caught_up",
-                     conn->resume ? td_slice(conn->resume->ref, conn->resume->ref_len)
-                                  : (struct td_slice){NULL, 0});
-    td_control_resume(&control, worker, td_hub_head(worker->hub));
-    td_control_send(&control, worker, conn);
-    free(conn->resume);
-    conn->resume = NULL;
+    td_tell_caught_up(worker, conn);
 }
 
 static void touched(struct td_subscriber *subscriber)
@@ -108,31 +77,11 @@ static void broken(struct td_subscriber *subscriber)
     td_conn_drop(td_worker_here, conn, "an event that was sent in part is gone from the log");
 }
 
-static bool type_wanted(const struct td_filter *filter, struct td_slice type)
-{
-    const char *at = filter->types;
-
-    if (filter->n_types == 0)
-        return true;
-    for (size_t i = 0; i < filter->n_types; i++) {
-        size_t len = (unsigned char)*at++;
-        if (td_slice_eq(td_slice(at, len), type))
-            return true;
-        at += len;
-    }
-    return false;
-}
-
 static bool wants(const struct td_subscriber *subscriber, const struct td_record *record)
 {
-    const struct td_conn *conn =
-        TD_CONTAINER_OF((struct td_subscriber *)(uintptr_t)subscriber, struct td_conn, subscriber);
-
-    if (!conn->filter)
-        return true;
-    if (conn->filter->excludes && td_principal_excludes(conn->principal, record->topic))
-        return false;
-    return type_wanted(conn->filter, record->type);
+    return td_conn_wants(
+        TD_CONTAINER_OF((struct td_subscriber *)(uintptr_t)subscriber, struct td_conn, subscriber),
+        record);
 }
 
 const struct td_hub_ops td_delivery_ops = {

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests, as they come. */
+/* Requests, as they come.
+ *
+ * What has come and is not complete lies in the inbox; a request that came whole is served from the worker's scratch.
+ *
+ *     inbox:  [ done ][ head ][ body or chunks … ][ the next requests of a pipeline … ]
+ *                     at
+ */
 #include "edge/http.h"
 #include "base/assert.h"
 #include "base/err.h"
@@ -17,20 +23,24 @@ static void refuse(struct td_worker *worker, struct td_conn *conn, int err, cons
     td_respond_error(&request, err, td_slice_str(what));
 }
 
+static struct td_slice inbox_rest(const struct td_inbox *in)
+{
+    return td_slice_from(td_buf_slice(&in->bytes), in->at);
+}
+
 /* Publishes are answered when they are durable; whatever is asked behind them waits for that, so that a connection reads its own
- * writes. */
+ * writes and answers stay in order. */
 static bool must_wait(const struct td_conn *conn, const struct td_http_request *head)
 {
     return conn->out && conn->out->n > 0 &&
-           !(head->method == TD_HTTP_POST && td_slice_eq(head->path, TD_S("/api/v1/events")));
+           (head->method != TD_HTTP_POST || head->expect_continue ||
+            !td_slice_eq(head->path, TD_S("/api/v1/events")));
 }
 
-/* Decodes more of a chunked body.  1 when it is whole, 0 when not, or an error. */
-static int decode_chunks(struct td_inbox *in)
+/* Decodes what has come of a chunked body and takes it out of the inbox.  1 when the body is whole, 0 when not, or an error. */
+static int decode_chunks(struct td_inbox *in, size_t head_len)
 {
-    struct td_slice rest = td_slice_from(td_buf_slice(&in->bytes), in->parsed);
-    size_t before = rest.len;
-    struct td_slice piece;
+    struct td_slice coded = td_slice_from(inbox_rest(in), head_len), rest = coded, piece;
     int r;
 
     while ((r = td_http_body_next(&in->body, &rest, &piece)) > 0) {
@@ -38,10 +48,10 @@ static int decode_chunks(struct td_inbox *in)
         if (r < 0)
             return r;
     }
-    in->parsed += before - rest.len;
-    if (r < 0)
-        return r;
-    return in->body.done;
+    char *body = in->bytes.ptr + in->at + head_len;
+    memmove(body, rest.ptr, rest.len);
+    in->bytes.len -= coded.len - rest.len;
+    return r < 0 ? r : in->body.done;
 }
 
 static void send_continue(struct td_worker *worker, struct td_conn *conn)
@@ -60,18 +70,30 @@ static void serve(struct td_worker *worker, struct td_conn *conn,
 
     TD_COUNT(worker, http_requests);
     conn->active = worker->tick;
-    if (conn->over_limit) {
-        TD_COUNT(worker, refused);
-        td_respond_error_with(&request, TD_EMANY,
-                              TD_S("This server has no room for more connections."),
-                              (struct td_slice){NULL, 0});
-        return;
-    }
     worker->handler.request(&request, worker->handler.arg);
 }
 
 /* What one look at the input came to: the bytes used, or … */
 enum { NEED_MORE = 0, WAIT = -1, ENDED = -2 };
+
+/* Asked once the head is there and before a body is gathered, so that nobody without a right to it makes the server hold one. */
+static bool admit(struct td_worker *worker, struct td_conn *conn,
+                  const struct td_http_request *head)
+{
+    struct td_request request = {
+        worker, conn, head, {NULL, 0},
+           NULL
+    };
+
+    if (conn->in->admitted)
+        return true;
+    conn->in->admitted = true;
+    if (!worker->handler.admit(&request, worker->handler.arg))
+        return false;
+    if (head->expect_continue)
+        send_continue(worker, conn);
+    return conn->state != TD_CONN_GONE;
+}
 
 /* A chunked body is decoded as it comes, so it always lies in the inbox. */
 static int64_t take_chunked(struct td_worker *worker, struct td_conn *conn,
@@ -81,10 +103,9 @@ static int64_t take_chunked(struct td_worker *worker, struct td_conn *conn,
 
     if (!in->chunked) {
         in->chunked = true;
-        in->parsed = head_len;
         td_http_body_init(&in->body, head);
     }
-    int r = decode_chunks(in);
+    int r = decode_chunks(in, head_len);
     if (r < 0) {
         refuse(worker, conn, r,
                r == TD_ETOOLARGE ? "The body is larger than this server takes."
@@ -93,16 +114,15 @@ static int64_t take_chunked(struct td_worker *worker, struct td_conn *conn,
     }
     if (r == 0)
         return NEED_MORE;
-    size_t used = in->parsed;
-    serve(worker, conn, head, td_buf_slice(&in->content));
-    if (conn->in == in) {
-        in->chunked = in->continued = false;
-        td_buf_done(&in->content);
-    }
-    return (int64_t)used;
+    struct td_buf content = in->content;
+    td_buf_init(&in->content, content.max);
+    in->chunked = in->admitted = false;
+    serve(worker, conn, head, td_buf_slice(&content));
+    td_buf_done(&content);
+    return (int64_t)head_len;
 }
 
-/* Looks at one request at the start of `bytes` (of the inbox when `inboxed`). */
+/* Looks at one request at the start of `bytes` (the inbox's when `inboxed`). */
 static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct td_slice bytes,
                         bool inboxed)
 {
@@ -115,6 +135,11 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
     }
     if (n == 0)
         return NEED_MORE;
+    if (conn->over_limit) {
+        TD_COUNT(worker, refused);
+        refuse(worker, conn, TD_EMANY, "This server has no room for more connections.");
+        return ENDED;
+    }
     if (head.content_length > worker->options->body_bytes_max) {
         refuse(worker, conn, TD_ETOOLARGE, "The body is larger than this server takes.");
         return ENDED;
@@ -127,29 +152,18 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
     bool has_all = !head.chunked && bytes.len >= whole;
     if (!has_all && !inboxed)
         return NEED_MORE; /* comes again once it lies in the inbox */
-    if (!has_all && head.expect_continue && !conn->in->continued) {
-        conn->in->continued = true;
-        send_continue(worker, conn);
-        if (conn->state == TD_CONN_GONE)
-            return ENDED;
-    }
+    if (!has_all && !admit(worker, conn, &head))
+        return ENDED;
     if (head.chunked)
         return take_chunked(worker, conn, &head, (size_t)n);
     if (!has_all) {
         conn->in->need = whole;
         return NEED_MORE;
     }
+    if (inboxed)
+        conn->in->admitted = false;
     serve(worker, conn, &head, td_slice(bytes.ptr + n, (size_t)head.content_length));
-    if (inboxed && conn->in)
-        conn->in->continued = false;
     return (int64_t)whole;
-}
-
-static bool may_go_on(const struct td_worker *worker, const struct td_conn *conn)
-{
-    return conn->state == TD_CONN_HTTP && !conn->last_request &&
-           (!conn->out || (td_outbox_unsent(conn->out) <= TD_CONN_OUT_HIGH &&
-                           conn->out->n < worker->options->pending_publishes_max));
 }
 
 /* Keeps what is left for later. */
@@ -159,7 +173,16 @@ static void keep(struct td_worker *worker, struct td_conn *conn, struct td_slice
         conn->state == TD_CONN_GONE)
         return;
     struct td_inbox *in = td_conn_in(worker, conn);
-    if (!in || td_buf_put(&in->bytes, rest) < 0)
+    if (!in) {
+        td_conn_drop(worker, conn, "no memory for input");
+        return;
+    }
+    td_buf_consume(&in->bytes, in->at);
+    in->at = 0;
+    int r = td_buf_put(&in->bytes, rest);
+    if (r == TD_ETOOLARGE)
+        refuse(worker, conn, r, "The request is larger than this server takes.");
+    else if (r < 0)
         td_conn_drop(worker, conn, "no memory for input");
 }
 
@@ -167,11 +190,12 @@ static void keep(struct td_worker *worker, struct td_conn *conn, struct td_slice
 static void pass_to_ws(struct td_worker *worker, struct td_conn *conn)
 {
     struct td_buf early = conn->in->bytes;
+    size_t at = conn->in->at;
 
     td_buf_init(&conn->in->bytes, early.max);
     td_conn_drop_inbox(conn);
-    if (early.len > 0)
-        td_ws_take(worker, conn, early.ptr, early.len);
+    if (early.len > at)
+        td_ws_take(worker, conn, early.ptr + at, early.len - at);
     td_buf_done(&early);
 }
 
@@ -179,19 +203,21 @@ bool td_http_resume(struct td_worker *worker, struct td_conn *conn)
 {
     bool any = false;
 
-    while (conn->in && may_go_on(worker, conn)) {
+    while (conn->in && td_conn_takes(worker, conn)) {
         struct td_inbox *in = conn->in;
-        if (in->bytes.len == 0 || in->bytes.len < in->need)
+        struct td_slice rest = inbox_rest(in);
+        if (rest.len == 0 || rest.len < in->need)
             break;
         in->need = 0;
-        int64_t used = take_one(worker, conn, td_buf_slice(&in->bytes), true);
+        int64_t used = take_one(worker, conn, rest, true);
         if (used <= 0 || conn->in != in)
             break;
-        td_buf_consume(&in->bytes, (size_t)used);
+        in->at += (size_t)used;
+        in->began = worker->tick;
         any = true;
         if (conn->state == TD_CONN_WS)
             pass_to_ws(worker, conn);
-        else if (in->bytes.len == 0)
+        else if (in->at == in->bytes.len)
             td_conn_drop_inbox(conn);
     }
     return any;
@@ -207,7 +233,7 @@ void td_http_take(struct td_worker *worker, struct td_conn *conn, char *bytes, s
             td_http_resume(worker, conn);
         return;
     }
-    while (rest.len > 0 && may_go_on(worker, conn) && !conn->in) {
+    while (rest.len > 0 && td_conn_takes(worker, conn) && !conn->in) {
         int64_t used = take_one(worker, conn, rest, false);
         if (used <= 0)
             break;

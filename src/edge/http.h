@@ -20,7 +20,8 @@ struct td_response {
     const char *content_type; /* NULL: none */
     struct td_slice headers;  /* more header lines, each with its CRLF */
     struct td_slice body;
-    uint64_t position; /* of Tidings-Position; 0: what is readable now */
+    uint64_t position; /* of Tidings-Position, when … */
+    bool has_position; /* … it is given; otherwise what is readable now is told */
     uint64_t wait_for; /* hold the answer until this sequence is readable; 0: send it */
 };
 
@@ -47,5 +48,7 @@ void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn);
  * verifies it.  0 and request->principal (the connection keeps the reference), or an error with `*reason` a static
  * sentence. */
 TD_MUST_USE int td_request_authenticate(struct td_request *request, const char **reason);
+/* Whether the request's Host is that of an allowed origin. */
+bool td_request_host_ok(const struct td_request *request);
 /* Whether the request's Origin is on the list; a request without one passes only when `absent_ok`. */
 bool td_request_origin_ok(const struct td_request *request, bool absent_ok);

@@ -9,6 +9,9 @@
 #define PAGE_BYTES    (1024 * 1024)
 #define PAGE_BODY_MAX (16 * 1024 * 1024)
 #define PAGE_READ     256
+/* Reads for one page in one turn of the worker, and records that each may look at. */
+#define PAGE_READS    16
+#define READ_EXAMINED 4096
 /* Records looked at for a page without `since`. */
 #define NEWEST_EXAMINED 100000
 
@@ -21,6 +24,7 @@ struct page {
     size_t n;
     uint64_t position; /* how far was looked */
     bool more, cold;
+    bool tired; /* it has looked at all that it may in one turn */
     bool gap;
 };
 
@@ -48,8 +52,7 @@ static int put_records(struct page *page, const struct td_read *read)
     for (size_t i = 0; i < read->n; i++) {
         struct td_record record;
         td_record_view(read->records[i], &record);
-        if (page->conn->subscriber.checked &&
-            !td_delivery_ops.wants(&page->conn->subscriber, &record))
+        if (!td_conn_wants(page->conn, &record))
             continue;
         if (page->n++ > 0)
             td_buf_putc(&page->body, ',');
@@ -93,7 +96,11 @@ static int read_page(struct page *page)
     page->more = page->cold;
     if (page->cold)
         return 0;
-    while (page->n < poll->limit && page->body.len < PAGE_BYTES) {
+    for (int reads = 0; page->n < poll->limit && page->body.len < PAGE_BYTES; reads++) {
+        if (reads == PAGE_READS) {
+            page->tired = page->more = true;
+            return 0;
+        }
         struct td_read read = {
             .wanted = wanted,
             .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
@@ -102,7 +109,7 @@ static int read_page(struct page *page)
             .records = records,
             .records_max = TD_MIN((size_t)PAGE_READ, poll->limit - page->n),
             .bytes_max = PAGE_BYTES,
-            .examined_max = 16 * PAGE_READ,
+            .examined_max = READ_EXAMINED,
         };
         td_journal_read(page->worker->reader, &read);
         int r = put_records(page, &read);
@@ -193,6 +200,7 @@ static void answer(struct page *page)
                                  .headers = TD_S("Cache-Control: no-store\r\n"),
                                  .body = td_buf_slice(&page->body),
                                  .position = page->position,
+                                 .has_position = true,
                              });
     free(poll);
     if (conn->state == TD_CONN_HTTP) {
@@ -210,9 +218,10 @@ static void look(struct td_worker *worker, struct td_conn *conn, bool last)
     td_buf_puts(&page.body, "{\"events\":[");
     (void)read_page(&page); /* an error stays in the body, and answer() sees it */
     bool empty = page.n == 0 && conn->poll->gap_reason < 0 && page.body.err == 0;
-    if (page.cold && page.n == 0 && !last) {
+    if ((page.cold || page.tired) && empty && !last) {
+        conn->poll->after = page.position;
         td_list_remove(&conn->poll->list);
-        td_list_append(&worker->polls, &conn->poll->list);
+        td_list_append(page.cold ? &worker->cold_polls : &worker->polls, &conn->poll->list);
     } else if (empty && !last && conn->poll->waits) {
         /* Nothing up to `position`.  The connection is subscribed, so the hub tells what comes behind it. */
         conn->poll->after = page.position;

@@ -61,7 +61,7 @@ static void build(struct td_request *request, const struct td_response *response
                   struct td_buf *out)
 {
     uint64_t position =
-        response->position ? response->position : td_journal_readable(request->worker->journal);
+        response->has_position ? response->position : td_journal_readable(request->worker->journal);
 
     put_status(request->worker, out, response->status);
     if (request->principal) /* who is nobody learns nothing of the log */
@@ -78,7 +78,7 @@ static void build(struct td_request *request, const struct td_response *response
         td_buf_putu(out, response->body.len);
         td_buf_puts(out, "\r\n");
     }
-    if (!request->head->keep_alive)
+    if (!request->head->keep_alive || request->head->upgrade)
         td_buf_puts(out, "Connection: close\r\n");
     else if (request->head->http10)
         td_buf_puts(out, "Connection: keep-alive\r\n");
@@ -127,7 +127,8 @@ void td_respond(struct td_request *request, const struct td_response *response)
         td_conn_drop(worker, conn, "no memory for the answer");
         return;
     }
-    if (!request->head->keep_alive) {
+    /* RFC 9931: what follows an upgrade that was not granted may be meant as frames. */
+    if (!request->head->keep_alive || request->head->upgrade) {
         conn->last_request = true;
         if (out->n == 0)
             td_conn_finish(worker, conn);
@@ -176,8 +177,7 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
         td_buf_puts(&lines, "WWW-Authenticate: Bearer realm=\"tidings\"\r\n");
     if (err == TD_ERATE || err == TD_EMANY || err == TD_EDRAINING || err == TD_EFULL)
         td_buf_puts(&lines, "Retry-After: 1\r\n");
-    /* RFC 9931: what follows a refused upgrade may be meant as frames; it is not read as requests. */
-    if (ends_connection(err) || head.upgrade)
+    if (ends_connection(err))
         head.keep_alive = false;
     closing.head = &head;
     td_respond(&closing, &(struct td_response){

@@ -72,6 +72,7 @@ void td_stream_keep_alive(struct td_worker *worker, struct td_conn *conn)
 
     if (!out)
         return;
+    conn->sent = worker->tick;
     td_position_format(position, text);
     if (td_sse_put_id(&out->ready, td_slice_str(text)) < 0)
         td_conn_drop(worker, conn, "no memory");

@@ -71,6 +71,30 @@ int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_
     return 0;
 }
 
+static bool type_wanted(const struct td_filter *filter, struct td_slice type)
+{
+    const char *at = filter->types;
+
+    if (filter->n_types == 0)
+        return true;
+    for (size_t i = 0; i < filter->n_types; i++) {
+        size_t len = (unsigned char)*at++;
+        if (td_slice_eq(td_slice(at, len), type))
+            return true;
+        at += len;
+    }
+    return false;
+}
+
+bool td_conn_wants(const struct td_conn *conn, const struct td_record *record)
+{
+    if (!conn->filter)
+        return true;
+    if (conn->filter->excludes && td_principal_excludes(conn->principal, record->topic))
+        return false;
+    return type_wanted(conn->filter, record->type);
+}
+
 const char *td_gap_reason_text(enum td_gap_reason reason)
 {
     switch (reason) {
@@ -115,19 +139,47 @@ void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_posit
     td_buf_done(&topics);
 }
 
-int td_resume_keep(struct td_conn *conn, enum td_since since, struct td_position position,
-                   struct td_slice ref)
+int td_owe_caught_up(struct td_conn *conn, struct td_slice ref)
 {
-    struct td_resume *resume = malloc(sizeof(*resume) + ref.len);
+    struct td_owed *owed = malloc(sizeof(*owed) + ref.len), **last = &conn->owed;
 
-    if (!resume)
+    if (!owed)
         return -ENOMEM;
-    *resume = (struct td_resume){position, (int)since, (uint16_t)ref.len};
+    *owed = (struct td_owed){NULL, (uint16_t)ref.len};
     if (ref.len > 0)
-        memcpy(resume->ref, ref.ptr, ref.len);
-    free(conn->resume);
-    conn->resume = resume;
+        memcpy(owed->ref, ref.ptr, ref.len);
+    while (*last)
+        last = &(*last)->next;
+    *last = owed;
     return 0;
+}
+
+static void tell_caught_up(struct td_worker *worker, struct td_conn *conn, struct td_slice ref)
+{
+    struct td_control control;
+
+    td_control_begin(&control, "caught_up", ref);
+    td_control_resume(&control, worker, td_hub_head(worker->hub));
+    td_control_send(&control, worker, conn);
+}
+
+void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn)
+{
+    if (!conn->owed)
+        tell_caught_up(worker, conn, (struct td_slice){NULL, 0});
+    for (struct td_owed *owed; (owed = conn->owed);) {
+        conn->owed = owed->next;
+        tell_caught_up(worker, conn, td_slice(owed->ref, owed->ref_len));
+        free(owed);
+    }
+}
+
+void td_owed_free(struct td_conn *conn)
+{
+    for (struct td_owed *owed; (owed = conn->owed);) {
+        conn->owed = owed->next;
+        free(owed);
+    }
 }
 
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,

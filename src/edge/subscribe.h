@@ -9,6 +9,8 @@
  * is, TD_ETOOLARGE beyond the limit, or -ENOMEM; then nothing has changed. */
 TD_MUST_USE int td_subscribe(struct td_worker *worker, struct td_conn *conn,
                              struct td_slice pattern);
+/* Whether a record passes the connection's filter. */
+bool td_conn_wants(const struct td_conn *conn, const struct td_record *record);
 /* Forgets what a request had subscribed to and filtered by. */
 void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn);
 /* Sets the types that the connection wants (none: all).  0 or -ENOMEM. */
@@ -17,9 +19,11 @@ TD_MUST_USE int td_subscribe_types(struct td_conn *conn, const struct td_slice *
 void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
                  uint64_t to, enum td_gap_reason reason);
 const char *td_gap_reason_text(enum td_gap_reason reason);
-/* Keeps where the connection goes on from, and the `ref` (raw, or empty) that its caught_up is to carry.  0 or -ENOMEM. */
-TD_MUST_USE int td_resume_keep(struct td_conn *conn, enum td_since since,
-                               struct td_position position, struct td_slice ref);
+/* Notes that a caught_up with that `ref` (raw, or empty) is owed.  0 or -ENOMEM. */
+TD_MUST_USE int td_owe_caught_up(struct td_conn *conn, struct td_slice ref);
+/* Queues a caught_up for each that is owed; one without `ref` when none is. */
+void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn);
+void td_owed_free(struct td_conn *conn);
 /* Moves the connection to where `since` says, telling a gap when that is of another log. */
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position);

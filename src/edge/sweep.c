@@ -69,6 +69,11 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         sweep_behind(worker, conn);
         return;
     }
+    /* A ping may stand behind much that is still in the kernel, and its pong too. */
+    if (conn->pinged && td_net_unacked(conn->socket) > 0) {
+        sweep_behind(worker, conn);
+        return;
+    }
     conn->acked = now;
     if (conn->pinged && now - conn->pinged >= seconds(options->pong_timeout_s)) {
         TD_COUNT(worker, heartbeat_timeouts);
@@ -81,12 +86,11 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         return;
     }
     if (!conn->pinged && now - conn->beat >= seconds(options->ping_interval_s)) {
-        bool quiet = now - conn->sent >= seconds(options->ping_interval_s);
         conn->beat = conn->pinged = now;
         td_ws_ping(worker, conn);
-        if (quiet && conn->state == TD_CONN_WS)
-            send_heartbeat(worker, conn);
     }
+    if (conn->state == TD_CONN_WS && now - conn->sent >= seconds(options->ping_interval_s))
+        send_heartbeat(worker, conn);
 }
 
 static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
@@ -104,33 +108,38 @@ static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
         td_stream_keep_alive(worker, conn);
 }
 
-/* A request has to come whole in time; a connection between requests may idle as long as that. */
+/* A request has to come whole in time, counted from its first byte, so a byte a second does not keep it open (slowloris); a
+ * connection has as long to send its first.  Between requests it may idle longer, as proxies keep theirs for a minute. */
+#define KEEP_ALIVE_S 75
+
+static void request_timed_out(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_http_request head = {.method = TD_HTTP_GET};
+    struct td_request request = {
+        worker, conn, &head, {NULL, 0},
+           NULL
+    };
+
+    td_respond_error(&request, TD_ETIMEOUT, TD_S("The request did not come in time."));
+}
+
 static void sweep_http(struct td_worker *worker, struct td_conn *conn)
 {
-    td_ticks limit = seconds(worker->options->request_timeout_s);
+    const struct td_edge_options *options = worker->options;
+    bool fresh = conn->active == conn->opened;
 
-    if (!td_outbox_empty(conn->out)) {
-        if (td_outbox_unsent(conn->out) > 0)
-            sweep_behind(worker, conn);
-        else
-            conn->acked =
-                worker->tick; /* answers that wait for the disk are not the peer's fault */
+    if (td_outbox_unsent(conn->out) > 0) {
+        sweep_behind(worker, conn);
         return;
     }
     conn->acked = worker->tick;
-    /* Counted from the last whole request, so a byte a second does not keep it open (slowloris). */
-    if (worker->tick - conn->active < limit)
-        return;
-    if (conn->in) {
-        struct td_http_request head = {.method = TD_HTTP_GET};
-        struct td_request request = {
-            worker, conn, &head, {NULL, 0},
-               NULL
-        };
-        td_respond_error(&request, TD_ETIMEOUT, TD_S("The request did not come in time."));
-    } else {
+    if (!td_outbox_empty(conn->out))
+        return; /* answers that wait for the disk are not the peer's fault */
+    if (conn->in && worker->tick - conn->in->began >= seconds(options->request_timeout_s))
+        request_timed_out(worker, conn);
+    else if (!conn->in && worker->tick - conn->active >=
+                              seconds(fresh ? options->request_timeout_s : KEEP_ALIVE_S))
         td_conn_drop(worker, conn, "idle");
-    }
 }
 
 static void sweep_one(struct td_worker *worker, struct td_conn *conn)
@@ -165,6 +174,8 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
 
     switch ((enum td_conn_state)conn->state) {
     case TD_CONN_WS:
+        if (conn->out && conn->out->n > 0)
+            break; /* a publish is about to be answered */
         td_control_begin(&control, "draining", (struct td_slice){NULL, 0});
         td_control_u64(&control, "retry_after", retry_after_s(conn));
         td_control_send(&control, worker, conn);
@@ -180,6 +191,8 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
     case TD_CONN_HTTP:
         if (td_outbox_empty(conn->out) && !conn->in)
             td_conn_drop(worker, conn, "server stopping");
+        else if (conn->in && worker->tick - worker->drain_began >= seconds(1))
+            request_timed_out(worker, conn);
         break;
     case TD_CONN_CLOSING:
     case TD_CONN_GONE: break;

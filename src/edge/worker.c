@@ -6,6 +6,7 @@
 #include "edge/http.h"
 #include "edge/poll.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/random.h"
 #include <errno.h>
 
@@ -24,15 +25,10 @@ static void wake(void *arg)
     td_loop_wake(worker->loop);
 }
 
-static int add_listeners(struct td_worker *worker, const struct td_worker_options *options)
+static int add_listeners(struct td_worker *worker)
 {
-    worker->listeners = calloc(options->n_listeners + 1, sizeof(*worker->listeners));
-    if (!worker->listeners)
-        return -ENOMEM;
-    for (size_t i = 0; i < options->n_listeners; i++) {
-        worker->listeners[i] = options->listeners[i];
-        worker->n_listeners++;
-        int r = td_loop_add_listener(worker->loop, options->listeners[i], LISTENER_TAG | i);
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        int r = td_loop_add_listener(worker->loop, worker->listeners[i], LISTENER_TAG | i);
         if (r < 0)
             return r;
     }
@@ -44,8 +40,11 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     struct td_worker *worker = calloc(1, sizeof(*worker));
     int r = -ENOMEM;
 
+    TD_ASSERT(options->n_listeners <= TD_LISTENERS_MAX);
     if (!worker)
         return r;
+    memcpy(worker->listeners, options->listeners, options->n_listeners * sizeof(int));
+    worker->n_listeners = options->n_listeners;
     worker->number = options->number;
     worker->options = options->edge;
     worker->handler = options->handler;
@@ -53,10 +52,12 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     td_list_init(&worker->dirty);
     td_list_init(&worker->waiting);
     td_list_init(&worker->polls);
+    td_list_init(&worker->cold_polls);
     td_list_init(&worker->gone);
     td_random_bytes(&worker->next_id, sizeof(worker->next_id));
     worker->now = worker->_began = td_clock_ns();
     worker->tick = 1;
+    worker->spare = -1;
     worker->scratch = malloc(TD_SCRATCH_BYTES);
     worker->tokens = td_token_cache_new(TD_TOKEN_CACHE_MAX);
     if (!worker->scratch || !worker->tokens)
@@ -70,7 +71,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, &worker->hub);
     if (r < 0)
         goto fail;
-    r = add_listeners(worker, options);
+    r = add_listeners(worker);
     if (r < 0)
         goto fail;
     *ret_worker = worker;
@@ -113,6 +114,8 @@ void td_worker_free(struct td_worker *worker)
     }
     free_gone(worker);
     close_listeners(worker);
+    if (worker->spare >= 0)
+        td_file_close(worker->spare);
     td_hub_free(worker->hub);
     if (worker->reader)
         td_journal_reader_close(worker->reader);
@@ -122,7 +125,6 @@ void td_worker_free(struct td_worker *worker)
         free(worker->chunks[i]);
     free(worker->chunks);
     free(worker->free_places);
-    free(worker->listeners);
     free(worker->scratch);
     free(worker);
     td_worker_here = NULL;
@@ -201,7 +203,6 @@ static int begin_conn(struct td_worker *worker, int socket, const struct td_addr
         .id = worker->next_id++,
         .state = TD_CONN_HTTP,
         .opened = worker->tick,
-        .heard = worker->tick,
         .sent = worker->tick,
         .active = worker->tick,
         .beat = worker->tick,
@@ -229,8 +230,30 @@ static void pause_listening(struct td_worker *worker, bool paused)
         if (td_loop_pause(worker->loop, worker->listeners[i], LISTENER_TAG | i, paused) < 0)
             return;
     worker->listening_paused = paused;
-    td_log(TD_LOG_WARN, "listen",
-           paused ? "out of descriptors: not accepting for a moment" : "accepting again");
+}
+
+/* Out of descriptors: the spare one is given up to take a connection and close it, so that its peer is not left to wait.  Where there
+ * is none, nothing is accepted until the next tick: level-triggered, the listener would come back at once. */
+static void turn_away(struct td_worker *worker, int listener)
+{
+    struct td_addr peer;
+
+    if (worker->tick >= worker->complain_at) {
+        worker->complain_at = worker->tick + 10 * TD_TICKS_PER_S;
+        td_log(TD_LOG_WARN, "accept", "out of descriptors: connections are turned away");
+    }
+    if (worker->spare < 0) {
+        pause_listening(worker, true);
+        return;
+    }
+    td_file_close(worker->spare);
+    int socket = td_net_accept(listener, &peer);
+    if (socket >= 0)
+        td_net_close(socket);
+    TD_COUNT(worker, refused);
+    worker->spare = td_file_open("/dev/null", TD_FILE_READ);
+    if (socket < 0)
+        pause_listening(worker, true);
 }
 
 static void accept_from(struct td_worker *worker, int listener)
@@ -241,8 +264,7 @@ static void accept_from(struct td_worker *worker, int listener)
         if (socket == -ECONNABORTED || socket == -EINTR)
             continue;
         if (socket == -EMFILE || socket == -ENFILE || socket == -ENOMEM || socket == -ENOBUFS) {
-            /* Level-triggered, so it would come back at once; the next sweep takes it up again. */
-            pause_listening(worker, true);
+            turn_away(worker, listener);
             return;
         }
         if (socket < 0)
@@ -270,7 +292,9 @@ static void handle(struct td_worker *worker, const struct td_io_event *event)
         conn->writable = true;
         td_conn_flush(worker, conn);
     }
-    if (conn->state != TD_CONN_GONE && (event->what & (TD_IO_READ | TD_IO_HANGUP)))
+    if (conn->state != TD_CONN_GONE && (event->what & TD_IO_HANGUP))
+        td_conn_hung_up(worker, conn);
+    else if (conn->state != TD_CONN_GONE && (event->what & TD_IO_READ))
         td_conn_read(worker, conn);
 }
 
@@ -328,24 +352,57 @@ static void look_at_clock(struct td_worker *worker)
 {
     worker->now = td_clock_ns();
     worker->tick = (td_ticks)((worker->now - worker->_began) / (TD_NS_PER_S / TD_TICKS_PER_S)) + 1;
-    if (worker->tick == worker->swept)
-        return;
-    worker->swept = worker->tick;
     if (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining) {
         worker->draining = true;
         worker->drain_began = worker->tick;
         close_listeners(worker);
     }
+    if (worker->tick == worker->swept)
+        return;
+    worker->swept = worker->tick;
     pause_listening(worker, false);
+    if (worker->spare < 0)
+        worker->spare = td_file_open("/dev/null", TD_FILE_READ);
     td_worker_sweep(worker);
     show_hub_stat(worker);
 }
 
+/* A broadcast costs a send for each connection that it touches, however many events it brings.  So a worker whose broadcasts are
+ * long does not begin one while a commit is under way that will bring more: it waits for that, for half of what its
+ * last broadcast took at most, and then goes. */
+#define BROADCAST_LONG_NS TD_NS_PER_MS
+
+static bool is_holding(const struct td_worker *worker)
+{
+    return worker->held_at != 0 && worker->held_at == td_journal_readable(worker->journal);
+}
+
+static void broadcast(struct td_worker *worker)
+{
+    td_ns now = td_clock_ns();
+    uint64_t readable = td_journal_readable(worker->journal);
+    bool due = td_hub_is_due(worker->hub);
+
+    if (due && worker->held_at == 0 && worker->broadcast_ns >= BROADCAST_LONG_NS &&
+        td_journal_head(worker->journal) > readable) {
+        worker->held_at = readable;
+        worker->held_until = now + worker->broadcast_ns / 2;
+        return;
+    }
+    if (is_holding(worker) && now < worker->held_until)
+        return;
+    worker->held_at = 0;
+    td_hub_advance(worker->hub);
+    if (due)
+        worker->broadcast_ns = td_clock_ns() - now;
+}
+
 static bool has_work(const struct td_worker *worker)
 {
-    return atomic_load(&worker->woken) || td_hub_has_work(worker->hub) ||
-           !td_list_empty(&worker->dirty) ||
-           atomic_load_explicit(&worker->stopping, memory_order_acquire) != worker->draining;
+    return atomic_load(&worker->woken) || td_hub_has_again(worker->hub) ||
+           (td_hub_is_due(worker->hub) && !is_holding(worker)) || !td_list_empty(&worker->dirty) ||
+           !td_list_empty(&worker->polls) ||
+           (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining);
 }
 
 static int wait_ms(const struct td_worker *worker, int timeout_ms)
@@ -353,7 +410,9 @@ static int wait_ms(const struct td_worker *worker, int timeout_ms)
     /* The sweep wants a turn each tick while there is someone to sweep. */
     int tick_ms = 1000 / TD_TICKS_PER_S;
 
-    if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused)
+    if (is_holding(worker))
+        tick_ms = 1 + (int)(worker->broadcast_ns / 2 / TD_NS_PER_MS);
+    else if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused)
         return timeout_ms;
     return timeout_ms < 0 ? tick_ms : TD_MIN(timeout_ms, tick_ms);
 }
@@ -372,13 +431,14 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     }
     int n = td_loop_wait(worker->loop, events, EVENTS_MAX, timeout);
     td_journal_quiesce(worker->reader, false);
-    atomic_store(&worker->woken, false); /* before anything is looked at */
+    if (atomic_exchange(&worker->woken, false)) /* before anything is looked at */
+        td_list_splice(&worker->polls, &worker->cold_polls);
     look_at_clock(worker);
     for (int i = 0; i < n; i++)
         handle(worker, &events[i]);
     release_publishes(worker);
     flush_dirty(worker);
-    td_hub_advance(worker->hub);
+    broadcast(worker);
     td_hub_run(worker->hub);
     td_polls_run(worker);
     flush_dirty(worker);

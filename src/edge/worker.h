@@ -55,12 +55,15 @@ struct td_request;
 
 /* What the floor above gives: the resources. */
 struct td_edge_handler {
+    /* Whether a request, of which only the head has come, may send its body; answers it itself when not. */
+    bool (*admit)(struct td_request *request, void *arg);
     void (*request)(struct td_request *request, void *arg);
     void *arg;
 };
 
 #define TD_SCRATCH_BYTES (256 * 1024)
 #define TD_SLAB_CHUNK    256
+#define TD_LISTENERS_MAX 16
 
 struct td_worker {
     unsigned number;
@@ -71,27 +74,32 @@ struct td_worker {
     struct td_hub *hub;
     struct td_loop *loop;
     struct td_token_cache *tokens;
-    int *listeners;
+    int listeners[TD_LISTENERS_MAX];
     size_t n_listeners;
+    int spare;               /* a descriptor to give up when there is no other; -1: none */
+    td_ticks complain_at;    /* not before this is that told again */
     bool listening_paused;   /* out of descriptors */
     struct td_conn **chunks; /* the slab: chunks of TD_SLAB_CHUNK connections */
     uint32_t n_chunks;
     uint32_t *free_places;
     uint32_t n_free, n_conns;
-    struct td_list dirty;   /* td_conn.dirty */
-    struct td_list waiting; /* td_outbox.waiting */
-    struct td_list polls;   /* td_poll.list: to be looked at again */
-    struct td_list gone;    /* td_conn.dirty of those to be freed */
+    struct td_list dirty;      /* td_conn.dirty */
+    struct td_list waiting;    /* td_outbox.waiting */
+    struct td_list polls;      /* td_poll.list: to be looked at again, … */
+    struct td_list cold_polls; /* … once a segment has been read in */
+    struct td_list gone;       /* td_conn.dirty of those to be freed */
     td_ns now;
     td_ticks tick; /* now, in ticks since the worker began, from 1 */
     td_ns _began;
     td_ticks swept;
     uint32_t sweep_at;
     uint64_t next_id;
-    char date[32];         /* of the HTTP header, for … */
-    uint64_t date_s;       /* … this second */
-    _Atomic bool woken;    /* the journal has something new since this turn began */
-    _Atomic bool stopping; /* set by td_worker_stop */
+    char date[32];                  /* of the HTTP header, for … */
+    uint64_t date_s;                /* … this second */
+    _Atomic bool woken;             /* the journal has something new since this turn began */
+    _Atomic bool stopping;          /* set by td_worker_stop */
+    uint64_t held_at;               /* what was readable when a broadcast was put off; 0: none is */
+    td_ns held_until, broadcast_ns; /* the latest it begins; what the last one took */
     bool draining;
     td_ticks drain_began;
     uint32_t drain_at;
@@ -104,7 +112,7 @@ struct td_worker_options {
     const struct td_edge_options *edge;
     struct td_edge_handler handler;
     struct td_journal *journal;
-    const int *listeners; /* sockets, owned by the worker from here on */
+    const int *listeners; /* sockets; the worker closes them, also when it can't be made */
     size_t n_listeners;
 };
 

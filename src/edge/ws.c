@@ -140,7 +140,10 @@ void td_ws_upgrade(struct td_request *request, const struct td_ws_upgrade *upgra
         td_seek(worker, conn, query->since, query->position);
     } else if (query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) {
         /* The first SUBSCRIBE goes on from there. */
-        if (td_resume_keep(conn, query->since, query->position, (struct td_slice){NULL, 0}) < 0)
+        conn->start = malloc(sizeof(*conn->start));
+        if (conn->start)
+            *conn->start = (struct td_start){(int)query->since, query->position};
+        else
             td_conn_drop(worker, conn, "no memory");
     }
 }
@@ -188,12 +191,10 @@ static void answer_ping(struct td_worker *worker, struct td_conn *conn, struct t
 static void act(struct td_worker *worker, struct td_conn *conn, const struct td_ws_event *event)
 {
     switch (event->type) {
-    case TD_WS_TEXT:
-        conn->active = worker->tick;
-        td_command_take(worker, conn, event->payload);
-        break;
+    case TD_WS_TEXT: td_command_take(worker, conn, event->payload); break;
     case TD_WS_BINARY:
-        td_conn_close_ws(worker, conn, 1003, "unsupported: commands are text");
+        td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_EINVAL,
+                         TD_S("Commands are text messages."));
         break;
     case TD_WS_PING: answer_ping(worker, conn, event->payload); break;
     case TD_WS_PONG: conn->pinged = 0; break;

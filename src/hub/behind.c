@@ -207,7 +207,7 @@ static enum step step(struct td_hub *hub, struct td_subscriber *subscriber, size
         return STEP_BLOCKED;
     subscriber->_position = read.position;
     *budget_bytes -= TD_MIN(*budget_bytes, (size_t)sent);
-    *budget_records -= TD_MIN(*budget_records, TD_MAX(read.n, (size_t)1));
+    *budget_records -= TD_MIN(*budget_records, TD_MAX(read.examined, (size_t)1));
     switch (read.end) {
     case TD_READ_GAP: return tell_gap(hub, subscriber, &read);
     case TD_READ_COLD: return STEP_COLD;

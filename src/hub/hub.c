@@ -168,16 +168,16 @@ static uint64_t read_new(struct td_hub *hub, uint64_t until)
     return read.position;
 }
 
-bool td_hub_advance(struct td_hub *hub)
+void td_hub_advance(struct td_hub *hub)
 {
     uint64_t readable = td_journal_readable(hub->journal);
 
     td_list_splice(&hub->again, &hub->cold);
     if (hub->position >= readable)
-        return false;
+        return;
     if (hub->index.n_slots == 0) {
         hub->position = readable;
-        return false;
+        return;
     }
     uint64_t reached = read_new(hub, readable);
     hub->stat.wakeups++;
@@ -189,23 +189,27 @@ bool td_hub_advance(struct td_hub *hub)
     for (size_t i = 0; hub->wakeup->n > 0 && i < hub->wakeup->n_touched; i++)
         deliver(hub, hub->wakeup->touched[i]);
     td_wakeup_end(hub->wakeup);
-    bool stuck = reached == hub->position; /* a cold segment */
     hub->position = reached;
-    return !stuck && reached < readable;
 }
 
-bool td_hub_run(struct td_hub *hub)
+void td_hub_run(struct td_hub *hub)
 {
-    struct td_list turn;
+    struct td_list *last = hub->again.prev;
 
-    td_list_init(&turn);
-    td_list_splice(&turn, &hub->again);
-    for (struct td_list *node; (node = td_list_pop(&turn));)
+    for (size_t turns = 0; turns < TD_HUB_TURNS && !td_list_empty(&hub->again); turns++) {
+        struct td_list *node = td_list_pop(&hub->again);
         td_hub_catch_up(hub, TD_CONTAINER_OF(node, struct td_subscriber, _list));
-    return !td_list_empty(&hub->again);
+        if (node == last)
+            break; /* those behind it have had a turn */
+    }
 }
 
-bool td_hub_has_work(const struct td_hub *hub)
+bool td_hub_is_due(const struct td_hub *hub)
 {
-    return !td_list_empty(&hub->again) || hub->position < td_journal_readable(hub->journal);
+    return hub->position < td_journal_readable(hub->journal);
+}
+
+bool td_hub_has_again(const struct td_hub *hub)
+{
+    return !td_list_empty(&hub->again);
 }

@@ -53,7 +53,7 @@ struct td_subscriber {
     struct td_run_link *_more;     /* … and the others */
     struct td_subscription *_subs; /* `_one` as long as it suffices */
     struct td_subscription _one;
-    uint16_t _n_subs;
+    uint16_t _n_subs, _n_requests;
     enum td_wire
         wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
     bool checked : 1; /* each record is put to ops->wants */
@@ -119,15 +119,16 @@ bool td_hub_is_live(const struct td_subscriber *subscriber);
 /* Whether a record has been sent in part: nothing else may be sent before its rest. */
 bool td_hub_is_partial(const struct td_subscriber *subscriber);
 
-/* Moves the hub towards the readable head and sends what is new to the live.  True when there is more to do at
- * once (a turn is bounded). */
-bool td_hub_advance(struct td_hub *hub);
+/* Moves the hub towards the readable head, as far as one wakeup goes, and sends what is new to the live. */
+void td_hub_advance(struct td_hub *hub);
 /* Goes on sending to one that is behind, as far as its socket and a turn's budget let it. */
 void td_hub_catch_up(struct td_hub *hub, struct td_subscriber *subscriber);
-/* Gives a turn to each that stopped for its budget.  True when some want another. */
-bool td_hub_run(struct td_hub *hub);
-/* Whether td_hub_advance or td_hub_run would do something: asked before a worker sleeps. */
-bool td_hub_has_work(const struct td_hub *hub);
+/* Gives a turn to those that stopped for their budget, TD_HUB_TURNS of them at most, in rotation. */
+void td_hub_run(struct td_hub *hub);
+#define TD_HUB_TURNS 64
+/* Whether td_hub_advance, or td_hub_run, would do something: asked before a worker sleeps. */
+bool td_hub_is_due(const struct td_hub *hub);
+bool td_hub_has_again(const struct td_hub *hub);
 
 /* The patterns of a subscriber, for reading pages with the same eyes. `ret` has room for TD_SUBSCRIPTIONS_MAX. */
 size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret);

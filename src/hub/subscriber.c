@@ -72,6 +72,7 @@ int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
     for (size_t i = 0; i < n_patterns; i++)
         td_index_enter(&hub->index, subscriber, (uint32_t)(n + i));
     subscriber->_n_subs = (uint16_t)(n + n_patterns);
+    subscriber->_n_requests++;
     return 0;
 }
 
@@ -103,6 +104,7 @@ bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber,
         drop(hub, subscriber, i);
         found = true;
     }
+    subscriber->_n_requests = (uint16_t)(subscriber->_n_requests - found);
     return found;
 }
 
@@ -113,6 +115,7 @@ void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
     if (subscriber->_subs != &subscriber->_one)
         free(subscriber->_subs);
     subscriber->_subs = NULL;
+    subscriber->_n_requests = 0;
     td_list_remove(&subscriber->_list);
     subscriber->_partial_seq = 0;
     subscriber->_behind = subscriber->_sought = false;
@@ -120,15 +123,7 @@ void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
 
 size_t td_hub_requests(const struct td_subscriber *subscriber)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < subscriber->_n_subs; i++) {
-        bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++)
-            seen = subscriber->_subs[j].requested == subscriber->_subs[i].requested;
-        n += !seen;
-    }
-    return n;
+    return subscriber->_n_requests;
 }
 
 bool td_hub_has_request(const struct td_subscriber *subscriber, struct td_slice requested)

@@ -162,7 +162,7 @@ const struct td_config_option td_config_options[] = {
     {"heartbeat.behind", TD_CONFIG_DURATION, AT(heartbeat.behind_ms), .standard = "40s", .min = SECOND, .max = HOUR, .reloadable = true,
         .help = "A connection with unsent data whose peer acknowledges nothing for so long is closed (4008)."},
 
-    {"limits.message_bytes", TD_CONFIG_BYTES, AT(limits.message_bytes), .standard = "1MiB", .min = 1024, .max = 16 * TD_MIB, .reloadable = true,
+    {"limits.message_bytes", TD_CONFIG_BYTES, AT(limits.message_bytes), .standard = "1MiB", .min = 1024, .max = 8 * TD_MIB, .reloadable = true,
         .help = "One WebSocket message, or one event in a body."},
     {"limits.body_bytes", TD_CONFIG_BYTES, AT(limits.body_bytes), .standard = "4MiB", .min = 1024, .max = 64 * TD_MIB, .reloadable = true,
         .help = "The body of a request."},

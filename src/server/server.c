@@ -10,8 +10,6 @@
 #include "os/thread.h"
 #include <errno.h>
 
-#define LISTENERS_MAX 16
-
 struct server {
     const struct td_server_options *options;
     struct td_journal *journal;
@@ -21,7 +19,7 @@ struct server {
     struct td_thread *threads;
     size_t n_workers, n_started;
     int signals;
-    char bound[LISTENERS_MAX][TD_ADDR_LEN_MAX + 1];
+    char bound[TD_LISTENERS_MAX][TD_ADDR_LEN_MAX + 1];
 };
 
 static void write_line(struct td_slice line)
@@ -136,7 +134,7 @@ static int listen_for(struct server *server, size_t number, int *ret_sockets, si
 {
     const struct td_config *config = server->options->config;
 
-    for (size_t i = 0; i < config->listen.n && i < LISTENERS_MAX; i++) {
+    for (size_t i = 0; i < config->listen.n && i < TD_LISTENERS_MAX; i++) {
         /* The first worker may have been given a port by the kernel; the others join it. */
         const char *address = number == 0 ? config->listen.items[i].ptr : server->bound[i];
         int socket =
@@ -154,7 +152,7 @@ static int listen_for(struct server *server, size_t number, int *ret_sockets, si
 
 static int make_worker(struct server *server, size_t number)
 {
-    int sockets[LISTENERS_MAX];
+    int sockets[TD_LISTENERS_MAX];
     size_t n = 0;
 
     int r = listen_for(server, number, sockets, &n);
@@ -163,7 +161,7 @@ static int make_worker(struct server *server, size_t number)
     const struct td_worker_options options = {
         .number = (unsigned)number,
         .edge = &server->edge,
-        .handler = {td_api_handle, &server->api},
+        .handler = {td_api_admit, td_api_handle, &server->api},
         .journal = server->journal,
         .listeners = sockets,
         .n_listeners = n,
@@ -187,7 +185,6 @@ static int make_workers(struct server *server)
         .journal = server->journal,
         .dev = server->options->dev,
         .dev_token = server->options->dev_token,
-        .started = td_clock_ns(),
     };
     for (size_t i = 0; i < n; i++) {
         int r = make_worker(server, i);
