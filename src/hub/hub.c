@@ -69,9 +69,10 @@ static void fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
 static void all_fall_behind(struct td_hub *hub)
 {
     size_t cursor = 0;
+    uint64_t key;
     struct td_pattern **head;
 
-    while ((head = td_map_each(&hub->index.patterns, &cursor, NULL)))
+    while ((head = td_map_each(&hub->index.patterns, &cursor, &key)))
         for (struct td_pattern *pattern = *head; pattern; pattern = pattern->next)
             for (uint32_t i = 0; i < pattern->n; i++)
                 fall_behind(hub, pattern->slots[i].subscriber);
