@@ -113,7 +113,8 @@ void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t 
 /* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here.  One with TD_WIRE_NONE is
  * only ever told, and stays live. */
 void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber);
-/* What has been sent: its own position when behind, the hub's when live. */
+/* What will have been sent before anything else can be: its own position when behind (the record that is out in part counts), the
+ * hub's when live. */
 uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber);
 bool td_hub_is_live(const struct td_subscriber *subscriber);
 /* Whether a record has been sent in part: nothing else may be sent before its rest. */

@@ -164,7 +164,11 @@ void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber)
 
 uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber)
 {
-    return subscriber->_behind ? subscriber->_position : hub->position;
+    if (!subscriber->_behind)
+        return hub->position;
+    /* Whatever is told of it goes out behind the rest of a record that is out in part. */
+    return td_hub_is_partial(subscriber) && !subscriber->_sought ? subscriber->_partial_seq
+                                                                 : subscriber->_position;
 }
 
 bool td_hub_is_live(const struct td_subscriber *subscriber)
