@@ -148,16 +148,16 @@ static bool read_tail_segment(struct tail *tail, size_t i)
     tail->segment = recovery->segments[i];
     tail->scan = scan_of(recovery, i);
     for (;;) {
-        enum td_scan_what what = td_scan_next(&tail->scan, &offset);
-        if (what == TD_SCAN_RECORD) {
+        if (td_scan_next(&tail->scan, &offset) == TD_SCAN_RECORD) {
             memcpy(&head, tail->segment->map + offset, sizeof(head));
             keep(tail, offset);
             if (head.flags & TD_RECORD_LAST)
                 end_batch(tail);
             continue;
         }
-        bool last = i + 1 == recovery->n;
-        if (what == TD_SCAN_END && !last && tail->scan.seq == tail->scan.seq_max)
+        /* All that the next segment's header knows of is there.  What stands behind it is what a failed write left, and was cut off by a
+         * run that lost its power before the cut was on disk. */
+        if (i + 1 < recovery->n && tail->scan.seq == tail->scan.seq_max)
             return true;
         if (look_ahead(recovery, i, tail->scan, &records_ahead) <= tail->scan.seq) {
             cut_tail(tail, i, records_ahead);

@@ -304,6 +304,33 @@ static void keeps_what_was_durable_in_crashes(void **state)
     }
 }
 
+/* What a failed write left behind is cut off, and the cut may be lost with the power.  What went to the next segment since then was
+ * acknowledged. */
+static void keeps_what_follows_a_failed_write(void **state)
+{
+    struct td_draft drafts[3] = {draft("a/b", "1"), draft("a/b", "2"), draft("a/b", "3")};
+    struct fixture fixture;
+    uint64_t seqs[3];
+
+    fixture_init(&fixture);
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        td_sim_reset(seed);
+        fixture_open(&fixture);
+        append_batch(&fixture, 2);
+        fixture_commit(&fixture);
+        td_sim_disk_set(&(struct td_sim_disk_faults){.fail_write_in = 1});
+        assert_true(append_drafts(&fixture, drafts, 3, seqs) < 0);
+        append(&fixture, "a/b", "4");
+        fixture_commit(&fixture);
+        assert_int_equal(td_journal_durable(fixture.journal), 3);
+        fixture_crash(&fixture);
+        fixture_open(&fixture);
+        assert_int_equal(fixture.report.damaged_ranges, 0);
+        assert_int_equal(count_all(&fixture), 3);
+        fixture_close(&fixture);
+    }
+}
+
 static void opens_once(void **state)
 {
     struct fixture fixture;
@@ -333,6 +360,7 @@ int main(void)
         cmocka_unit_test(finds_a_flipped_bit_in_an_index),
         cmocka_unit_test(finds_a_flipped_bit_in_the_head),
         cmocka_unit_test(keeps_what_was_durable_in_crashes),
+        cmocka_unit_test(keeps_what_follows_a_failed_write),
         cmocka_unit_test(opens_once),
     };
 
