@@ -136,6 +136,8 @@ int64_t td_inspect_verify(const char *dir,
         verify_segment(&verify, set->segments[i], last, set->segments[i]->map_owned);
         last = atomic_load(&set->segments[i]->last_seq);
     }
+    if (set->lost_tail > last)
+        tell(&verify, (struct td_finding){TD_FINDING_RECORDS, last + 1, last, set->lost_tail, 0});
     if (report.cut_bytes > 0)
         tell(&verify, (struct td_finding){.kind = TD_FINDING_TAIL, .n = report.cut_bytes});
     td_journal_close(journal);

@@ -111,6 +111,8 @@ uint64_t td_journal_last_of(struct td_journal *journal, struct td_slice topic);
 
 /* reclaim.c: replaces the set of segments (append lock); what goes is freed once no reader can look at it. */
 struct td_set *td_set_new(size_t n, uint64_t horizon);
+/* The last sequence up to which the segments reach. */
+uint64_t td_set_last(const struct td_set *set);
 void td_set_publish(struct td_journal *journal, struct td_set *set, struct td_segment *dropped);
 /* Frees what all readers have passed; whether something was. */
 bool td_journal_reclaim(struct td_journal *journal);

@@ -22,6 +22,11 @@ struct td_set *td_set_new(size_t n, uint64_t horizon)
     return set;
 }
 
+uint64_t td_set_last(const struct td_set *set)
+{
+    return set->n > 0 ? atomic_load(&set->segments[set->n - 1]->last_seq) : set->horizon;
+}
+
 void td_set_publish(struct td_journal *journal, struct td_set *set, struct td_segment *dropped)
 {
     struct td_retired *retired = calloc(1, sizeof(*retired));

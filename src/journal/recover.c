@@ -432,7 +432,7 @@ static void publish(struct td_recovery *recovery)
         report->bytes += atomic_load(&set->segments[i]->end);
     }
     /* Segments at the end are missing: the next one's header will say so, until then the set does. */
-    if (set->n > 0 && recovery->last_seq > atomic_load(&set->segments[set->n - 1]->last_seq)) {
+    if (recovery->last_seq > td_set_last(set)) {
         set->lost_tail = recovery->last_seq;
         report->damaged_ranges++;
     }

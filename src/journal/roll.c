@@ -46,6 +46,9 @@ static void drop_empty(struct td_journal *journal)
     TD_ASSERT(old->n > 0 && old->segments[old->n - 1] == segment);
     for (size_t i = 0; i < set->n; i++)
         set->segments[i] = old->segments[i];
+    /* Its header told of segments missing before it. */
+    if (segment->header.prev_last > td_set_last(set))
+        set->lost_tail = segment->header.prev_last;
     journal->open = NULL;
     journal->jump_to = segment->header.lost_to;
     td_segment_path(journal->dir, segment->header.first_seq, ".log", path);
@@ -120,17 +123,19 @@ int td_journal_make_room(struct td_journal *journal, uint64_t first_seq, uint64_
     return begin(journal, first_seq, bytes + sizeof(struct td_segment_header));
 }
 
-static bool is_topic(const struct td_segment *segment, uint32_t offset, struct td_slice topic)
+/* Whether the record at an offset is of the topic; TD_EDAMAGED when there is no sound one. */
+static int is_topic(const struct td_segment *segment, uint32_t offset, struct td_slice topic)
 {
     struct td_record record;
 
-    if (td_record_check(td_slice(segment->map + offset, segment->map_bytes - offset)) <= 0)
-        return false;
+    if (offset >= segment->map_bytes ||
+        td_record_check(td_slice(segment->map + offset, segment->map_bytes - offset)) <= 0)
+        return TD_EDAMAGED;
     td_record_view(segment->map + offset, &record);
     return td_slice_eq(record.topic, topic);
 }
 
-/* The last record of the topic in one segment.  An index file that is damaged answers for the whole segment:
+/* The last record of the topic in one segment.  Where the index file or a record is damaged the end of the segment is the answer:
  * an expectation that cannot be checked is not met. */
 static uint64_t last_in(struct td_segment *segment, uint64_t key, struct td_slice topic)
 {
@@ -142,9 +147,12 @@ static uint64_t last_in(struct td_segment *segment, uint64_t key, struct td_slic
         segment->index_checked = true;
     }
     struct td_offsets offsets = td_segment_get(segment, key);
-    for (uint32_t i = offsets.n; i-- > 0;)
-        if (is_topic(segment, offsets.at[i], topic))
-            return td_record_seq(segment->map + offsets.at[i]);
+    for (uint32_t i = offsets.n; i-- > 0;) {
+        int r = is_topic(segment, offsets.at[i], topic);
+        if (r != 0)
+            return r < 0 ? atomic_load(&segment->last_seq)
+                         : td_record_seq(segment->map + offsets.at[i]);
+    }
     return 0;
 }
 

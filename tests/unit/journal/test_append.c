@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conditions, idempotency, and disks that are full or fail. */
 #include "fixture.h"
+#include "os/file.h"
 #include <errno.h>
 
 static int append_expecting(struct fixture *fixture, const char *topic, uint64_t seq)
@@ -38,6 +39,35 @@ static void appends_on_condition(void **state)
     assert_int_equal(append_expecting(&fixture, "a", 1), 0); /* in a cold segment */
     assert_int_equal(append_expecting(&fixture, "a", 1), TD_ECONFLICT);
     fixture_close(&fixture);
+}
+
+/* What can't be looked at does not meet a condition, and nothing behind the end of a shortened file is touched. */
+static void refuses_a_condition_on_what_is_damaged(void **state)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    for (int shortened = 0; shortened < 2; shortened++) {
+        td_sim_reset(1);
+        fixture_open(&fixture);
+        append(&fixture, "a", "1");
+        append(&fixture, "a", "2");
+        append(&fixture, "b", "3");
+        fixture_close(&fixture);
+        if (shortened) {
+            int file = td_file_open(LOG_DIR "/0000000000000001.log", TD_FILE_WRITE);
+            assert_true(file >= 0);
+            assert_int_equal(td_file_truncate(file, 100), 0);
+            td_file_close(file);
+        } else {
+            assert_int_equal(td_sim_disk_flip(LOG_DIR "/0000000000000001.log", 300, 0), 0);
+        }
+        fixture_open(&fixture);
+        assert_int_equal(append_expecting(&fixture, "a", 0), TD_ECONFLICT);
+        assert_int_equal(append_expecting(&fixture, "a", 1), TD_ECONFLICT);
+        assert_int_equal(append_expecting(&fixture, "c", 0), 0);
+        fixture_close(&fixture);
+    }
 }
 
 static int append_dedup(struct fixture *fixture, const char *key, const char *scope,
@@ -271,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_on_condition),
+        cmocka_unit_test(refuses_a_condition_on_what_is_damaged),
         cmocka_unit_test(answers_repeats_with_the_first),
         cmocka_unit_test(forgets_the_oldest_keys_first),
         cmocka_unit_test(repeats_batches_whole),

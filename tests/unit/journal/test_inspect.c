@@ -75,6 +75,20 @@ static void finds_damage(void **state)
     assert_int_equal(counts[1], 1);
 }
 
+static void finds_a_missing_end(void **state)
+{
+    struct findings findings = {0};
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    append(&fixture, "a", "1");
+    fixture_close(&fixture);
+    assert_int_equal(td_path_unlink(LOG_DIR "/0000000000000001.log"), 0);
+    assert_int_equal(td_inspect_verify(LOG_DIR, note, &findings), 1);
+    assert_int_equal(findings.n[TD_FINDING_RECORDS], 1);
+}
+
 static void backs_up_a_log_that_is_written(void **state)
 {
     struct fixture fixture;
@@ -112,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_into_a_log_that_is_written),
         cmocka_unit_test(finds_damage),
+        cmocka_unit_test(finds_a_missing_end),
         cmocka_unit_test(backs_up_a_log_that_is_written),
     };
 

@@ -229,9 +229,37 @@ static void tells_of_a_missing_end(void **state)
         assert_int_equal(read.position, last_first - 1);
         assert_int_equal(read.gap_to, 300);
         assert_int_equal(read_after(&fixture, "a", 300).n, round);
+        if (round == 0) { /* the first segment after it can't be written */
+            struct td_draft one = draft("a", "1");
+            uint64_t seq;
+            td_sim_disk_set(&(struct td_sim_disk_faults){.fail_write_in = 4});
+            assert_true(append_drafts(&fixture, &one, 1, &seq) < 0);
+            assert_int_equal(read_after(&fixture, "a", last_first - 1).gap_to, 300);
+        }
         append(&fixture, "a", "1");
         fixture_commit(&fixture);
     }
+    fixture_close(&fixture);
+}
+
+/* Where nothing is left but what says that there was something, all of it is damage. */
+static void tells_of_a_missing_log(void **state)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fill(&fixture, "a", 20);
+    fixture_close(&fixture);
+    assert_int_equal(td_path_unlink(LOG_DIR "/0000000000000001.log"), 0);
+    fixture_open(&fixture);
+    assert_int_equal(fixture.report.damaged_ranges, 1);
+    struct td_read read = read_after(&fixture, "a", 7);
+    assert_int_equal(read.end, TD_READ_GAP);
+    assert_int_equal(read.gap_reason, TD_GAP_DAMAGED);
+    assert_int_equal(read.gap_to, 20);
+    assert_int_equal(read_after(&fixture, "a", 20).end, TD_READ_DONE);
+    assert_int_equal(append(&fixture, "a", "1"), 21);
     fixture_close(&fixture);
 }
 
@@ -315,6 +343,7 @@ int main(void)
         cmocka_unit_test(tells_of_missing_files),
         cmocka_unit_test(tells_of_a_missing_segment),
         cmocka_unit_test(tells_of_a_missing_end),
+        cmocka_unit_test(tells_of_a_missing_log),
         cmocka_unit_test(frees_what_all_readers_have_passed),
         cmocka_unit_test(trims_on_a_full_disk),
     };
