@@ -83,7 +83,8 @@ struct td_head_file {
     uint32_t crc;
 };
 
-/* `trimmed`: this, then `count` of struct td_trimmed_entry sorted by key. */
+/* `trimmed`: this, then `count` of struct td_trimmed_entry sorted by key, and `holes` of struct td_trimmed_hole,
+ * oldest first. */
 struct td_trimmed_header {
     char magic[TD_MAGIC_LEN];
     uint32_t version, epoch;
@@ -91,12 +92,18 @@ struct td_trimmed_header {
     uint64_t horizon; /* all up to it has been trimmed */
     uint64_t floor;   /* of a key that has no entry, something up to it may have been */
     uint32_t count;
-    uint32_t entries_crc;
-    uint32_t reserved, crc;
+    uint32_t holes;
+    uint32_t entries_crc; /* of these and the holes */
+    uint32_t crc;
 };
 
 struct td_trimmed_entry {
     uint64_t key, seq;
+};
+
+/* As `prev_last` and `lost_to` of a segment that went. */
+struct td_trimmed_hole {
+    uint64_t prev_last, lost_to;
 };
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the files are little-endian");
@@ -109,3 +116,4 @@ _Static_assert(sizeof(struct td_index_dedup) == 40, "no holes");
 _Static_assert(sizeof(struct td_head_file) == 56, "no holes");
 _Static_assert(sizeof(struct td_trimmed_header) == 56, "no holes");
 _Static_assert(sizeof(struct td_trimmed_entry) == 16, "no holes");
+_Static_assert(sizeof(struct td_trimmed_hole) == 16, "no holes");

@@ -146,6 +146,8 @@ static void note_trimmed(struct td_journal *journal, const struct td_segment *se
     td_mutex_lock(&journal->trimmed_lock);
     if (segment->header.prev_last > trimmed->horizon)
         trimmed->floor = TD_MAX(trimmed->floor, segment->header.prev_last);
+    if (segment->header.lost_to > segment->header.prev_last)
+        td_trimmed_put_hole(trimmed, segment->header.prev_last, segment->header.lost_to);
     if (segment->n_damage > 0)
         trimmed->floor = TD_MAX(trimmed->floor, last_seq);
     for (uint32_t i = 0; i < sealed->header->keys; i++)

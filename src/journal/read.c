@@ -150,11 +150,17 @@ static uint64_t last_trimmed(struct td_journal *journal, const struct td_wanted 
 
 static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
 {
+    struct td_journal *journal = walk->reader->journal;
     struct td_read *read = walk->read;
 
     if (read->position >= set->horizon)
         return STEP_NEXT;
-    uint64_t last = last_trimmed(walk->reader->journal, read->wanted, read->n_wanted);
+    td_mutex_lock(&journal->trimmed_lock);
+    uint64_t hole_end = td_trimmed_hole_end(&journal->trimmed, read->position);
+    td_mutex_unlock(&journal->trimmed_lock);
+    if (hole_end > 0)
+        return gap(walk, TD_GAP_UNSYNCED, read->position, hole_end);
+    uint64_t last = last_trimmed(journal, read->wanted, read->n_wanted);
     if (last > read->position)
         return gap(walk, TD_GAP_RETENTION, read->position, TD_MIN(last, set->horizon));
     read->position = set->horizon;

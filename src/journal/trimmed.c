@@ -78,11 +78,32 @@ uint64_t td_trimmed_last(const struct td_trimmed *trimmed, uint64_t key)
     return last ? TD_MAX(*last, trimmed->floor) : trimmed->floor;
 }
 
+void td_trimmed_put_hole(struct td_trimmed *trimmed, uint64_t prev_last, uint64_t lost_to)
+{
+    struct td_trimmed_hole *holes = trimmed->holes;
+
+    if (trimmed->n_holes == TD_TRIMMED_HOLES) {
+        holes[0].lost_to = holes[1].lost_to;
+        trimmed->n_holes--;
+        memmove(&holes[1], &holes[2], (trimmed->n_holes - 1) * sizeof(*holes));
+    }
+    holes[trimmed->n_holes++] = (struct td_trimmed_hole){prev_last, lost_to};
+}
+
+uint64_t td_trimmed_hole_end(const struct td_trimmed *trimmed, uint64_t position)
+{
+    for (size_t i = 0; i < trimmed->n_holes; i++)
+        if (position > trimmed->holes[i].prev_last && position < trimmed->holes[i].lost_to)
+            return trimmed->holes[i].lost_to;
+    return 0;
+}
+
 int td_trimmed_store(const struct td_trimmed *trimmed, uint32_t epoch, uint64_t seed,
                      const char *path)
 {
     struct td_trimmed_entry *entries = list(trimmed, by_key);
     size_t bytes = trimmed->map.len * sizeof(*entries);
+    size_t hole_bytes = trimmed->n_holes * sizeof(*trimmed->holes);
     struct td_trimmed_header header = {
         .version = TD_LOG_VERSION,
         .epoch = epoch,
@@ -90,7 +111,8 @@ int td_trimmed_store(const struct td_trimmed *trimmed, uint32_t epoch, uint64_t 
         .horizon = trimmed->horizon,
         .floor = trimmed->floor,
         .count = (uint32_t)trimmed->map.len,
-        .entries_crc = td_crc32c(0, entries, bytes),
+        .holes = (uint32_t)trimmed->n_holes,
+        .entries_crc = td_crc32c(td_crc32c(0, entries, bytes), trimmed->holes, hole_bytes),
     };
     struct td_buf file = TD_BUF_INIT(FILE_MAX);
 
@@ -98,6 +120,7 @@ int td_trimmed_store(const struct td_trimmed *trimmed, uint32_t epoch, uint64_t 
     header.crc = td_crc32c(0, &header, offsetof(struct td_trimmed_header, crc));
     td_buf_put(&file, td_slice((const char *)&header, sizeof(header)));
     td_buf_put(&file, td_slice((const char *)entries, bytes));
+    td_buf_put(&file, td_slice((const char *)trimmed->holes, hole_bytes));
     free(entries);
     int r = file.err < 0 ? file.err : td_file_store(path, td_buf_slice(&file));
     td_buf_done(&file);
@@ -112,15 +135,19 @@ static int parse(struct td_trimmed *trimmed, struct td_slice file, struct td_tri
         return TD_EDAMAGED;
     memcpy(header, file.ptr, sizeof(*header));
     struct td_slice entries = td_slice_from(file, sizeof(*header));
+    size_t hole_bytes = header->holes * sizeof(*trimmed->holes);
     if (memcmp(header->magic, TD_TRIMMED_MAGIC, TD_MAGIC_LEN) != 0 ||
         header->version != TD_LOG_VERSION ||
         header->crc != td_crc32c(0, header, offsetof(struct td_trimmed_header, crc)) ||
-        entries.len != header->count * sizeof(entry) ||
+        header->holes > TD_TRIMMED_HOLES ||
+        entries.len != header->count * sizeof(entry) + hole_bytes ||
         header->entries_crc != td_crc32c(0, entries.ptr, entries.len))
         return TD_EDAMAGED;
     trimmed->horizon = header->horizon;
     trimmed->floor = header->floor;
-    for (size_t at = 0; at < entries.len; at += sizeof(entry)) {
+    trimmed->n_holes = header->holes;
+    memcpy(trimmed->holes, entries.ptr + entries.len - hole_bytes, hole_bytes);
+    for (size_t at = 0; at < entries.len - hole_bytes; at += sizeof(entry)) {
         memcpy(&entry, entries.ptr + at, sizeof(entry));
         td_trimmed_put(trimmed, entry.key, entry.seq);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sealing, trimming, what was trimmed, and what goes when readers have passed. */
 #include "fixture.h"
+#include "journal/trimmed.h"
 #include "os/file.h"
 #include <errno.h>
 
@@ -263,6 +264,43 @@ static void tells_of_a_missing_log(void **state)
     fixture_close(&fixture);
 }
 
+/* A position that a crash took back is told as such, also when the segment that knows of it is gone and nothing wanted was in it. */
+static void tells_of_holes_that_were_trimmed(void **state)
+{
+    enum { RUNS = TD_TRIMMED_HOLES + 8 };
+    struct fixture fixture;
+    uint64_t last[RUNS];
+
+    fixture_init(&fixture);
+    fixture.options.durability = TD_DURABILITY_FAST;
+    fixture.options.retain_bytes = 20 * TD_KIB;
+    for (int i = 0; i < RUNS; i++) {
+        fixture_open(&fixture);
+        last[i] = append(&fixture, "a", "1");
+        fixture_kill(&fixture);
+    }
+    fixture_open(&fixture);
+    fill(&fixture, "b", 400);
+    fixture_keep(&fixture);
+    assert_true(stat_of(&fixture).horizon > last[RUNS - 1]);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < RUNS; i++) {
+            struct td_read read = read_after(&fixture, "quiet", last[i] + 5);
+            assert_int_equal(read.end, TD_READ_GAP);
+            assert_int_equal(read.gap_reason, TD_GAP_UNSYNCED);
+            assert_true(i + 1 == RUNS || read.gap_to >= last[i + 1] - 1);
+            assert_int_equal(read_after(&fixture, "quiet", read.gap_to).end, TD_READ_DONE);
+        }
+        /* Who has seen nothing that was taken back hears nothing; of the oldest that is no longer known. */
+        assert_int_equal(read_after(&fixture, "quiet", last[RUNS - 1]).end, TD_READ_DONE);
+        assert_int_equal(read_after(&fixture, "quiet", last[RUNS / 2]).end, TD_READ_DONE);
+        assert_int_equal(read_after(&fixture, "quiet", last[1]).end, TD_READ_GAP);
+        fixture_close(&fixture);
+        fixture_open(&fixture);
+    }
+    fixture_close(&fixture);
+}
+
 /* Segments stay mapped for who may still look at them, and no longer. */
 static void frees_what_all_readers_have_passed(void **state)
 {
@@ -344,6 +382,7 @@ int main(void)
         cmocka_unit_test(tells_of_a_missing_segment),
         cmocka_unit_test(tells_of_a_missing_end),
         cmocka_unit_test(tells_of_a_missing_log),
+        cmocka_unit_test(tells_of_holes_that_were_trimmed),
         cmocka_unit_test(frees_what_all_readers_have_passed),
         cmocka_unit_test(trims_on_a_full_disk),
     };
