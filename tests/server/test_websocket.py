@@ -562,7 +562,6 @@ MASK = b"\0\0\0\0"
 
 
 @pytest.mark.parametrize("code,data", [
-    (1003, b"\x82\x81" + MASK + b"x"),                                # binary
     (1002, b"\x81\x01x"),                                             # not masked
     (1002, b"\xc1\x81" + MASK + b"x"),                                # RSV1 without an extension
     (1002, b"\xa1\x81" + MASK + b"x"), (1002, b"\x91\x81" + MASK + b"x"),
@@ -595,6 +594,13 @@ def test_what_no_client_may_send(ws, code, data):
     ws.socket.sendall(whole + data)
     assert ws.receive_text() == "pong", "what was whole before it is taken"
     assert ws.closed()[0] == code
+
+
+def test_a_binary_message_is_no_command(ws):
+    ws.frame(Opcode.BINARY, b'{"type":"ping"}')
+    assert ws.until("command_error")["code"] == "bad_request"
+    ws.send("ping")
+    ws.until("pong")
 
 
 def test_a_message_that_is_too_big_is_1009_also_in_fragments(server, token):
