@@ -57,7 +57,8 @@ struct td_index_header {
     uint32_t end; /* of the records in the segment */
     uint32_t records, keys, dedups, postings;
     uint32_t keys_crc, dedups_crc, postings_crc;
-    uint32_t reserved[5], crc;
+    uint64_t seed; /* of the keys */
+    uint32_t reserved[3], crc;
 };
 
 struct td_index_key {

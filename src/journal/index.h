@@ -53,6 +53,7 @@ struct td_sealed {
 /* What an index file says besides the index. */
 struct td_index_about {
     uint32_t epoch, end;
+    uint64_t seed;
     uint64_t first_seq, last_seq, prev_last, first_time, last_time;
 };
 
@@ -60,7 +61,7 @@ struct td_index_about {
 TD_MUST_USE int td_sealed_store(const char *path, const struct td_index *index,
                                 const struct td_index_about *about, const char *segment);
 /* Maps a file and checks its header and the dedup entries only.  TD_EDAMAGED, or -errno. */
-TD_MUST_USE int td_sealed_open(const char *path, uint64_t seed, struct td_sealed *ret_sealed);
+TD_MUST_USE int td_sealed_open(const char *path, struct td_sealed *ret_sealed);
 void td_sealed_close(struct td_sealed *sealed);
 /* Checks all the rest; to be done before the first lookup.  0 or TD_EDAMAGED. */
 TD_MUST_USE int td_sealed_verify(const struct td_sealed *sealed);

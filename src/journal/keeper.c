@@ -76,6 +76,7 @@ static int seal(struct td_journal *journal, struct td_segment *segment)
 {
     struct td_index_about about = {
         .epoch = journal->epoch,
+        .seed = journal->seed,
         .end = atomic_load(&segment->end),
         .first_seq = segment->header.first_seq,
         .last_seq = atomic_load(&segment->last_seq),
@@ -91,7 +92,7 @@ static int seal(struct td_journal *journal, struct td_segment *segment)
     if (r == 0)
         r = td_sealed_store(path, segment->index, &about, segment->map);
     if (r == 0)
-        r = td_sealed_open(path, journal->seed, &sealed);
+        r = td_sealed_open(path, &sealed);
     if (r < 0) {
         segment->seal_after = td_clock_ns() + TD_NS_PER_S;
         return r;

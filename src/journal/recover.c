@@ -5,7 +5,6 @@
 #include "base/err.h"
 #include "os/clock.h"
 #include "os/file.h"
-#include "os/random.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -108,52 +107,24 @@ static int list_segments(struct td_recovery *recovery)
     return 0;
 }
 
-/* The epoch and the seed: from the head file, else from whatever else holds them, else new ones. */
-static void identify(struct td_recovery *recovery, uint32_t trimmed_epoch, uint64_t trimmed_seed)
-{
-    struct td_journal *journal = recovery->journal;
-    bool found = recovery->has_head;
-
-    journal->epoch = recovery->head.epoch;
-    journal->seed = recovery->head.seed;
-    for (size_t i = 0; i < recovery->n && !found; i++) {
-        journal->epoch = recovery->segments[i]->header.epoch;
-        journal->seed = recovery->segments[i]->header.seed;
-        found = !recovery->segments[i]->header_bad;
-    }
-    if (!found && recovery->has_trimmed) {
-        journal->epoch = trimmed_epoch;
-        journal->seed = trimmed_seed;
-        found = true;
-    }
-    if (!found) {
-        td_random_bytes(&journal->epoch, sizeof(journal->epoch));
-        td_random_bytes(&journal->seed, sizeof(journal->seed));
-        recovery->report->created = recovery->n == 0;
-    }
-    journal->created_ms = recovery->has_head ? recovery->head.created_ms : td_clock_unix_ms();
-    journal->all_key = td_pattern_key(journal->seed, TD_S("**"), NULL);
-}
-
 static int load_files(struct td_recovery *recovery)
 {
     struct td_journal *journal = recovery->journal;
     char path[TD_LOG_PATH_MAX];
-    uint32_t epoch = 0;
-    uint64_t seed = 0;
+    struct td_identity trimmed = {0};
 
     int r = td_head_load(journal->dir, &recovery->head);
     if (r < 0 && r != -ENOENT && r != TD_EDAMAGED)
         return r;
     recovery->has_head = r == 0;
     td_log_path(journal->dir, "trimmed", path);
-    r = td_trimmed_load(&journal->trimmed, path, &epoch, &seed);
+    r = td_trimmed_load(&journal->trimmed, path, &trimmed.epoch, &trimmed.seed);
     if (r < 0 && r != -ENOENT && r != TD_EDAMAGED)
         return r;
     recovery->has_trimmed = r == 0;
-    identify(recovery, epoch, seed);
+    td_recover_identity(recovery, &trimmed);
     /* Keys of another seed answer nothing. */
-    if (recovery->has_trimmed && seed != journal->seed) {
+    if (recovery->has_trimmed && trimmed.seed != journal->seed) {
         journal->trimmed.floor = journal->trimmed.horizon;
         td_map_clear(&journal->trimmed.map);
     }
@@ -212,9 +183,9 @@ static void open_index(struct td_journal *journal, struct td_segment *segment)
     char path[TD_LOG_PATH_MAX];
 
     td_segment_path(journal->dir, segment->header.first_seq, ".idx", path);
-    if (td_sealed_open(path, journal->seed, sealed) < 0)
+    if (td_sealed_open(path, sealed) < 0)
         return;
-    if (sealed->header->epoch != journal->epoch ||
+    if (sealed->header->epoch != journal->epoch || sealed->header->seed != journal->seed ||
         sealed->header->first_seq != segment->header.first_seq) {
         td_sealed_close(sealed);
         return;
@@ -440,8 +411,10 @@ static void publish(struct td_recovery *recovery)
     report->segments = set->n;
     report->unclean = !clean;
     journal->last_seq = TD_MAX(recovery->last_seq, set->horizon);
+    /* The head file says how far runs whose segments are lost have jumped.  Without it the jump goes beyond all of theirs. */
+    uint64_t jump = recovery->has_head ? TD_UNCLEAN_JUMP : TD_BACKUP_JUMP;
     if (!clean && !journal->options.sequencer)
-        journal->jump_to = TD_MAX(journal->last_seq, journal->skip_to) + TD_UNCLEAN_JUMP;
+        journal->jump_to = TD_MAX(journal->last_seq, journal->skip_to) + jump;
     else if (journal->skip_to > journal->last_seq)
         journal->jump_to = journal->skip_to; /* closed before it was made */
     atomic_store(&journal->head, journal->last_seq);

@@ -5,6 +5,12 @@
 #include "journal/head.h"
 #include "journal/internal.h"
 
+/* What makes a log this one. */
+struct td_identity {
+    uint32_t epoch;
+    uint64_t seed;
+};
+
 struct td_recovery {
     struct td_journal *journal;
     struct td_journal_report *report;
@@ -20,6 +26,8 @@ struct td_recovery {
     size_t n_kept;     /* segments behind so many are no part of the log */
 };
 
+/* identity.c: epoch and seed from the head file, else from whatever else holds them (`trimmed` is what that file does), else new. */
+void td_recover_identity(struct td_recovery *recovery, const struct td_identity *trimmed);
 /* tail.c: reads the segments from `n_sealed` on, which have no index yet: indexes what is sound, tells damage from a torn
  * tail, and says with `n_kept` what is to be kept. */
 void td_recover_tail(struct td_recovery *recovery);

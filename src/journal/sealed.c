@@ -75,6 +75,7 @@ int td_sealed_store(const char *path, const struct td_index *index,
     *header = (struct td_index_header){
         .version = TD_LOG_VERSION,
         .epoch = about->epoch,
+        .seed = about->seed,
         .first_seq = about->first_seq,
         .last_seq = about->last_seq,
         .prev_last = about->prev_last,
@@ -122,7 +123,7 @@ static int lay_out(struct td_sealed *sealed)
                : TD_EDAMAGED;
 }
 
-int td_sealed_open(const char *path, uint64_t seed, struct td_sealed *ret_sealed)
+int td_sealed_open(const char *path, struct td_sealed *ret_sealed)
 {
     struct td_sealed sealed = {0};
     uint64_t size;
@@ -144,7 +145,7 @@ int td_sealed_open(const char *path, uint64_t seed, struct td_sealed *ret_sealed
         td_sealed_close(&sealed);
         return r;
     }
-    sealed.all = td_sealed_get(&sealed, td_pattern_key(seed, TD_S("**"), NULL));
+    sealed.all = td_sealed_get(&sealed, td_pattern_key(sealed.header->seed, TD_S("**"), NULL));
     *ret_sealed = sealed;
     return 0;
 }

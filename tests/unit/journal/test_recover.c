@@ -263,6 +263,61 @@ static void finds_a_flipped_bit_in_the_head(void **state)
     finds_a_flipped_bit_anywhere(state, true, LOG_DIR "/head");
 }
 
+/* The ids that were given out stay valid as long as anything holds the epoch, if only the records. */
+static void keeps_its_epoch(void **state)
+{
+    struct fixture fixture;
+
+    for (int round = 0; round < 3; round++) {
+        fixture_init(&fixture);
+        fixture_open(&fixture);
+        append_batch(&fixture, 3);
+        fixture_commit(&fixture);
+        uint32_t epoch = td_journal_epoch(fixture.journal);
+        uint64_t seed = td_journal_seed(fixture.journal);
+        fixture_close(&fixture);
+        assert_int_equal(td_sim_disk_flip(LOG_DIR "/head", 20, 1), 0);
+        if (round > 0)
+            assert_int_equal(td_sim_disk_flip(LOG_1, 20, 1), 0);
+        if (round > 1)
+            assert_int_equal(td_sim_disk_flip(IDX_1, 20, 1), 0);
+        fixture_open(&fixture);
+        assert_int_equal(td_journal_epoch(fixture.journal), epoch);
+        if (round < 2)
+            assert_int_equal(td_journal_seed(fixture.journal), seed);
+        assert_int_equal(read_after(&fixture, "a/b", 0).n, 3);
+        assert_false(fixture.report.created);
+        fixture_close(&fixture);
+    }
+}
+
+/* The head file and the segments of the last runs are damaged: what those have given is not given again. */
+static void jumps_beyond_what_nobody_knows(void **state)
+{
+    struct fixture fixture;
+    uint64_t last = 0;
+
+    fixture_init(&fixture);
+    for (int run = 0; run < 4; run++) {
+        fixture_open(&fixture);
+        last = append(&fixture, "a/b", "1");
+        fixture_commit(&fixture);
+        fixture_kill(&fixture);
+    }
+    fixture_open(&fixture);
+    assert_int_equal(append(&fixture, "a/b", "1"), last + (1 << 20) + 1);
+    fixture_kill(&fixture);
+    assert_int_equal(td_path_unlink(LOG_DIR "/head"), 0);
+    char path[64];
+    for (uint64_t seq = last; seq <= last + (1 << 20) + 1; seq += (1 << 20) + 1) {
+        snprintf(path, sizeof(path), LOG_DIR "/%016llx.log", (unsigned long long)seq);
+        assert_int_equal(td_path_unlink(path), 0);
+    }
+    fixture_open(&fixture);
+    assert_true(append(&fixture, "a/b", "1") > last + (1 << 20) + 1);
+    fixture_close(&fixture);
+}
+
 /* Power fails at a random moment of many; what was durable is there, in order, without a gap. */
 static void keeps_what_was_durable_in_crashes(void **state)
 {
@@ -359,6 +414,8 @@ int main(void)
         cmocka_unit_test(finds_a_flipped_bit_in_a_killed_log),
         cmocka_unit_test(finds_a_flipped_bit_in_an_index),
         cmocka_unit_test(finds_a_flipped_bit_in_the_head),
+        cmocka_unit_test(keeps_its_epoch),
+        cmocka_unit_test(jumps_beyond_what_nobody_knows),
         cmocka_unit_test(keeps_what_was_durable_in_crashes),
         cmocka_unit_test(keeps_what_follows_a_failed_write),
         cmocka_unit_test(opens_once),
