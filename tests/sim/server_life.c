@@ -40,7 +40,7 @@ static void make_workers(struct srv_world *world)
         const struct td_worker_options options = {
             .number = (unsigned)i,
             .edge = &world->edge,
-            .handler = {td_api_handle, &world->api},
+            .handler = {td_api_admit, td_api_handle, &world->api},
             .journal = world->journal,
             .listeners = &listener,
             .n_listeners = 1,
@@ -113,6 +113,7 @@ void srv_crash(struct srv_world *world, bool power)
 {
     td_world_say("down: %s", power ? "power loss" : "kill -9");
     world->crashes++;
+    srv_truth_blinded(world);
     if (power)
         td_sim_disk_crash();
     else

@@ -130,6 +130,11 @@ static void acked(struct srv_world *world, struct srv_publisher *publisher, uint
     if (!event && world->options.durability == TD_DURABILITY_FAST &&
         publisher->link.boot != world->boot)
         return; /* said before the power went */
+    if (!event && srv_truth_blind(&world->truth, seq - 1, seq)) {
+        said->seq = seq;
+        said->fate = SRV_ACKED;
+        return;
+    }
     TD_MUST(event && event->number == number,
             "event %u is acknowledged as %llu, where the log holds %u", number,
             (unsigned long long)seq, event ? event->number : 0);

@@ -242,12 +242,14 @@ static void check_content(struct srv_world *world, const struct srv_reader *read
     td_buf_done(&want);
 }
 
-/* An event of the time before a power loss, which came late. */
-static bool from_before(struct srv_world *world, struct srv_reader *reader, uint64_t seq)
+/* An event of the time before a power loss, which came late, or one that the world could not see. */
+static bool unseen(struct srv_world *world, struct srv_reader *reader, uint64_t seq)
 {
     const struct srv_event *lost = srv_truth_lost(&world->truth, seq);
 
-    if (!lost || reader->link.boot == world->boot)
+    bool late = lost && reader->link.boot != world->boot;
+
+    if (!late && !srv_truth_blind(&world->truth, seq - 1, seq))
         return false;
     TD_MUST(!reader->known || seq > reader->position, "reader %u got %llu again", reader->number,
             (unsigned long long)seq);
@@ -268,11 +270,11 @@ void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct
 
     td_world_say("reader %u gets %u at %llu", reader->number, number, (unsigned long long)seq);
     check_content(world, reader, &seen, number);
-    if (!event && from_before(world, reader, seq))
+    if (!event && unseen(world, reader, seq))
         return;
     TD_MUST(event && event->number == number,
-            "reader %u got event %u at %llu, which is not there (or not durable yet)",
-            reader->number, number, (unsigned long long)seq);
+            "reader %u got event %u at %llu, which is not there (or not durable yet; readable %llu)",
+            reader->number, number, (unsigned long long)seq, (unsigned long long)world->truth.position);
     TD_MUST(srv_granted(world, reader->subject, td_slice_str(seen.topic)),
             "reader %u got event %u on %s, which %s may not see", reader->number, number,
             seen.topic, subjects[reader->subject].name);
@@ -317,7 +319,7 @@ static bool trimmed(const struct srv_world *world, const struct srv_reader *read
     for (size_t i = 0; i < truth->n_lost; i++)
         if (truth->lost[i].seq > from && truth->lost[i].seq <= to)
             return true;
-    return false;
+    return srv_truth_blind(truth, from, to);
 }
 
 static void check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t from,
@@ -327,14 +329,18 @@ static void check_gap(struct srv_world *world, struct srv_reader *reader, uint64
     bool since_boot = reader->link.boot == world->boot;
 
     if (td_slice_eq(reason, TD_S("retention"))) {
-        TD_MUST(to <= world->truth.horizon || !since_boot,
+        TD_MUST(to <= world->truth.horizon_max || !since_boot,
                 "reader %u is told a gap up to %llu, but only %llu was trimmed", reader->number,
-                (unsigned long long)to, (unsigned long long)world->truth.horizon);
+                (unsigned long long)to, (unsigned long long)world->truth.horizon_max);
         TD_MUST(trimmed(world, reader, from, to),
                 "reader %u is told a gap from %llu to %llu, but nothing of it was trimmed",
                 reader->number, (unsigned long long)from, (unsigned long long)to);
     } else if (td_slice_eq(reason, TD_S("unsynced"))) {
         TD_MUST(fast && world->truth.n_lost > 0, "reader %u is told a gap for what was not synced",
+                reader->number);
+    } else if (td_slice_eq(reason, TD_S("damaged")) && world->was_full) {
+        /* What was trimmed on a full disk could not be noted, so why it is not there is not known any more. */
+        TD_MUST(trimmed(world, reader, from, to), "reader %u is told damage, but nothing is gone",
                 reader->number);
     } else {
         td_world_fail("reader %u is told a gap for reason %.*s", reader->number, (int)reason.len,
@@ -367,8 +373,10 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
     TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);
     reader->must_hear = false;
     srv_reader_reach(world, reader, from, "a gap from");
-    TD_MUST(to > from, "reader %u: a gap from %llu back to %llu", reader->number,
-            (unsigned long long)from, (unsigned long long)to);
+    /* What was lost is taken back: the log may end before the position. */
+    TD_MUST(to > from || td_slice_eq(reason, TD_S("unsynced")),
+            "reader %u: a gap from %llu back to %llu", reader->number, (unsigned long long)from,
+            (unsigned long long)to);
     check_gap(world, reader, from, to, reason);
     set_position(world, reader, to);
 }

@@ -123,6 +123,14 @@ const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t s
     return NULL;
 }
 
+bool srv_truth_blind(const struct srv_truth *truth, uint64_t from, uint64_t to)
+{
+    for (size_t i = 0; i < truth->n_blind; i++)
+        if (truth->blind[i].from < to && truth->blind[i].to > from)
+            return true;
+    return false;
+}
+
 static void push(struct srv_event **events, size_t *n, size_t *cap, struct srv_event event)
 {
     if (*n == *cap) {
@@ -178,12 +186,41 @@ static void take(struct srv_world *world, const struct td_record *record)
             (unsigned long long)record->seq);
     TD_MUST(said->seq == 0 || said->again_ok, "event %u is in the log twice: at %llu and at %llu",
             number, (unsigned long long)said->seq, (unsigned long long)record->seq);
-    TD_MUST(said->index == 0 || (last && last->number == number - 1),
+    TD_MUST(said->index == 0 || (last && last->number == number - 1) ||
+                srv_truth_blind(truth, last ? last->seq : 0, record->seq),
             "event %u of a batch does not follow the one before it", number);
     said->seq = record->seq;
     said->again_ok = false;
     push(&truth->events, &truth->n, &truth->cap, (struct srv_event){record->seq, number});
     world->published++;
+}
+
+static void add_blind(struct srv_truth *truth, uint64_t from, uint64_t to)
+{
+    TD_ASSERT(truth->n_blind < SRV_BLIND_MAX);
+    truth->blind[truth->n_blind++] = (struct srv_range){from, to};
+}
+
+void srv_truth_blinded(struct srv_world *world)
+{
+    uint64_t readable = td_journal_readable(world->journal);
+
+    if (readable > world->truth.position)
+        add_blind(&world->truth, world->truth.position, readable);
+}
+
+/* The keeper may have been faster than the world. */
+static void pass_gap(struct srv_world *world, const struct td_read *read)
+{
+    struct srv_truth *truth = &world->truth;
+
+    TD_MUST(read->gap_reason == TD_GAP_RETENTION || world->sync_may_fail || world->was_full,
+            "the log itself tells a gap from %llu to %llu for reason %d",
+            (unsigned long long)read->position, (unsigned long long)read->gap_to,
+            (int)read->gap_reason);
+    truth->audited += srv_truth_after(truth, read->gap_to) - srv_truth_after(truth, read->position);
+    if (read->gap_to > truth->position)
+        add_blind(truth, TD_MAX(read->position, truth->position), read->gap_to);
 }
 
 /* Reads everything after `position` that may be read. */
@@ -209,10 +246,7 @@ static void read_from(struct srv_world *world, uint64_t position,
         }
         read.after = read.position;
         if (read.end == TD_READ_GAP) {
-            TD_MUST(read.gap_reason == TD_GAP_RETENTION || world->sync_may_fail,
-                    "the log itself tells a gap from %llu to %llu for reason %d",
-                    (unsigned long long)read.position, (unsigned long long)read.gap_to,
-                    (int)read.gap_reason);
+            pass_gap(world, &read);
             read.after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
             TD_MUST(++cold < 1000 || td_sim_dead(), "a segment stays cold");
@@ -244,7 +278,10 @@ void srv_observe(struct srv_world *world)
     truth->durable = durable;
     uint64_t horizon = td_journal_horizon(world->journal);
     world->trims += horizon > truth->horizon;
-    truth->horizon = TD_MAX(truth->horizon, horizon);
+    TD_MUST(horizon >= truth->horizon, "the horizon goes back from %llu to %llu",
+            (unsigned long long)truth->horizon, (unsigned long long)horizon);
+    truth->horizon = horizon;
+    truth->horizon_max = TD_MAX(truth->horizon_max, horizon);
 }
 
 static void recheck(struct srv_world *world, const struct td_record *record)
@@ -305,14 +342,16 @@ void srv_truth_restart(struct srv_world *world, bool power)
     if (epoch != truth->epoch) {
         TD_MUST(truth->epoch == 0 || truth->durable == 0, "the log is another one");
         forget_lost(world, 0);
-        truth->position = truth->durable = truth->horizon = 0;
+        truth->position = truth->durable = truth->horizon_max = 0;
         truth->epoch = epoch;
     } else if (power && world->options.durability == TD_DURABILITY_FAST) {
         forget_lost(world, truth->durable);
     }
     for (size_t i = 0; i < truth->n_said; i++)
-        if (truth->said[i].keyed && truth->said[i].seq > 0 && truth->said[i].seq <= truth->horizon)
+        if (truth->said[i].keyed && truth->said[i].seq > 0 &&
+            truth->said[i].seq <= truth->horizon_max)
             truth->said[i].again_ok = true;
+    truth->horizon = td_journal_horizon(world->journal);
     srv_observe(world);
     unlose(truth);
     if (td_sim_dead() || truth->n == 0)

@@ -43,17 +43,26 @@ struct srv_event {
     uint32_t number;
 };
 
+/* What the keeper trimmed before the world had read it. */
+#define SRV_BLIND_MAX 64
+struct srv_range {
+    uint64_t from, to; /* (from, to] */
+};
+
 struct srv_truth {
     struct srv_event *events; /* ascending */
     size_t n, cap;
     struct srv_event *lost; /* taken back by a power loss (`fast` only) */
     size_t n_lost, lost_cap;
+    struct srv_range blind[SRV_BLIND_MAX];
+    size_t n_blind;
     struct srv_said *said;
     size_t n_said, said_cap;
     uint64_t position; /* read up to here */
     uint64_t durable;  /* survives a power loss */
     uint64_t horizon;
-    size_t audited; /* events counted by the audit */
+    uint64_t horizon_max; /* a power loss may bring back what was trimmed */
+    size_t audited;       /* events counted by the audit */
     uint32_t epoch;
 };
 
@@ -169,7 +178,7 @@ struct srv_world {
     uint32_t next_request;
     unsigned boot;
     bool draining;
-    bool faults_allowed, faults_on, wall_jumps, sync_may_fail;
+    bool faults_allowed, faults_on, wall_jumps, sync_may_fail, was_full;
     td_ns trouble_until; /* after faults the log takes a moment to come back */
     bool final;          /* no more trouble: all must come to an end */
     uint64_t published, received, gaps, resumes, crashes, closes, trims, retries;
@@ -193,6 +202,10 @@ void srv_truth_restart(struct srv_world *world, bool power);
 size_t srv_truth_after(const struct srv_truth *truth, uint64_t seq);
 const struct srv_event *srv_truth_get(const struct srv_truth *truth, uint64_t seq);
 const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t seq);
+/* Whether the world is blind to something in (from, to]. */
+bool srv_truth_blind(const struct srv_truth *truth, uint64_t from, uint64_t to);
+/* What became readable in the turn in which the process died may have been seen by readers, and may be gone. */
+void srv_truth_blinded(struct srv_world *world);
 void srv_truth_done(struct srv_truth *truth);
 /* The text of a position in this log. */
 const char *srv_position(const struct srv_world *world, uint64_t seq);

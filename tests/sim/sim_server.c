@@ -131,7 +131,10 @@ static void faults_begin(struct srv_world *world)
     struct td_sim_disk_faults faults = {0};
 
     switch (td_rng_below(rng, 4)) {
-    case 0: faults.space_bytes = td_sim_disk_used_bytes() + td_rng_below(rng, 50000); break;
+    case 0:
+        faults.space_bytes = td_sim_disk_used_bytes() + td_rng_below(rng, 50000);
+        world->was_full = true;
+        break;
     case 1: faults.fail_write_in = 1 + (unsigned)td_rng_below(rng, 20); break;
     case 2:
         faults.fail_sync_in = 1 + (unsigned)td_rng_below(rng, 20);
