@@ -26,6 +26,7 @@ struct td_client {
     char curl_error[CURL_ERROR_SIZE];
     CURLcode result;
     bool busy, ended, streams, accepted;
+    int watched; /* td_client_watch; -1: none */
     td_client_bytes_fn *on_bytes;
     void *arg;
 };
@@ -50,6 +51,7 @@ int td_client_new(const char *server_url, const char *token, struct td_client **
         return -ENOMEM;
     td_buf_init(&client->body, BODY_MAX);
     td_buf_init(&client->request, 16 * TD_MIB);
+    client->watched = -1;
     client->multi = curl_multi_init();
     client->easy = curl_easy_init();
     client->server_url = strdup(server_url);
@@ -390,9 +392,14 @@ static void run(struct td_client *client)
     }
 }
 
+void td_client_watch(struct td_client *client, int fd)
+{
+    client->watched = fd;
+}
+
 void td_client_wait(struct td_client *client, const int *fds, size_t n, uint64_t timeout_ms)
 {
-    struct curl_waitfd waits[TD_CLIENT_FDS_MAX];
+    struct curl_waitfd waits[TD_CLIENT_FDS_MAX + 1];
 
     TD_ASSERT(n <= TD_CLIENT_FDS_MAX);
     run(client);
@@ -400,6 +407,8 @@ void td_client_wait(struct td_client *client, const int *fds, size_t n, uint64_t
         return;
     for (size_t i = 0; i < n; i++)
         waits[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+    if (client->watched >= 0) /* nothing is asked of it: its end is told in any case */
+        waits[n++] = (struct curl_waitfd){.fd = client->watched};
     curl_multi_poll(client->multi, waits, (unsigned)n, (int)TD_MIN(timeout_ms, 60000), NULL);
     run(client);
 }

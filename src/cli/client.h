@@ -65,6 +65,8 @@ bool td_client_streaming(const struct td_client *client);
 /* Fetches the answer of the request that has ended; false while it is under way. */
 bool td_client_answered(struct td_client *client, struct td_client_answer *ret_answer);
 
+/* From now on td_client_wait also returns when nobody reads `fd` any more (td_nobody_reads). */
+void td_client_watch(struct td_client *client, int fd);
 /* Does what the network allows and waits until it allows more, one of the `n` files `fds` can be read or has
  * ended, or `timeout_ms` is over; returns at once when the request has ended.  The caller tries its files, which
  * do not block: which of them woke it is not said.  At most TD_CLIENT_FDS_MAX. */

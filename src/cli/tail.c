@@ -166,11 +166,11 @@ static int subscribe(struct tail *tail)
                                              });
 }
 
-/* Waits for the network, at most `timeout_ms`, and notices signals. */
+/* Waits for the network, at most `timeout_ms`, and notices signals, and that nobody reads what is printed. */
 static void wait_some(struct tail *tail, uint64_t timeout_ms)
 {
     td_client_wait(tail->client, &tail->signals, 1, timeout_ms);
-    if (td_signals_read(tail->signals) > 0)
+    if (td_signals_read(tail->signals) > 0 || td_nobody_reads(STDOUT))
         tail->finished = true;
 }
 
@@ -272,6 +272,7 @@ static int open_and_follow(struct tail *tail)
         return td_cli_wrong("tail", "the token holds characters that no token has");
     if (r < 0)
         return td_cli_failed("tail", "%s", td_err_name(r));
+    td_client_watch(tail->client, STDOUT);
     return follow_for_ever(tail);
 }
 

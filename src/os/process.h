@@ -63,6 +63,8 @@ int td_notify(const char *state);
 const char *const *td_environment(void);
 
 bool td_is_terminal(int fd);
+/* Whether what is written to a pipe or socket can't be read by anybody any more.  Of a file it can. */
+bool td_nobody_reads(int fd);
 /* Writes all of it, waiting where the descriptor does not block by itself. */
 TD_MUST_USE int td_write_all(int fd, const void *bytes, size_t len);
 /* Reads what is there, at most `len`: the bytes read, 0 at the end, -EAGAIN when a non-blocking one has none yet. */

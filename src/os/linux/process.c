@@ -249,6 +249,13 @@ const char *const *td_environment(void)
     return (const char *const *)environ;
 }
 
+bool td_nobody_reads(int fd)
+{
+    struct pollfd end = {.fd = fd}; /* errors and the end are told unasked */
+
+    return poll(&end, 1, 0) > 0 && end.revents != 0;
+}
+
 bool td_is_terminal(int fd)
 {
     return isatty(fd) == 1;

@@ -246,6 +246,21 @@ static void descriptors_are_raised_to_the_limit(void **state)
     assert_true((rlim_t)td_descriptors_raise() == before.rlim_max); /* nothing left to raise */
 }
 
+static void the_end_of_a_reader_is_noticed(void **state)
+{
+    int ends[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    assert_true(file >= 0);
+    assert_int_equal(pipe(ends), 0);
+    assert_false(td_nobody_reads(ends[1]));
+    assert_false(td_nobody_reads(file));
+    close(ends[0]);
+    assert_true(td_nobody_reads(ends[1]));
+    close(ends[1]);
+    close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +272,7 @@ int main(void)
         cmocka_unit_test(notify_wants_a_sound_address_or_none),
         cmocka_unit_test(write_all_waits_for_room),
         cmocka_unit_test(write_all_tells_that_nobody_reads),
+        cmocka_unit_test(the_end_of_a_reader_is_noticed),
         cmocka_unit_test(descriptors_are_raised_to_the_limit),
     };
 
