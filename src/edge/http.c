@@ -215,9 +215,11 @@ bool td_http_resume(struct td_worker *worker, struct td_conn *conn)
         in->at += (size_t)used;
         in->began = worker->tick;
         any = true;
-        if (conn->state == TD_CONN_WS)
+        if (conn->state == TD_CONN_WS) {
             pass_to_ws(worker, conn);
-        else if (in->at == in->bytes.len)
+            break;
+        }
+        if (in->at == in->bytes.len)
             td_conn_drop_inbox(conn);
     }
     return any;
@@ -233,7 +235,9 @@ void td_http_take(struct td_worker *worker, struct td_conn *conn, char *bytes, s
             td_http_resume(worker, conn);
         return;
     }
-    while (rest.len > 0 && td_conn_takes(worker, conn) && !conn->in) {
+    /* An upgrade ends it: what follows are frames. */
+    while (rest.len > 0 && conn->state == TD_CONN_HTTP && td_conn_takes(worker, conn) &&
+           !conn->in) {
         int64_t used = take_one(worker, conn, rest, false);
         if (used <= 0)
             break;
