@@ -3,11 +3,13 @@
 
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
-const files = readdirSync(import.meta.dirname).filter(name => name.endsWith('.test.js')).sort()
-  .map(name => path.join(import.meta.dirname, name));
+const here = path.dirname(fileURLToPath(import.meta.url));
+const files = readdirSync(here).filter(name => name.endsWith('.test.js')).sort()
+  .map(name => path.join(here, name));
 let passed = 0, failed = 0;
 
 const results = run({ files, concurrency: 1, timeout: 300_000 });

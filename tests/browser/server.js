@@ -7,8 +7,9 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-export const ROOT = path.resolve(import.meta.dirname, '../..');
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const BINARY = path.resolve(process.env.TIDINGS ?? path.join(ROOT, 'build/release/tidings'));
 const DEADLINE_MS = 20_000;
 
