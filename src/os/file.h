@@ -46,7 +46,7 @@ void td_file_populate(const char *bytes, size_t size);
 
 TD_MUST_USE int td_path_rename(const char *from, const char *to);
 TD_MUST_USE int td_path_unlink(const char *path);
-/* Makes a directory and its parents (mode 0700); fine when it exists. */
+/* Makes a directory and its parents (mode 0700), durably; fine when it exists. */
 TD_MUST_USE int td_dir_make(const char *path);
 /* Makes creations, renames and unlinks in a directory durable. */
 TD_MUST_USE int td_dir_sync(const char *path);

@@ -164,12 +164,42 @@ int td_path_unlink(const char *path)
     return unlink(path) < 0 ? -errno : 0;
 }
 
+int td_dir_sync(const char *path)
+{
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err;
+
+    if (dir < 0)
+        return -errno;
+    do
+        err = fsync(dir);
+    while (err < 0 && errno == EINTR);
+    err = err < 0 ? -errno : 0;
+    close(dir);
+    return err;
+}
+
+/* Syncs the directory that `path` lies in. */
+static int sync_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char dir[PATH_MAX];
+    size_t len;
+
+    if (!slash)
+        return td_dir_sync(".");
+    len = slash == path ? 1 : (size_t)(slash - path);
+    memcpy(dir, path, len);
+    dir[len] = '\0';
+    return td_dir_sync(dir);
+}
+
 static int make_one(const char *path)
 {
     struct stat st;
 
     if (mkdir(path, 0700) == 0)
-        return 0;
+        return sync_parent(path);
     if (errno != EEXIST)
         return -errno;
     if (stat(path, &st) < 0)
@@ -197,21 +227,6 @@ int td_dir_make(const char *path)
         prefix[i] = '/';
     }
     return make_one(prefix);
-}
-
-int td_dir_sync(const char *path)
-{
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err;
-
-    if (dir < 0)
-        return -errno;
-    do
-        err = fsync(dir);
-    while (err < 0 && errno == EINTR);
-    err = err < 0 ? -errno : 0;
-    close(dir);
-    return err;
 }
 
 int td_dir_list(const char *path, int (*each)(const char *name, void *arg), void *arg)
@@ -267,21 +282,6 @@ int td_file_load(const char *path, struct td_buf *out)
     } while (n > 0);
     td_file_close(file);
     return n < 0 ? (int)n : 0;
-}
-
-/* The directory that `path` lies in. */
-static int sync_parent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char dir[PATH_MAX];
-    size_t len;
-
-    if (!slash)
-        return td_dir_sync(".");
-    len = slash == path ? 1 : (size_t)(slash - path);
-    memcpy(dir, path, len);
-    dir[len] = '\0';
-    return td_dir_sync(dir);
 }
 
 int td_file_store(const char *path, struct td_slice content)

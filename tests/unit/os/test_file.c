@@ -9,11 +9,20 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #define NEW (TD_FILE_READ | TD_FILE_WRITE | TD_FILE_CREATE)
+
+/* In place of the C library's, to see that directories are synced. */
+static unsigned fsyncs;
+int fsync(int fd)
+{
+    fsyncs++;
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static int enter_dir(void **state)
 {
@@ -158,11 +167,14 @@ static void directories_are_made_with_their_parents(void **state)
     struct stat st;
     char longest[PATH_MAX + 10];
 
+    fsyncs = 0;
     assert_int_equal(td_dir_make("a/b//c/"), 0);
+    assert_int_equal(fsyncs, 3); /* each name is made durable where it stands */
     assert_int_equal(stat("a/b/c", &st), 0);
     assert_true(S_ISDIR(st.st_mode));
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(td_dir_make("a/b"), 0); /* is there */
+    assert_int_equal(fsyncs, 3);
     assert_int_equal(td_dir_sync("a/b"), 0);
 
     td_file_close(create("a/file"));
