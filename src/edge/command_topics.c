@@ -71,9 +71,10 @@ static int take_scope_text(struct td_command_topics *topics, struct td_slice raw
         return r;
     if (td_slice_eq_nocase(text, TD_S("all")))
         return add_topic(topics, TD_S("entities/**"));
-    if (!td_slice_split(&text, '/', &type) || !td_segment_valid(type))
+    if (!td_slice_split(&text, '/', &type) || !td_segment_valid(type) ||
+        (text.ptr && !td_segment_valid(text)))
         return TD_ETOPIC;
-    return add_entity_topic(topics, type, text.ptr ? text : (struct td_slice){NULL, 0});
+    return add_entity_topic(topics, type, text);
 }
 
 /* An object with `entity_type`, `entity_id`, `all`, `scope`: the command itself, or its member `scope`. */

@@ -36,7 +36,16 @@ static void log_handshake(const struct td_request *request, const char *decision
     td_log_end(&line);
 }
 
-/* RFC 6455 §4.2.1.  0, or an error; `accept` is then not written. */
+static size_t count_headers(const struct td_http_request *head, const char *name)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < head->n_headers; i++)
+        n += td_slice_eq_nocase(head->headers[i].name, td_slice_str(name));
+    return n;
+}
+
+/* RFC 6455 §4.2.1; key and version must not stand twice (§11.3).  0, or an error; `accept` is then not written. */
 static int check_handshake(const struct td_request *request, char accept[TD_WS_ACCEPT_LEN + 1],
                            const char **what)
 {
@@ -44,7 +53,9 @@ static int check_handshake(const struct td_request *request, char accept[TD_WS_A
     struct td_slice version = td_http_header(head, "sec-websocket-version");
 
     *what = "The WebSocket handshake is not valid (RFC 6455 section 4.2.1).";
-    if (head->method != TD_HTTP_GET || head->http10)
+    if (head->method != TD_HTTP_GET || head->http10 ||
+        count_headers(head, "sec-websocket-key") > 1 ||
+        count_headers(head, "sec-websocket-version") > 1)
         return TD_EINVAL;
     if (!td_slice_eq(version, TD_S("13"))) {
         *what = "Only WebSocket version 13 is spoken.";
