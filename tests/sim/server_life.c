@@ -32,7 +32,6 @@ static void make_workers(struct srv_world *world)
         .workers = world->workers,
         .n_workers = world->n_workers,
         .journal = world->journal,
-        .started = td_clock_ns(),
     };
     for (size_t i = 0; i < world->n_workers; i++) {
         int listener = td_net_listen("127.0.0.1:8000", world->n_workers > 1, NULL);
@@ -74,11 +73,11 @@ static void boot(struct srv_world *world, bool power)
     TD_MUST(err == 0, "no reader: %s", td_err_name(err));
     td_journal_quiesce(world->eye, true);
     make_workers(world);
-    td_world_say("up: epoch %08x, %llu readable, %llu segments, cut %llu records%s",
-                 td_journal_epoch(world->journal),
-                 (unsigned long long)td_journal_readable(world->journal),
-                 (unsigned long long)report.segments, (unsigned long long)report.cut_records,
-                 report.unclean ? ", unclean" : "");
+    td_world_say(
+        "up: epoch %08x, %llu readable, horizon %llu, %llu segments, cut %llu records%s",
+        td_journal_epoch(world->journal), (unsigned long long)td_journal_readable(world->journal),
+        (unsigned long long)td_journal_horizon(world->journal), (unsigned long long)report.segments,
+        (unsigned long long)report.cut_records, report.unclean ? ", unclean" : "");
     srv_truth_restart(world, power);
     if (td_rng_one_in(&world->rng, 4))
         srv_audit(world);
