@@ -161,7 +161,9 @@ static uint32_t check_record(struct srv_world *world, const struct td_record *re
          i < record->data.len && record->data.ptr[i] >= '0' && record->data.ptr[i] <= '9'; i++)
         number = number * 10 + (uint32_t)(record->data.ptr[i] - '0');
     struct srv_said *said = srv_said(world, number);
-    TD_MUST(said, "the log holds at %llu what nobody published", (unsigned long long)record->seq);
+    if (!said)
+        td_world_fail("the log holds at %llu what nobody published",
+                      (unsigned long long)record->seq);
     srv_put_data(&want, number, said, true);
     TD_MUST(td_slice_eq(record->data, td_buf_slice(&want)) &&
                 td_slice_eq(record->topic, srv_topic(said->topic)) &&
@@ -317,7 +319,7 @@ static void forget_lost(struct srv_world *world, uint64_t after_seq)
 
     for (size_t i = keep; i < truth->n; i++) {
         push(&truth->lost, &truth->n_lost, &truth->lost_cap, truth->events[i]);
-        srv_said(world, truth->events[i].number)->seq = 0;
+        truth->said[truth->events[i].number - 1].seq = 0;
     }
     truth->n = keep;
     truth->position = TD_MIN(truth->position, after_seq);
@@ -347,17 +349,18 @@ void srv_truth_restart(struct srv_world *world, bool power)
     } else if (power && world->options.durability == TD_DURABILITY_FAST) {
         forget_lost(world, truth->durable);
     }
+    truth->horizon = td_journal_horizon(world->journal);
+    truth->horizon_max = TD_MAX(truth->horizon_max, truth->horizon);
     for (size_t i = 0; i < truth->n_said; i++)
         if (truth->said[i].keyed && truth->said[i].seq > 0 &&
             truth->said[i].seq <= truth->horizon_max)
             truth->said[i].again_ok = true;
-    truth->horizon = td_journal_horizon(world->journal);
     srv_observe(world);
     unlose(truth);
     if (td_sim_dead() || truth->n == 0)
         return;
     const struct srv_event *last = &truth->events[truth->n - 1];
-    const struct srv_said *said = srv_said(world, last->number);
+    const struct srv_said *said = &truth->said[last->number - 1];
     TD_MUST(said->index + 1 == said->count, "the log ends in the middle of a batch, at %llu",
             (unsigned long long)last->seq);
 }

@@ -179,6 +179,7 @@ struct srv_world {
     unsigned boot;
     bool draining;
     bool faults_allowed, faults_on, wall_jumps, sync_may_fail, was_full;
+    bool blurred;        /* after faults the table of what was trimmed may say too much */
     td_ns trouble_until; /* after faults the log takes a moment to come back */
     bool final;          /* no more trouble: all must come to an end */
     uint64_t published, received, gaps, resumes, crashes, closes, trims, retries;

@@ -7,8 +7,9 @@
 
 #define STEPS_MIN 200
 #define STEPS_MAX 1200
-/* After this long without trouble everyone must have everything. */
-#define FINAL_NS (120 * TD_NS_PER_S)
+/* After this long without trouble and without progress somebody is stuck; a link of 16 bytes in flight is only slow. */
+#define STUCK_NS (60 * TD_NS_PER_S)
+#define FINAL_NS (3600 * TD_NS_PER_S)
 
 /* ---- the beginning ---- */
 
@@ -146,7 +147,7 @@ static void faults_begin(struct srv_world *world)
                  (unsigned long long)faults.space_bytes, faults.fail_write_in, faults.fail_sync_in,
                  faults.die_in);
     td_sim_disk_set(&faults);
-    world->faults_on = true;
+    world->faults_on = world->blurred = true;
     excuse_all(world);
 }
 
@@ -233,6 +234,8 @@ static void lift_all(struct srv_world *world)
     }
     if (td_journal_health(world->journal) == TD_ELOGFAILED)
         srv_crash(world, td_rng_one_in(&world->rng, 2));
+    for (size_t i = 0; i < world->n_readers; i++)
+        world->readers[i].limit = 100;
     world->final = true;
 }
 
@@ -264,11 +267,28 @@ static void fail_stuck(struct srv_world *world)
     }
 }
 
+/* A number that changes when anybody gets on. */
+static uint64_t progress(const struct srv_world *world)
+{
+    uint64_t sum = world->received + world->gaps;
+
+    for (size_t i = 0; i < world->n_readers; i++)
+        sum += world->readers[i].position;
+    for (size_t i = 0; i < world->n_publishers; i++)
+        sum += world->publishers[i].n_queue;
+    return sum;
+}
+
 static void settle(struct srv_world *world)
 {
-    td_ns until = td_clock_ns() + FINAL_NS;
+    td_ns until = td_clock_ns() + FINAL_NS, moved_at = td_clock_ns();
+    uint64_t last = progress(world);
 
-    while (!all_done(world) && td_clock_ns() < until) {
+    while (!all_done(world) && td_clock_ns() < until && td_clock_ns() - moved_at < STUCK_NS) {
+        if (progress(world) != last) {
+            last = progress(world);
+            moved_at = td_clock_ns();
+        }
         td_ns next = td_sim_next_ns(), now = td_clock_ns();
 
         srv_pass(world, next > now ? TD_MIN(next - now, 20 * TD_NS_PER_MS) : TD_NS_PER_MS);
