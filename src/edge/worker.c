@@ -370,7 +370,7 @@ static void look_at_clock(struct td_worker *worker)
 /* A broadcast costs a send for each connection that it touches, however many events it brings.  So a worker whose broadcasts are
  * long does not begin one while a commit is under way that will bring more: it waits for that, for half of what its
  * last broadcast took at most, and then goes. */
-#define BROADCAST_LONG_NS TD_NS_PER_MS
+#define BROADCAST_LONG_NS (TD_NS_PER_MS / 10)
 
 static bool is_holding(const struct td_worker *worker)
 {
