@@ -335,6 +335,8 @@ def main():
     parser.add_argument("--round-events", type=int, default=400,
                         help="a kill comes after at most so many acknowledgements")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("server_options", nargs="*", metavar="-- OPTION",
+                        help="of the server, such as: -- --workers 2 --durability fast")
     options = parser.parse_args()
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1 << 32)
@@ -342,7 +344,7 @@ def main():
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of writes after a reset
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        server = Server(pathlib.Path(directory))
+        server = Server(pathlib.Path(directory), options.server_options)
         server.start()
         try:
             counts, wrong = asyncio.run(run(options, server))

@@ -477,6 +477,28 @@ def test_publish(server, ws, http):
     assert len(server.events("**")) == 1
 
 
+def test_an_event_tells_the_connection_that_it_came_from(server, http, token):
+    """So that a page can leave out what it did itself."""
+    with Ws(server, token=token) as ws:
+        id_ = ws.until("connection")["connection_id"]
+        ws.send("publish", event={"topic": "a", "type": "t"})
+        ws.until("published")
+    http.publish("a", 2)
+    assert [e.get("origin") for e in server.events("a")] == [id_, None]
+
+
+def test_publishing_an_array_in_one_command(server, ws):
+    ws.send("publish", event=[{"topic": "a", "type": "t", "data": n} for n in range(3)], ref=1)
+    answer = ws.until("published")
+    ids = [e["id"] for e in server.events("a")]
+    assert len(ids) == 3 and answer["id"] in ids
+    if "ids" in answer:
+        assert answer["ids"] == ids
+    ws.send("publish", event=[{"topic": "a", "type": "t"}, {"topic": "audit/x", "type": "t"}])
+    assert ws.until("command_error")["code"] == "reserved_topic"
+    assert len(server.events("a")) == 3, "all or nothing"
+
+
 def test_publish_is_refused_with_a_code(server, ws):
     for event, code in (({"topic": "audit/x", "type": "t"}, "reserved_topic"),
                         ({"topic": "a b", "type": "t"}, "bad_request"),
