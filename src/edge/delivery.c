@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the hub asks of the edge: bytes to a socket, and a word to the client. */
+/* What the hub asks of the edge (`arg` is the worker): bytes to a socket, and a word to the client. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "edge/control.h"
@@ -9,9 +9,10 @@
 #include "os/net.h"
 #include <errno.h>
 
-static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *parts, int n)
+static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *parts, int n,
+                          void *arg)
 {
-    struct td_worker *worker = td_worker_here;
+    struct td_worker *worker = arg;
     struct td_conn *conn = td_conn_of(subscriber);
 
     if (conn->state == TD_CONN_GONE)
@@ -41,21 +42,20 @@ static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *
     return taken;
 }
 
-static bool gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
-                enum td_gap_reason reason)
+static void gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
+                enum td_gap_reason reason, void *arg)
 {
-    struct td_worker *worker = td_worker_here;
+    struct td_worker *worker = arg;
     struct td_conn *conn = td_conn_of(subscriber);
     struct td_position position = {td_journal_epoch(worker->journal), from};
 
+    /* The outbox goes before the next event in any case. */
     td_tell_gap(worker, conn, position, to, reason);
-    /* The outbox goes before the next event in any case, so delivery may go on. */
-    return conn->state != TD_CONN_GONE;
 }
 
-static void caught_up(struct td_subscriber *subscriber)
+static void caught_up(struct td_subscriber *subscriber, void *arg)
 {
-    struct td_worker *worker = td_worker_here;
+    struct td_worker *worker = arg;
     struct td_conn *conn = td_conn_of(subscriber);
 
     if (conn->state != TD_CONN_WS && conn->state != TD_CONN_STREAM)
@@ -63,22 +63,23 @@ static void caught_up(struct td_subscriber *subscriber)
     td_tell_caught_up(worker, conn);
 }
 
-static void touched(struct td_subscriber *subscriber)
+static void touched(struct td_subscriber *subscriber, void *arg)
 {
-    td_poll_touched(td_worker_here, td_conn_of(subscriber));
+    td_poll_touched(arg, td_conn_of(subscriber));
 }
 
-static void broken(struct td_subscriber *subscriber)
+static void broken(struct td_subscriber *subscriber, void *arg)
 {
     struct td_conn *conn = td_conn_of(subscriber);
 
     /* Half an event is out and its rest is not to be had: nothing can follow it.  The client resumes. */
     conn->close_code = 1013;
-    td_conn_drop(td_worker_here, conn, "an event that was sent in part is gone from the log");
+    td_conn_drop(arg, conn, "an event that was sent in part is gone from the log");
 }
 
-static bool wants(const struct td_subscriber *subscriber, const struct td_record *record)
+static bool wants(const struct td_subscriber *subscriber, const struct td_record *record, void *arg)
 {
+    (void)arg;
     return td_conn_wants(
         TD_CONTAINER_OF((struct td_subscriber *)(uintptr_t)subscriber, struct td_conn, subscriber),
         record);

@@ -15,8 +15,6 @@
 #define REFUSED_MAX  256 /* connections above the limit that are answered before they are closed */
 #define LISTENER_TAG (UINT64_C(1) << 63)
 
-_Thread_local struct td_worker *td_worker_here;
-
 static void wake(void *arg)
 {
     struct td_worker *worker = arg;
@@ -68,7 +66,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     r = td_journal_reader_open(worker->journal, wake, worker, &worker->reader);
     if (r < 0)
         goto fail;
-    r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, &worker->hub);
+    r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, worker, &worker->hub);
     if (r < 0)
         goto fail;
     r = add_listeners(worker);
@@ -106,7 +104,6 @@ void td_worker_free(struct td_worker *worker)
 {
     if (!worker)
         return;
-    td_worker_here = worker;
     for (uint32_t i = 0; i < worker->n_chunks * TD_SLAB_CHUNK; i++) {
         struct td_conn *conn = td_worker_conn(worker, i);
         if (conn && conn->state != TD_CONN_GONE)
@@ -127,7 +124,6 @@ void td_worker_free(struct td_worker *worker)
     free(worker->free_places);
     free(worker->scratch);
     free(worker);
-    td_worker_here = NULL;
 }
 
 void td_worker_stop(struct td_worker *worker)
@@ -421,7 +417,6 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
 {
     struct td_io_event events[EVENTS_MAX];
 
-    td_worker_here = worker;
     td_loop_doze(worker->loop);
     td_journal_quiesce(worker->reader, true);
     int timeout = wait_ms(worker, timeout_ms);

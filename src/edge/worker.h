@@ -130,7 +130,5 @@ void td_worker_stop(struct td_worker *worker);
 struct td_conn *td_worker_conn(struct td_worker *worker, uint32_t index);
 /* Closes what is due: heartbeats, time-outs, drain. */
 void td_worker_sweep(struct td_worker *worker);
-/* The hub's calls into the edge. */
+/* The hub's calls into the edge; their `arg` is the worker. */
 extern const struct td_hub_ops td_delivery_ops;
-/* The worker that this thread runs; the hub's calls have no other way to it.  Set by td_worker_turn. */
-extern _Thread_local struct td_worker *td_worker_here;

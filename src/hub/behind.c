@@ -43,14 +43,14 @@ static enum step finish_partial(struct td_hub *hub, struct td_subscriber *subscr
     if (read.n == 1)
         td_record_view(bytes, &record);
     if (read.n == 0 || record.seq != subscriber->_partial_seq) {
-        hub->ops->broken(subscriber);
+        hub->ops->broken(subscriber, hub->arg);
         return STEP_BLOCKED;
     }
     struct td_slice rest = record.frame;
     if (subscriber->wire != TD_WIRE_WS_EVENT) {
         td_buf_reset(&hub->scratch);
         if (td_encode(&record, subscriber->wire, &hub->scratch) < 0) {
-            hub->ops->broken(subscriber);
+            hub->ops->broken(subscriber, hub->arg);
             return STEP_BLOCKED;
         }
         rest = td_buf_slice(&hub->scratch);
@@ -58,7 +58,7 @@ static enum step finish_partial(struct td_hub *hub, struct td_subscriber *subscr
     TD_ASSERT(subscriber->_partial_sent < rest.len);
     rest = td_slice_from(rest, subscriber->_partial_sent);
     struct iovec part = {(void *)(uintptr_t)rest.ptr, rest.len};
-    int64_t taken = hub->ops->send(subscriber, &part, 1);
+    int64_t taken = hub->ops->send(subscriber, &part, 1, hub->arg);
     if (taken < 0)
         return STEP_BLOCKED;
     if ((size_t)taken < rest.len) {
@@ -84,7 +84,7 @@ static int lay_out(struct td_hub *hub, struct td_subscriber *subscriber, const c
     for (size_t i = 0; i < n; i++) {
         struct td_record record;
         td_record_view(records[i], &record);
-        if (subscriber->checked && !hub->ops->wants(subscriber, &record))
+        if (subscriber->checked && !hub->ops->wants(subscriber, &record, hub->arg))
             continue;
         seqs[used] = record.seq;
         parts[used] = (struct iovec){(void *)(uintptr_t)record.frame.ptr, record.frame.len};
@@ -115,7 +115,7 @@ static int64_t send_records(struct td_hub *hub, struct td_subscriber *subscriber
     TD_ASSERT(read->n <= PARTS_MAX);
     int n = lay_out(hub, subscriber, read->records, read->n, parts, seqs);
     if (n < 0) {
-        hub->ops->broken(subscriber);
+        hub->ops->broken(subscriber, hub->arg);
         return -1;
     }
     for (int i = 0; i < n; i++) {
@@ -124,7 +124,7 @@ static int64_t send_records(struct td_hub *hub, struct td_subscriber *subscriber
     }
     if (n == 0)
         return 0;
-    int64_t taken = hub->ops->send(subscriber, parts, n);
+    int64_t taken = hub->ops->send(subscriber, parts, n, hub->arg);
     hub->stat.sends++;
     if (taken < 0)
         return -1;
@@ -143,8 +143,8 @@ static enum step tell_gap(struct td_hub *hub, struct td_subscriber *subscriber,
     uint64_t from = subscriber->_position;
 
     subscriber->_position = read->gap_to;
-    hub->stat.gaps++;
-    return hub->ops->gap(subscriber, from, read->gap_to, read->gap_reason) ? STEP_ON : STEP_BLOCKED;
+    hub->ops->gap(subscriber, from, read->gap_to, read->gap_reason, hub->arg);
+    return STEP_ON;
 }
 
 static enum step met(struct td_hub *hub, struct td_subscriber *subscriber)
@@ -152,7 +152,7 @@ static enum step met(struct td_hub *hub, struct td_subscriber *subscriber)
     subscriber->_behind = false;
     if (subscriber->_owes_caught_up) {
         subscriber->_owes_caught_up = false;
-        hub->ops->caught_up(subscriber);
+        hub->ops->caught_up(subscriber, hub->arg);
     }
     return STEP_LIVE;
 }

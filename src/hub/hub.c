@@ -7,7 +7,7 @@
 #include <errno.h>
 
 int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
-               const struct td_hub_ops *ops, struct td_hub **ret_hub)
+               const struct td_hub_ops *ops, void *arg, struct td_hub **ret_hub)
 {
     struct td_hub *hub = calloc(1, sizeof(*hub));
 
@@ -21,6 +21,7 @@ int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
     hub->journal = journal;
     hub->reader = reader;
     hub->ops = ops;
+    hub->arg = arg;
     hub->position = td_journal_readable(journal);
     td_index_init(&hub->index, td_journal_seed(journal));
     td_list_init(&hub->again);
@@ -59,7 +60,7 @@ static void fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
     if (subscriber->_behind)
         return;
     if (subscriber->wire == TD_WIRE_NONE) {
-        hub->ops->touched(subscriber);
+        hub->ops->touched(subscriber, hub->arg);
         return;
     }
     td_hub_hold(hub, subscriber);
@@ -122,11 +123,11 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
 
     if (subscriber->_n_subs == 0 || subscriber->_behind)
         return; /* it went, or stopped, since it was touched */
-    td_wakeup_share(hub->wakeup, subscriber, subscriber->checked ? hub->ops->wants : NULL, &share);
+    td_wakeup_share(hub->wakeup, subscriber, hub->ops, hub->arg, &share);
     if (share.n == 0)
         return;
     if (subscriber->wire == TD_WIRE_NONE) {
-        hub->ops->touched(subscriber);
+        hub->ops->touched(subscriber, hub->arg);
         return;
     }
     if (td_wakeup_bytes(hub->wakeup, subscriber->wire, &share, &bytes) < 0) {
@@ -134,7 +135,7 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
         return;
     }
     struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
-    int64_t taken = hub->ops->send(subscriber, &part, 1);
+    int64_t taken = hub->ops->send(subscriber, &part, 1, hub->arg);
     hub->stat.sends++;
     if (taken < 0)
         return;

@@ -62,30 +62,32 @@ struct td_subscriber {
     bool _owes_caught_up : 1;
 };
 
+/* Each gets the `arg` of td_hub_new. */
 struct td_hub_ops {
     /* Sends to the subscriber's socket.  Returns the bytes taken (0: it takes none now; the edge calls
      * td_hub_catch_up when it does), or an error: the connection is going and nothing more is sent. */
-    int64_t (*send)(struct td_subscriber *subscriber, const struct iovec *parts, int n);
-    /* Tells a gap.  False when the message could not be sent at once: delivery stops until td_hub_catch_up. */
-    bool (*gap)(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
-                enum td_gap_reason reason);
+    int64_t (*send)(struct td_subscriber *subscriber, const struct iovec *parts, int n, void *arg);
+    /* Tells a gap; the message has to go before any further event. */
+    void (*gap)(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
+                enum td_gap_reason reason, void *arg);
     /* It had a position of its own and has met the hub's: all that it missed has been sent. */
-    void (*caught_up)(struct td_subscriber *subscriber);
+    void (*caught_up)(struct td_subscriber *subscriber, void *arg);
     /* Something arrived for a subscriber with TD_WIRE_NONE. */
-    void (*touched)(struct td_subscriber *subscriber);
+    void (*touched)(struct td_subscriber *subscriber, void *arg);
     /* A record can't be sent (gone from the log when half of it was out, or no memory): the connection can't go on. */
-    void (*broken)(struct td_subscriber *subscriber);
+    void (*broken)(struct td_subscriber *subscriber, void *arg);
     /* Whether it gets this record; asked when `checked` is set. */
-    bool (*wants)(const struct td_subscriber *subscriber, const struct td_record *record);
+    bool (*wants)(const struct td_subscriber *subscriber, const struct td_record *record,
+                  void *arg);
 };
 
 struct td_hub_stat {
-    uint64_t delivered, sends, short_sends, gaps, wakeups;
+    uint64_t delivered, sends, short_sends, wakeups;
     uint64_t patterns, subscriptions;
 };
 
 TD_MUST_USE int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
-                           const struct td_hub_ops *ops, struct td_hub **ret_hub);
+                           const struct td_hub_ops *ops, void *arg, struct td_hub **ret_hub);
 /* All subscribers must have been left. */
 void td_hub_free(struct td_hub *hub);
 

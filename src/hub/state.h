@@ -14,6 +14,7 @@ struct td_hub {
     struct td_journal *journal;
     struct td_journal_reader *reader;
     const struct td_hub_ops *ops;
+    void *arg;         /* of the ops */
     uint64_t position; /* the worker's cursor: the live have everything at or before it */
     struct td_index index;
     struct td_wakeup *wakeup;
@@ -24,7 +25,7 @@ struct td_hub {
 };
 
 /* Counts `taken` bytes of records that were sent one after the other: moves the position past those that went out
- * whole and notes the one that went in part.  `position` is where the subscriber stands when none did. */
+ * whole and notes the one that went in part.  Returns how many went out whole. */
 struct td_sent {
     const uint64_t *seqs;
     const size_t *lens;

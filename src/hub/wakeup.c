@@ -180,7 +180,7 @@ int td_wakeup_gather(struct td_wakeup *wakeup, const struct td_index *index)
     return 0;
 }
 
-/* Merges another run into the ascending list `into`, each item once.  Works from the back, in place. */
+/* Merges another run into the ascending list `into`, each item once. */
 static size_t merge_into(uint16_t *into, size_t n, const struct td_run *run)
 {
     uint16_t merged[TD_WAKEUP_RECORDS];
@@ -200,12 +200,11 @@ static size_t merge_into(uint16_t *into, size_t n, const struct td_run *run)
 }
 
 void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
-                     bool (*wants)(const struct td_subscriber *, const struct td_record *),
-                     struct td_share *ret_share)
+                     const struct td_hub_ops *ops, void *arg, struct td_share *ret_share)
 {
     struct td_run *run = subscriber->_run;
 
-    if (!subscriber->_more && !wants) {
+    if (!subscriber->_more && !subscriber->checked) {
         *ret_share = (struct td_share){run->items, run->n, run};
         return;
     }
@@ -213,10 +212,10 @@ void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subsc
     memcpy(wakeup->_merged, run->items, n * sizeof(*run->items));
     for (struct td_run_link *link = subscriber->_more; link; link = link->next)
         n = merge_into(wakeup->_merged, n, link->run);
-    if (wants) {
+    if (subscriber->checked) {
         size_t kept = 0;
         for (size_t i = 0; i < n; i++)
-            if (wants(subscriber, &wakeup->views[wakeup->_merged[i]]))
+            if (ops->wants(subscriber, &wakeup->views[wakeup->_merged[i]], arg))
                 wakeup->_merged[kept++] = wakeup->_merged[i];
         n = kept;
     }

@@ -61,10 +61,9 @@ TD_MUST_USE int td_wakeup_new(struct td_wakeup **ret_wakeup);
 void td_wakeup_free(struct td_wakeup *wakeup);
 /* Sorts the `n` records in `records` into runs and finds whom they touch.  0 or -ENOMEM. */
 TD_MUST_USE int td_wakeup_gather(struct td_wakeup *wakeup, const struct td_index *index);
-/* What a touched subscriber gets; `wants` (or NULL) leaves out what it does not.  Good until the next call. */
+/* What a touched subscriber gets; one that is `checked` is asked through ops->wants.  Good until the next call. */
 void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
-                     bool (*wants)(const struct td_subscriber *, const struct td_record *),
-                     struct td_share *ret_share);
+                     const struct td_hub_ops *ops, void *arg, struct td_share *ret_share);
 /* The bytes of record number `item`. 0, TD_ETOOLARGE, -ENOMEM.  The slice is good until the next call. */
 TD_MUST_USE int td_wakeup_record(struct td_wakeup *wakeup, enum td_wire wire, size_t item,
                                  struct td_slice *ret_bytes);

@@ -36,11 +36,12 @@ static struct reader *reader_of(const struct td_subscriber *subscriber)
                            subscriber);
 }
 
-static int64_t take(struct td_subscriber *subscriber, const struct iovec *parts, int n)
+static int64_t take(struct td_subscriber *subscriber, const struct iovec *parts, int n, void *arg)
 {
     struct reader *reader = reader_of(subscriber);
     int64_t taken = 0;
 
+    assert_ptr_equal(arg, &log_);
     for (int i = 0; i < n; i++) {
         size_t len = TD_MIN(parts[i].iov_len, reader->room);
         assert_int_equal(td_buf_put(&reader->got, td_slice(parts[i].iov_base, len)), 0);
@@ -52,38 +53,42 @@ static int64_t take(struct td_subscriber *subscriber, const struct iovec *parts,
     return taken;
 }
 
-static bool gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
-                enum td_gap_reason reason)
+static void gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
+                enum td_gap_reason reason, void *arg)
 {
     struct reader *reader = reader_of(subscriber);
 
+    assert_ptr_equal(arg, &log_);
     assert_int_equal(reason, TD_GAP_RETENTION);
     assert_false(td_hub_is_partial(subscriber));
     reader->gaps++;
     reader->gap_from = from;
     reader->gap_to = to;
-    return true;
 }
 
-static void caught_up(struct td_subscriber *subscriber)
+static void caught_up(struct td_subscriber *subscriber, void *arg)
 {
+    assert_ptr_equal(arg, &log_);
     reader_of(subscriber)->caught_up++;
 }
 
-static void touched(struct td_subscriber *subscriber)
+static void touched(struct td_subscriber *subscriber, void *arg)
 {
+    assert_ptr_equal(arg, &log_);
     reader_of(subscriber)->touched++;
 }
 
-static void broken(struct td_subscriber *subscriber)
+static void broken(struct td_subscriber *subscriber, void *arg)
 {
+    assert_ptr_equal(arg, &log_);
     reader_of(subscriber)->broken++;
 }
 
 /* Those who ask get only types that end in an even digit. */
-static bool wants(const struct td_subscriber *subscriber, const struct td_record *record)
+static bool wants(const struct td_subscriber *subscriber, const struct td_record *record, void *arg)
 {
     (void)subscriber;
+    assert_ptr_equal(arg, &log_);
     return (record->type.ptr[record->type.len - 1] - '0') % 2 == 0;
 }
 
@@ -100,7 +105,7 @@ static int setup(void **state)
 static void open_hub(void)
 {
     fixture_open(&log_);
-    assert_int_equal(td_hub_new(log_.journal, log_.reader, &ops, &hub), 0);
+    assert_int_equal(td_hub_new(log_.journal, log_.reader, &ops, &log_, &hub), 0);
 }
 
 static void close_hub(void)
