@@ -99,7 +99,7 @@ static int read_start(struct td_conn *conn, struct td_command_topics *topics,
         if (r < 0)
             return TD_EPOSITION;
         start->given = true;
-    } else if (conn->start && td_hub_requests(&conn->subscriber) == 0) {
+    } else if (conn->start && td_hub_count_named(&conn->subscriber) == 0) {
         start->since = (enum td_since)conn->start->since;
         start->position = conn->start->position;
         start->given = true;
@@ -113,7 +113,7 @@ static bool start_fits(struct td_worker *worker, struct td_conn *conn, const str
 {
     bool other_epoch;
 
-    if (!start->given || start->since == TD_SINCE_NOW || td_hub_requests(&conn->subscriber) == 0)
+    if (!start->given || start->since == TD_SINCE_NOW || td_hub_count_named(&conn->subscriber) == 0)
         return true;
     uint64_t seq = td_since_seq(worker, start->since, start->position, &other_epoch);
     return !other_epoch && seq == td_hub_position(worker->hub, &conn->subscriber);
@@ -145,7 +145,7 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
                            const struct command *command, struct td_command_topics *topics,
                            const struct start *start)
 {
-    bool first = td_hub_requests(&conn->subscriber) == 0, other_epoch;
+    bool first = td_hub_count_named(&conn->subscriber) == 0, other_epoch;
 
     if (!start_fits(worker, conn, start)) {
         td_control_error(worker, conn, command->ref, TD_EINVAL,

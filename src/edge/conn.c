@@ -194,7 +194,7 @@ static bool flush_out(struct td_worker *worker, struct td_conn *conn)
     if (td_hub_is_partial(&conn->subscriber) || td_conn_send_out(worker, conn))
         return true;
     if (conn->state != TD_CONN_GONE)
-        td_hub_hold(worker->hub, &conn->subscriber);
+        td_hub_fall_behind(worker->hub, &conn->subscriber);
     return false;
 }
 

@@ -21,9 +21,9 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
     struct td_slice patterns[TD_GRANTS_MAX];
     struct td_buf text = TD_BUF_INIT(TD_INTERSECT_TEXT_MAX);
     bool check = false;
-    bool known = td_hub_has_request(&conn->subscriber, pattern);
+    bool known = td_hub_has_named(&conn->subscriber, pattern);
 
-    if (!known && td_hub_requests(&conn->subscriber) >= worker->options->subscriptions_max)
+    if (!known && td_hub_count_named(&conn->subscriber) >= worker->options->subscriptions_max)
         return TD_ETOOLARGE;
     int n = td_principal_intersect(conn->principal, pattern, &text, patterns, &check);
     int r = n < 0 ? n : n == 0 ? TD_EFORBIDDEN : 0;

@@ -80,7 +80,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         td_conn_close_ws(worker, conn, 4008, "heartbeat timeout");
         return;
     }
-    if (options->idle_timeout_s > 0 && td_hub_requests(&conn->subscriber) == 0 &&
+    if (options->idle_timeout_s > 0 && td_hub_count_named(&conn->subscriber) == 0 &&
         now - conn->active >= seconds(options->idle_timeout_s)) {
         td_conn_close_ws(worker, conn, 4008, "idle timeout: nothing is subscribed");
         return;

@@ -55,7 +55,7 @@ void td_hub_stat(const struct td_hub *hub, struct td_hub_stat *ret_stat)
 }
 
 /* Where a live subscriber could not be served from the wakeup, it goes on by itself from here. */
-static void fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
+static void go_alone(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     if (subscriber->_behind)
         return;
@@ -63,11 +63,11 @@ static void fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
         hub->ops->touched(subscriber, hub->arg);
         return;
     }
-    td_hub_hold(hub, subscriber);
+    td_hub_fall_behind(hub, subscriber);
     td_list_append(&hub->again, &subscriber->_list);
 }
 
-static void all_fall_behind(struct td_hub *hub)
+static void all_go_alone(struct td_hub *hub)
 {
     size_t cursor = 0;
     uint64_t key;
@@ -76,7 +76,7 @@ static void all_fall_behind(struct td_hub *hub)
     while ((head = td_map_each(&hub->index.patterns, &cursor, &key)))
         for (struct td_pattern *pattern = *head; pattern; pattern = pattern->next)
             for (uint32_t i = 0; i < pattern->n; i++)
-                fall_behind(hub, pattern->slots[i].subscriber);
+                go_alone(hub, pattern->slots[i].subscriber);
 }
 
 size_t td_hub_account(struct td_subscriber *subscriber, const struct td_sent *sent, size_t taken)
@@ -110,7 +110,7 @@ static void stopped_short(struct td_hub *hub, struct td_subscriber *subscriber,
         seqs[i] = hub->wakeup->views[share->items[i]].seq;
         lens[i] = bytes.len;
     }
-    td_hub_hold(hub, subscriber);
+    td_hub_fall_behind(hub, subscriber);
     const struct td_sent sent = {seqs, lens, share->n};
     hub->stat.delivered += td_hub_account(subscriber, &sent, taken);
     hub->stat.short_sends++;
@@ -131,7 +131,7 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
         return;
     }
     if (td_wakeup_bytes(hub->wakeup, subscriber->wire, &share, &bytes) < 0) {
-        fall_behind(hub, subscriber);
+        go_alone(hub, subscriber);
         return;
     }
     struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
@@ -164,7 +164,7 @@ static uint64_t read_new(struct td_hub *hub, uint64_t until)
     hub->wakeup->n = read.n;
     if (read.end == TD_READ_GAP && read.n == 0) {
         /* The hub itself was outrun or met damage: everyone learns of it at his own position. */
-        all_fall_behind(hub);
+        all_go_alone(hub);
         return read.gap_to;
     }
     return read.position;
@@ -184,7 +184,7 @@ void td_hub_advance(struct td_hub *hub)
     uint64_t reached = read_new(hub, readable);
     hub->stat.wakeups++;
     if (hub->wakeup->n > 0 && td_wakeup_gather(hub->wakeup, &hub->index) < 0) {
-        all_fall_behind(hub);
+        all_go_alone(hub);
         hub->wakeup->n_touched = 0;
     }
     /* The hub stands at the old position meanwhile: who stops short is behind from there. */

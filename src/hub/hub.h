@@ -36,8 +36,8 @@ struct td_run_link;
 /* One pattern of a subscriber. */
 struct td_subscription {
     struct td_pattern *pattern;
-    struct td_pattern *requested; /* what the client named; often the same */
-    uint32_t slot;                /* its place among the pattern's subscribers */
+    struct td_pattern *named; /* what the client named; often the same */
+    uint32_t slot;            /* its place among the pattern's subscribers */
 };
 
 /* The delivery side of a connection; embedded in it.  Zeroed, then td_subscriber_init. */
@@ -53,7 +53,7 @@ struct td_subscriber {
     struct td_run_link *_more;     /* … and the others */
     struct td_subscription *_subs; /* `_one` as long as it suffices */
     struct td_subscription _one;
-    uint16_t _n_subs, _n_requests;
+    uint16_t _n_subs, _n_named;
     enum td_wire
         wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
     bool checked : 1; /* each record is put to ops->wants */
@@ -93,28 +93,28 @@ void td_hub_free(struct td_hub *hub);
 
 void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire);
 
-/* Adds `patterns` (what `requested` comes to under the subject's grants; at least one, all valid).  A new
- * subscriber is live at the hub's position.  Asking for the same `requested` again replaces it.
+/* Adds `patterns` (what `named` comes to under the subject's grants; at least one, all valid).  A new
+ * subscriber is live at the hub's position.  Naming the same again replaces it.
  * 0, or -ENOMEM, TD_ETOOLARGE (more than TD_SUBSCRIPTIONS_MAX patterns); then nothing has changed. */
 TD_MUST_USE int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
-                                 struct td_slice requested, const struct td_slice *patterns,
+                                 struct td_slice named, const struct td_slice *patterns,
                                  size_t n_patterns);
 #define TD_SUBSCRIPTIONS_MAX 512
-/* Removes what was asked for as `requested`; whether there was any. */
+/* Removes what was subscribed as `named`; whether there was any. */
 bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber,
-                        struct td_slice requested);
+                        struct td_slice named);
 /* Removes all; the subscriber may then be freed. */
 void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber);
-bool td_hub_has_request(const struct td_subscriber *subscriber, struct td_slice requested);
-/* How many different `requested` it holds. */
-size_t td_hub_requests(const struct td_subscriber *subscriber);
+bool td_hub_has_named(const struct td_subscriber *subscriber, struct td_slice named);
+/* How many were named that it holds; each may come to several patterns, or to part of one. */
+size_t td_hub_count_named(const struct td_subscriber *subscriber);
 
 /* Sets the position to go on from; the subscriber is behind (even at the hub's own position), will be run again by
  * td_hub_run, and gets ops->caught_up once it meets the hub's. */
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position);
 /* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here.  One with TD_WIRE_NONE is
  * only ever told, and stays live. */
-void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber);
+void td_hub_fall_behind(struct td_hub *hub, struct td_subscriber *subscriber);
 /* What will have been sent before anything else can be: its own position when behind (the record that is out in part counts), the
  * hub's when live. */
 uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber);

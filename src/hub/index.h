@@ -20,7 +20,7 @@ struct td_pattern {
     struct td_pattern_slot *slots;
     uint32_t n, cap;
     uint64_t wake; /* the wakeup that `run` belongs to */
-    uint32_t refs; /* subscriptions that name it, as pattern or as what was requested */
+    uint32_t refs; /* subscriptions that name it, as pattern or as what the client named */
     struct td_run *run;
     bool exact;
     uint8_t len;

@@ -11,22 +11,22 @@ void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire)
     td_list_init(&subscriber->_list);
 }
 
-/* References the patterns of a request as subscriptions behind those that are there, without filing them yet. */
-static int ref_all(struct td_hub *hub, struct td_subscription *subs, struct td_slice requested,
+/* References the patterns of what was named as subscriptions behind those that are there, without filing them yet. */
+static int ref_all(struct td_hub *hub, struct td_subscription *subs, struct td_slice named,
                    const struct td_slice *patterns, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct td_subscription *sub = &subs[i];
         sub->pattern = td_index_ref(&hub->index, patterns[i]);
-        sub->requested = sub->pattern ? td_index_ref(&hub->index, requested) : NULL;
-        if (sub->requested && td_index_reserve(sub->pattern, 1) == 0)
+        sub->named = sub->pattern ? td_index_ref(&hub->index, named) : NULL;
+        if (sub->named && td_index_reserve(sub->pattern, 1) == 0)
             continue;
-        if (sub->requested)
-            td_index_unref(&hub->index, sub->requested);
+        if (sub->named)
+            td_index_unref(&hub->index, sub->named);
         if (sub->pattern)
             td_index_unref(&hub->index, sub->pattern);
         while (i-- > 0) {
-            td_index_unref(&hub->index, subs[i].requested);
+            td_index_unref(&hub->index, subs[i].named);
             td_index_unref(&hub->index, subs[i].pattern);
         }
         return -ENOMEM;
@@ -49,8 +49,8 @@ static struct td_subscription *make_room(struct td_subscriber *subscriber, size_
     return subscriber->_subs = subs;
 }
 
-int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
-                     struct td_slice requested, const struct td_slice *patterns, size_t n_patterns)
+int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber, struct td_slice named,
+                     const struct td_slice *patterns, size_t n_patterns)
 {
     size_t n = subscriber->_n_subs;
 
@@ -60,19 +60,19 @@ int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
     struct td_subscription *subs = make_room(subscriber, n + n_patterns);
     if (!subs)
         return -ENOMEM;
-    int r = ref_all(hub, subs + n, requested, patterns, n_patterns);
+    int r = ref_all(hub, subs + n, named, patterns, n_patterns);
     if (r < 0)
         return r;
     /* The new ones stand behind the old and are not filed yet, so the old of the same name can go first. */
     struct td_subscription fresh[TD_SUBSCRIPTIONS_MAX];
     memcpy(fresh, subs + n, n_patterns * sizeof(*fresh));
-    td_hub_unsubscribe(hub, subscriber, requested);
+    td_hub_unsubscribe(hub, subscriber, named);
     n = subscriber->_n_subs;
     memcpy(subs + n, fresh, n_patterns * sizeof(*fresh));
     for (size_t i = 0; i < n_patterns; i++)
         td_index_enter(&hub->index, subscriber, (uint32_t)(n + i));
     subscriber->_n_subs = (uint16_t)(n + n_patterns);
-    subscriber->_n_requests++;
+    subscriber->_n_named++;
     return 0;
 }
 
@@ -89,22 +89,21 @@ static void drop(struct td_hub *hub, struct td_subscriber *subscriber, uint32_t 
         moved->pattern->slots[moved->slot].item = item;
     }
     subscriber->_n_subs = (uint16_t)last;
-    td_index_unref(&hub->index, gone.requested);
+    td_index_unref(&hub->index, gone.named);
     td_index_unref(&hub->index, gone.pattern);
 }
 
-bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber,
-                        struct td_slice requested)
+bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber, struct td_slice named)
 {
     bool found = false;
 
     for (uint32_t i = subscriber->_n_subs; i-- > 0;) {
-        if (!td_slice_eq(td_pattern_text(subscriber->_subs[i].requested), requested))
+        if (!td_slice_eq(td_pattern_text(subscriber->_subs[i].named), named))
             continue;
         drop(hub, subscriber, i);
         found = true;
     }
-    subscriber->_n_requests = (uint16_t)(subscriber->_n_requests - found);
+    subscriber->_n_named = (uint16_t)(subscriber->_n_named - found);
     return found;
 }
 
@@ -115,21 +114,21 @@ void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
     if (subscriber->_subs != &subscriber->_one)
         free(subscriber->_subs);
     subscriber->_subs = NULL;
-    subscriber->_n_requests = 0;
+    subscriber->_n_named = 0;
     td_list_remove(&subscriber->_list);
     subscriber->_partial_seq = 0;
     subscriber->_behind = subscriber->_sought = false;
 }
 
-size_t td_hub_requests(const struct td_subscriber *subscriber)
+size_t td_hub_count_named(const struct td_subscriber *subscriber)
 {
-    return subscriber->_n_requests;
+    return subscriber->_n_named;
 }
 
-bool td_hub_has_request(const struct td_subscriber *subscriber, struct td_slice requested)
+bool td_hub_has_named(const struct td_subscriber *subscriber, struct td_slice named)
 {
     for (size_t i = 0; i < subscriber->_n_subs; i++)
-        if (td_slice_eq(td_pattern_text(subscriber->_subs[i].requested), requested))
+        if (td_slice_eq(td_pattern_text(subscriber->_subs[i].named), named))
             return true;
     return false;
 }
@@ -154,7 +153,7 @@ void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t 
     td_list_append(&hub->again, &subscriber->_list);
 }
 
-void td_hub_hold(struct td_hub *hub, struct td_subscriber *subscriber)
+void td_hub_fall_behind(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     if (subscriber->_behind || subscriber->wire == TD_WIRE_NONE)
         return;
