@@ -10,7 +10,6 @@
 #include "os/random.h"
 #include <errno.h>
 
-#define EVENTS_MAX   512
 #define ACCEPTS_MAX  256 /* of one listener in a turn */
 #define REFUSED_MAX  256 /* connections above the limit that are answered before they are closed */
 #define LISTENER_TAG (UINT64_C(1) << 63)
@@ -19,7 +18,8 @@ static void wake(void *arg)
 {
     struct td_worker *worker = arg;
 
-    atomic_store(&worker->woken, true);
+    /* An exchange, as in os/loop.h's sleep: a store would not pass on what the one before it published. */
+    (void)atomic_exchange(&worker->woken, true);
     td_loop_wake(worker->loop);
 }
 
@@ -415,7 +415,7 @@ static int wait_ms(const struct td_worker *worker, int timeout_ms)
 
 bool td_worker_turn(struct td_worker *worker, int timeout_ms)
 {
-    struct td_io_event events[EVENTS_MAX];
+    struct td_io_event events[TD_LOOP_EVENTS_MAX];
 
     td_loop_doze(worker->loop);
     td_journal_quiesce(worker->reader, true);
@@ -424,7 +424,7 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
         td_loop_undoze(worker->loop);
         timeout = 0;
     }
-    int n = td_loop_wait(worker->loop, events, EVENTS_MAX, timeout);
+    int n = td_loop_wait(worker->loop, events, TD_LOOP_EVENTS_MAX, timeout);
     td_journal_quiesce(worker->reader, false);
     if (atomic_exchange(&worker->woken, false)) /* before anything is looked at */
         td_list_splice(&worker->polls, &worker->cold_polls);

@@ -39,6 +39,7 @@ TD_MUST_USE int td_loop_pause(struct td_loop *loop, int socket, uint64_t tag, bo
 void td_loop_doze(struct td_loop *loop);
 void td_loop_undoze(struct td_loop *loop);
 /* Waits for events, at most `timeout_ms` (-1: without end, 0: not at all).  Returns how many; 0 also after a
- * wake or a signal.  Ends the doze. */
+ * wake or a signal.  Ends the doze.  `max` is at most TD_LOOP_EVENTS_MAX. */
+#define TD_LOOP_EVENTS_MAX 256
 int td_loop_wait(struct td_loop *loop, struct td_io_event *ret_events, int max, int timeout_ms);
 void td_loop_wake(struct td_loop *loop);

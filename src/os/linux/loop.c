@@ -14,14 +14,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define EVENTS_MAX 256
 /* The tag of the eventfd; no caller may use it. */
 #define TAG_WAKE UINT64_MAX
 
 struct td_loop {
     int epoll, event;
     _Atomic bool dozing;
-    struct epoll_event events[EVENTS_MAX];
+    struct epoll_event events[TD_LOOP_EVENTS_MAX];
 };
 
 static int control(struct td_loop *loop, int op, int fd, uint32_t events, uint64_t tag)
@@ -112,7 +111,7 @@ static unsigned translate(uint32_t events)
 
 int td_loop_wait(struct td_loop *loop, struct td_io_event *ret_events, int max, int timeout_ms)
 {
-    int n = epoll_wait(loop->epoll, loop->events, TD_MIN(max, EVENTS_MAX), timeout_ms);
+    int n = epoll_wait(loop->epoll, loop->events, TD_MIN(max, TD_LOOP_EVENTS_MAX), timeout_ms);
     int kept = 0;
 
     td_loop_undoze(loop);
