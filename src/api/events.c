@@ -120,18 +120,6 @@ static bool accepts_stream(const struct td_http_request *head)
     return false;
 }
 
-static enum td_wire ws_wire(const struct td_query *query, enum td_wire fallback)
-{
-    if (!query->has_format)
-        return fallback;
-    switch (query->format) {
-    case TD_FORMAT_FLAT: return TD_WIRE_WS_FLAT;
-    case TD_FORMAT_ENTITY: return TD_WIRE_WS_ENTITY;
-    case TD_FORMAT_EVENT: break;
-    }
-    return TD_WIRE_WS_EVENT;
-}
-
 /* Reads the query, or answers what is wrong with it. */
 static bool read_query(struct td_request *request, struct td_query *query)
 {
@@ -154,7 +142,7 @@ static void read_events(struct td_request *request)
     }
     if (request->head->upgrade) {
         /* It authenticates itself: a browser learns 4001 only from an accepted connection. */
-        td_ws_upgrade(request, &(struct td_ws_upgrade){&query, ws_wire(&query, TD_WIRE_WS_EVENT)});
+        td_ws_upgrade(request, &query);
     } else if (!td_api_authenticate(request)) {
         /* answered */
     } else if (query.n_topics == 0) {
@@ -189,8 +177,10 @@ void td_api_ws(struct td_request *request, const struct td_api *api)
         td_query_done(&query);
         return;
     }
+    if (!query.has_format) /* what clients of entities have always been sent here */
+        query.format = TD_FORMAT_ENTITY;
     if (request->head->upgrade)
-        td_ws_upgrade(request, &(struct td_ws_upgrade){&query, ws_wire(&query, TD_WIRE_WS_ENTITY)});
+        td_ws_upgrade(request, &query);
     else
         td_respond_error_with(request, TD_EUPGRADE, TD_S("This is a WebSocket endpoint."),
                               TD_S("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));

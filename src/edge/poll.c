@@ -28,16 +28,6 @@ struct page {
     bool gap;
 };
 
-static enum td_wire json_wire(enum td_format format)
-{
-    switch (format) {
-    case TD_FORMAT_FLAT: return TD_WIRE_JSON_FLAT;
-    case TD_FORMAT_ENTITY: return TD_WIRE_JSON_ENTITY;
-    case TD_FORMAT_EVENT: break;
-    }
-    return TD_WIRE_JSON_EVENT;
-}
-
 void td_poll_free(struct td_conn *conn)
 {
     if (!conn->poll)
@@ -270,7 +260,7 @@ static struct td_poll *poll_new(struct td_request *request, const struct td_quer
     td_list_init(&poll->list);
     poll->conn = request->conn;
     poll->limit = (uint32_t)TD_MIN(limit, (uint64_t)options->page_events_max);
-    poll->wire = json_wire(query->format);
+    poll->wire = td_wire_of(TD_TRANSPORT_JSON, query->format);
     poll->keep_alive = request->head->keep_alive;
     poll->http10 = request->head->http10;
     poll->head_only = request->head->method == TD_HTTP_HEAD;

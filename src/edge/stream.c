@@ -5,16 +5,6 @@
 #include "codec/sse.h"
 #include "edge/subscribe.h"
 
-static enum td_wire wire_of(enum td_format format)
-{
-    switch (format) {
-    case TD_FORMAT_FLAT: return TD_WIRE_SSE_FLAT;
-    case TD_FORMAT_ENTITY: return TD_WIRE_SSE_ENTITY;
-    case TD_FORMAT_EVENT: break;
-    }
-    return TD_WIRE_SSE_EVENT;
-}
-
 static void log_open(const struct td_request *request)
 {
     struct td_conn *conn = request->conn;
@@ -48,7 +38,7 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
     if (!out)
         return;
     conn->state = TD_CONN_STREAM;
-    conn->subscriber.wire = wire_of(query->format);
+    conn->subscriber.wire = td_wire_of(TD_TRANSPORT_SSE, query->format);
     if (td_response_head(request, &out->ready, 200, "text/event-stream") < 0 ||
         td_sse_put_retry(&out->ready, 1000) < 0) {
         td_conn_drop(worker, conn, "no memory");

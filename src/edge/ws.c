@@ -107,11 +107,10 @@ static int subscribe_all(struct td_worker *worker, struct td_conn *conn,
     return r;
 }
 
-void td_ws_upgrade(struct td_request *request, const struct td_ws_upgrade *upgrade)
+void td_ws_upgrade(struct td_request *request, const struct td_query *query)
 {
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
-    const struct td_query *query = upgrade->query;
     char accept[TD_WS_ACCEPT_LEN + 1];
     const char *what;
 
@@ -136,7 +135,7 @@ void td_ws_upgrade(struct td_request *request, const struct td_ws_upgrade *upgra
     }
     log_handshake(request, "accepted");
     log_open(request, "websocket");
-    conn->subscriber.wire = upgrade->wire;
+    conn->subscriber.wire = td_wire_of(TD_TRANSPORT_WS, query->format);
     r = subscribe_all(worker, conn, query);
     if (r < 0) {
         char reason[128];

@@ -5,14 +5,9 @@
 #include "edge/http.h"
 #include "edge/query.h"
 
-struct td_ws_upgrade {
-    const struct td_query *query; /* already subscribed to its topics, when it names some */
-    enum td_wire wire;
-};
-
 /* Answers an upgrade: 101, or the error that the handshake deserves.  Without a valid token it is accepted and closed with 4001,
  * so that a browser can tell (docs/protocol.md). */
-void td_ws_upgrade(struct td_request *request, const struct td_ws_upgrade *upgrade);
+void td_ws_upgrade(struct td_request *request, const struct td_query *query);
 /* Takes frames as they come; unmasks in place. */
 void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len);
 /* Queues a ping. */

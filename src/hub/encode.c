@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/units.h"
-#include "codec/format.h"
 #include "codec/sse.h"
 #include "codec/ws.h"
 
@@ -15,6 +14,31 @@ struct td_slice td_encode_id(const struct td_record *record)
 
     TD_ASSERT(end);
     return td_slice(record->json.ptr + at, (size_t)(end - record->json.ptr) - at);
+}
+
+enum td_wire td_wire_of(enum td_transport transport, enum td_format format)
+{
+    /* clang-format off */
+    static const enum td_wire wires[][3] = {
+        [TD_TRANSPORT_WS] = {
+            [TD_FORMAT_EVENT] = TD_WIRE_WS_EVENT,
+            [TD_FORMAT_FLAT] = TD_WIRE_WS_FLAT,
+            [TD_FORMAT_ENTITY] = TD_WIRE_WS_ENTITY,
+        },
+        [TD_TRANSPORT_SSE] = {
+            [TD_FORMAT_EVENT] = TD_WIRE_SSE_EVENT,
+            [TD_FORMAT_FLAT] = TD_WIRE_SSE_FLAT,
+            [TD_FORMAT_ENTITY] = TD_WIRE_SSE_ENTITY,
+        },
+        [TD_TRANSPORT_JSON] = {
+            [TD_FORMAT_EVENT] = TD_WIRE_JSON_EVENT,
+            [TD_FORMAT_FLAT] = TD_WIRE_JSON_FLAT,
+            [TD_FORMAT_ENTITY] = TD_WIRE_JSON_ENTITY,
+        },
+    };
+    /* clang-format on */
+
+    return wires[transport][format];
 }
 
 static enum td_format format_of(enum td_wire wire)

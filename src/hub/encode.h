@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "codec/format.h"
 #include "journal/record.h"
 
 /* Transport and format together.  TD_WIRE_WS_EVENT is special: it is a slice of the log. */
@@ -20,7 +21,11 @@ enum td_wire {
     TD_WIRE_JSON_FLAT,
     TD_WIRE_JSON_ENTITY,
 };
-#define TD_WIRES 10
+#define TD_WIRES (TD_WIRE_JSON_ENTITY + 1)
+
+enum td_transport { TD_TRANSPORT_WS, TD_TRANSPORT_SSE, TD_TRANSPORT_JSON };
+
+enum td_wire td_wire_of(enum td_transport transport, enum td_format format);
 
 /* Appends the record as it goes on `wire`.  0 or the error of the buffer. */
 TD_MUST_USE int td_encode(const struct td_record *record, enum td_wire wire, struct td_buf *out);
