@@ -16,14 +16,14 @@ static size_t count(struct td_slice events, struct td_slice *ret_first)
 }
 
 /* A page without `since` holds the newest: where it begins follows from what it holds. */
-static void begin_newest(struct srv_world *world, struct srv_reader *reader, size_t n,
+static void begin_newest(struct srv_world *world, struct srv_reader *reader, size_t n, bool whole,
                          struct td_slice first)
 {
     struct td_slice id;
 
     reader->known = true;
     /* The newest are looked for whatever their type, and the type asked for sorts out of those. */
-    if (n < reader->limit && !reader->type[0]) { /* so it holds all that there is */
+    if (n < reader->limit && whole && !reader->type[0]) { /* so it holds all that there is */
         reader->position = 0;
         reader->early = true;
         return;
@@ -76,7 +76,7 @@ void srv_page_take(struct srv_world *world, struct srv_reader *reader,
                 srv_troubled(world) || reader->link.boot != world->boot || reader->link.excused,
             "reader %u: an empty answer before the wait is over", reader->number);
     if (is_new && reader->kind == SRV_PAGE)
-        begin_newest(world, reader, n, first);
+        begin_newest(world, reader, n, td_slice_eq(more, TD_S("false")), first);
     TD_MUST(!is_new || reader->kind == SRV_PAGE || n == 0,
             "reader %u: events for a poll without since", reader->number);
     while (client_json_next(&events, &item))

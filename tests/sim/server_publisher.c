@@ -182,7 +182,7 @@ static void refused(struct srv_world *world, struct srv_publisher *publisher,
     code = client_json_plain(code);
     td_world_say("publish %u refused: %u %.*s", request->first, status, (int)code.len, code.ptr);
     known = td_slice_eq(code, TD_S("log_full")) || td_slice_eq(code, TD_S("draining")) ||
-            td_slice_eq(code, TD_S("unavailable"));
+            td_slice_eq(code, TD_S("unavailable")) || status == 408;
     TD_MUST(known || td_slice_eq(code, TD_S("log_failed")), "publish: %u %.*s", status,
             (int)code.len, code.ptr);
     TD_MUST(publisher->link.excused || publisher->link.boot != world->boot || srv_troubled(world),
