@@ -7,19 +7,12 @@
 #include "edge/ws.h"
 #include "hub/publish.h"
 
-static void put_position(const struct td_request *request, struct td_buf *out, uint64_t seq)
-{
-    char text[TD_POSITION_LEN_MAX + 1];
-
-    td_position_format((struct td_position){td_journal_epoch(request->worker->journal), seq}, text);
-    td_buf_putf(out, "\"%s\"", text);
-}
-
 /* 201: what was stored, once it is durable. */
 static void answer_published(struct td_request *request, const struct td_publish *publish,
                              const uint64_t *seqs)
 {
     struct td_buf body = TD_BUF_INIT(128 + publish->batch.n * (TD_POSITION_LEN_MAX + 3));
+    const struct td_worker *worker = request->worker;
     uint64_t last = 0;
 
     for (size_t i = 0; i < publish->batch.n; i++)
@@ -29,17 +22,17 @@ static void answer_published(struct td_request *request, const struct td_publish
         for (size_t i = 0; i < publish->batch.n; i++) {
             if (i > 0)
                 td_buf_putc(&body, ',');
-            put_position(request, &body, seqs[i]);
+            td_position_put(&body, td_here(worker, seqs[i]));
         }
         td_buf_puts(&body, "],\"position\":");
     } else {
         td_buf_puts(&body, "{\"id\":");
-        put_position(request, &body, seqs[0]);
+        td_position_put(&body, td_here(worker, seqs[0]));
         td_buf_puts(&body, ",\"position\":");
     }
-    put_position(request, &body, last);
-    td_buf_puts(&body, td_journal_is_fast(request->worker->journal) ? ",\"durable\":false}\n"
-                                                                    : ",\"durable\":true}\n");
+    td_position_put(&body, td_here(worker, last));
+    td_buf_puts(&body, td_journal_is_fast(worker->journal) ? ",\"durable\":false}\n"
+                                                           : ",\"durable\":true}\n");
     td_respond(request, &(struct td_response){
                             .status = 201,
                             .content_type = "application/json",

@@ -24,6 +24,14 @@ size_t td_position_format(struct td_position position, char ret_text[TD_POSITION
     return len;
 }
 
+int td_position_put(struct td_buf *out, struct td_position position)
+{
+    char text[TD_POSITION_LEN_MAX + 1];
+
+    td_position_format(position, text);
+    return td_buf_putf(out, "\"%s\"", text);
+}
+
 int td_position_parse(struct td_slice text, struct td_position *ret_position)
 {
     struct td_position position = {0};

@@ -6,6 +6,7 @@
  * the first event. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/slice.h"
 
@@ -19,5 +20,7 @@ struct td_position {
 
 /* Writes the text with a NUL behind it and returns its length. */
 size_t td_position_format(struct td_position position, char ret_text[TD_POSITION_LEN_MAX + 1]);
+/* Appends the text as a JSON string.  0 or the error of the buffer. */
+int td_position_put(struct td_buf *out, struct td_position position);
 /* Reads a text that must be exactly what td_position_format writes.  0, or TD_EPOSITION. */
 TD_MUST_USE int td_position_parse(struct td_slice text, struct td_position *ret_position);

@@ -73,8 +73,8 @@ static void answer_topics(struct td_worker *worker, struct td_conn *conn, const 
     put_list(&list, items, n);
     td_control_begin(&control, type, ref);
     td_control_raw(&control, "topics", td_buf_slice(&list));
-    td_control_position(&control, worker, "position",
-                        td_hub_position(worker->hub, &conn->subscriber));
+    td_control_position(&control, "position",
+                        td_here(worker, td_hub_position(worker->hub, &conn->subscriber)));
     td_control_send(&control, worker, conn);
     td_buf_done(&list);
 }
@@ -224,8 +224,8 @@ static void answer_published(struct td_worker *worker, struct td_conn *conn,
     if (publish->is_list)
         td_control_positions(&control, worker, "ids", seqs, publish->batch.n);
     else
-        td_control_position(&control, worker, "id", seqs[0]);
-    td_control_position(&control, worker, "position", last);
+        td_control_position(&control, "id", td_here(worker, seqs[0]));
+    td_control_position(&control, "position", td_here(worker, last));
     td_control_raw(&control, "durable",
                    td_journal_is_fast(worker->journal) ? TD_S("false") : TD_S("true"));
     if (last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))

@@ -35,32 +35,27 @@ void td_control_u64(struct td_control *control, const char *name, uint64_t numbe
     td_buf_putf(&control->json, ",\"%s\":%llu", name, (unsigned long long)number);
 }
 
-void td_control_position(struct td_control *control, const struct td_worker *worker,
-                         const char *name, uint64_t seq)
+void td_control_position(struct td_control *control, const char *name, struct td_position position)
 {
-    char text[TD_POSITION_LEN_MAX + 1];
-    struct td_position position = {td_journal_epoch(worker->journal), seq};
-
-    td_position_format(position, text);
-    td_control_str(control, name, td_slice_str(text));
+    td_buf_putf(&control->json, ",\"%s\":", name);
+    td_position_put(&control->json, position);
 }
 
 void td_control_positions(struct td_control *control, const struct td_worker *worker,
                           const char *name, const uint64_t *seqs, size_t n)
 {
-    char text[TD_POSITION_LEN_MAX + 1];
-
     td_buf_putf(&control->json, ",\"%s\":[", name);
     for (size_t i = 0; i < n; i++) {
-        td_position_format((struct td_position){td_journal_epoch(worker->journal), seqs[i]}, text);
-        td_buf_putf(&control->json, i > 0 ? ",\"%s\"" : "\"%s\"", text);
+        if (i > 0)
+            td_buf_putc(&control->json, ',');
+        td_position_put(&control->json, td_here(worker, seqs[i]));
     }
     td_buf_putc(&control->json, ']');
 }
 
 void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq)
 {
-    td_position_format((struct td_position){td_journal_epoch(worker->journal), seq}, control->id);
+    td_position_format(td_here(worker, seq), control->id);
     td_control_str(control, "position", td_slice_str(control->id));
 }
 
@@ -122,7 +117,7 @@ void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint6
     td_control_str(&control, "message", TD_S("connected"));
     td_control_str(&control, "connection_id", td_slice_str(id));
     td_control_raw(&control, "user", conn->principal->subject_json);
-    td_control_position(&control, worker, "position", position);
+    td_control_position(&control, "position", td_here(worker, position));
     td_control_raw(&control, "heartbeat", td_slice_str(heartbeat));
     td_unix_ms now = td_clock_unix_ms(), exp = conn->principal->exp;
     if (exp != TD_EXP_NEVER)

@@ -18,8 +18,7 @@ void td_control_begin(struct td_control *control, const char *type, struct td_sl
 void td_control_str(struct td_control *control, const char *name, struct td_slice text);
 void td_control_raw(struct td_control *control, const char *name, struct td_slice json);
 void td_control_u64(struct td_control *control, const char *name, uint64_t number);
-void td_control_position(struct td_control *control, const struct td_worker *worker,
-                         const char *name, uint64_t seq);
+void td_control_position(struct td_control *control, const char *name, struct td_position position);
 void td_control_positions(struct td_control *control, const struct td_worker *worker,
                           const char *name, const uint64_t *seqs, size_t n);
 /* Likewise `position`, which on SSE is the message's `id:` too, so that a reader who saw no event yet resumes from there. */

@@ -47,10 +47,9 @@ static void gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
 {
     struct td_worker *worker = arg;
     struct td_conn *conn = td_conn_of(subscriber);
-    struct td_position position = {td_journal_epoch(worker->journal), from};
 
     /* The outbox goes before the next event in any case. */
-    td_tell_gap(worker, conn, position, to, reason);
+    td_tell_gap(worker, conn, td_here(worker, from), to, reason);
 }
 
 static void caught_up(struct td_subscriber *subscriber, void *arg)

@@ -113,8 +113,7 @@ static int read_page(struct page *page)
                 return 0;
             }
             poll->gap_reason = read.gap_reason;
-            poll->gap_from =
-                (struct td_position){td_journal_epoch(page->worker->journal), poll->after};
+            poll->gap_from = td_here(page->worker, poll->after);
             poll->gap_to = read.gap_to;
             page->position = poll->after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
@@ -129,22 +128,14 @@ static int read_page(struct page *page)
     return 0;
 }
 
-static void put_position(struct td_buf *out, uint32_t epoch, uint64_t seq)
-{
-    char text[TD_POSITION_LEN_MAX + 1];
-
-    td_position_format((struct td_position){epoch, seq}, text);
-    td_buf_putf(out, "\"%s\"", text);
-}
-
 static void put_gap(struct page *page, struct td_buf *out)
 {
-    char from[TD_POSITION_LEN_MAX + 1];
     struct td_poll *poll = page->poll;
 
-    td_position_format(poll->gap_from, from);
-    td_buf_putf(out, ",\"gap\":{\"from\":\"%s\",\"to\":", from);
-    put_position(out, td_journal_epoch(page->worker->journal), poll->gap_to);
+    td_buf_puts(out, ",\"gap\":{\"from\":");
+    td_position_put(out, poll->gap_from);
+    td_buf_puts(out, ",\"to\":");
+    td_position_put(out, td_here(page->worker, poll->gap_to));
     td_buf_putf(out, ",\"reason\":\"%s\"}",
                 td_gap_reason_text((enum td_gap_reason)poll->gap_reason));
     TD_COUNT(page->worker, gaps);
@@ -170,7 +161,7 @@ static void answer(struct page *page)
     };
 
     td_buf_puts(&page->body, "],\"position\":");
-    put_position(&page->body, td_journal_epoch(worker->journal), page->position);
+    td_position_put(&page->body, td_here(worker, page->position));
     td_buf_puts(&page->body, page->more ? ",\"more\":true" : ",\"more\":false");
     if (page->poll->gap_reason >= 0)
         put_gap(page, &page->body);

@@ -22,9 +22,8 @@ static const char *date(struct td_worker *worker)
 static void put_position(struct td_worker *worker, struct td_buf *out, uint64_t seq)
 {
     char text[TD_POSITION_LEN_MAX + 1];
-    struct td_position position = {td_journal_epoch(worker->journal), seq};
 
-    td_position_format(position, text);
+    td_position_format(td_here(worker, seq), text);
     td_buf_puts(out, "Tidings-Position: ");
     td_buf_puts(out, text);
     td_buf_puts(out, "\r\n");

@@ -56,14 +56,12 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
 void td_stream_keep_alive(struct td_worker *worker, struct td_conn *conn)
 {
     char text[TD_POSITION_LEN_MAX + 1];
-    struct td_position position = {td_journal_epoch(worker->journal),
-                                   td_hub_position(worker->hub, &conn->subscriber)};
     struct td_outbox *out = td_conn_out(worker, conn);
 
     if (!out)
         return;
     conn->sent = worker->tick;
-    td_position_format(position, text);
+    td_position_format(td_here(worker, td_hub_position(worker->hub, &conn->subscriber)), text);
     if (td_sse_put_id(&out->ready, td_slice_str(text)) < 0)
         td_conn_drop(worker, conn, "no memory");
     td_conn_dirty(worker, conn);

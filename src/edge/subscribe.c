@@ -125,15 +125,13 @@ void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_posit
 {
     struct td_control control;
     struct td_buf topics = TD_BUF_INIT(TD_SUBSCRIPTIONS_MAX * 260);
-    char text[TD_POSITION_LEN_MAX + 1];
 
     TD_COUNT(worker, gaps);
     put_topics(conn, &topics);
-    td_position_format(from, text);
     td_control_begin(&control, "gap", (struct td_slice){NULL, 0});
     td_control_raw(&control, "topics", td_buf_slice(&topics));
-    td_control_str(&control, "from", td_slice_str(text));
-    td_control_position(&control, worker, "to", to);
+    td_control_position(&control, "from", from);
+    td_control_position(&control, "to", td_here(worker, to));
     td_control_str(&control, "reason", td_slice_str(td_gap_reason_text(reason)));
     td_control_send(&control, worker, conn);
     td_buf_done(&topics);

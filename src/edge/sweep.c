@@ -49,8 +49,8 @@ static void send_heartbeat(struct td_worker *worker, struct td_conn *conn)
 
     td_time_format(td_clock_unix_ms(), time);
     td_control_begin(&control, "heartbeat", (struct td_slice){NULL, 0});
-    td_control_position(&control, worker, "position",
-                        td_hub_position(worker->hub, &conn->subscriber));
+    td_control_position(&control, "position",
+                        td_here(worker, td_hub_position(worker->hub, &conn->subscriber)));
     td_control_str(&control, "time", td_slice_str(time));
     td_control_send(&control, worker, conn);
 }

@@ -126,6 +126,12 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms);
 /* Asks the worker to drain: no new connections, the old ones told and closed within options.drain_s.  Any thread. */
 void td_worker_stop(struct td_worker *worker);
 
+/* A sequence of the worker's log as a position. */
+static inline struct td_position td_here(const struct td_worker *worker, uint64_t seq)
+{
+    return (struct td_position){td_journal_epoch(worker->journal), seq};
+}
+
 /* For the edge: the connection at a place of the slab, NULL when it is free. */
 struct td_conn *td_worker_conn(struct td_worker *worker, uint32_t index);
 /* Closes what is due: heartbeats, time-outs, drain. */

@@ -31,6 +31,19 @@ static void test_round_trip(void **state)
     }
 }
 
+static void test_put(void **state)
+{
+    struct td_buf out = TD_BUF_INIT(64);
+
+    (void)state;
+    assert_int_equal(td_position_put(&out, (struct td_position){0x9f3c21aa, 1729}), 0);
+    assert_true(td_slice_eq(td_buf_slice(&out), TD_S("\"9f3c21aa.1729\"")));
+    td_buf_done(&out);
+    td_buf_init(&out, 8);
+    assert_true(td_position_put(&out, (struct td_position){1, 1}) < 0);
+    td_buf_done(&out);
+}
+
 static void test_refused(void **state)
 {
     static const char *const cases[] = {
@@ -72,6 +85,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_put),
         cmocka_unit_test(test_refused),
     };
 
