@@ -197,6 +197,22 @@ static void open_index(struct td_journal *journal, struct td_segment *segment)
     atomic_store(&segment->sealed, true);
 }
 
+/* Copies a file that may be written meanwhile, from its end to its beginning: where a record is seen, so is everything that was written
+ * before it.  The other way round a batch could be missing in front of one that says that it was synced. */
+static int copy_back(int file, char *ret_bytes, size_t size)
+{
+    static const size_t page = 4096;
+
+    for (size_t end = size; end > 0;) {
+        size_t at = (end - 1) / page * page;
+        int64_t n = td_file_read_at(file, ret_bytes + at, end - at, at);
+        if (n < 0)
+            return (int)n;
+        end = at;
+    }
+    return 0;
+}
+
 static int map_segment(struct td_journal *journal, struct td_segment *segment, bool tail)
 {
     uint64_t size;
@@ -215,14 +231,13 @@ static int map_segment(struct td_journal *journal, struct td_segment *segment, b
         return td_file_map(segment->file, (size_t)size, &segment->map);
     }
     /* A server that is running may cut this file at any time, so it is copied. */
-    char *copy = malloc((size_t)size);
+    char *copy = calloc(1, (size_t)size);
     if (!copy)
         return -ENOMEM;
-    int64_t n = td_file_read_at(segment->file, copy, (size_t)size, 0);
     segment->map = copy;
     segment->map_owned = true;
-    segment->map_bytes = n > 0 ? (size_t)n : 0;
-    return n < 0 ? (int)n : 0;
+    segment->map_bytes = (size_t)size;
+    return copy_back(segment->file, copy, (size_t)size);
 }
 
 static void note_times(struct td_segment *segment)
@@ -319,8 +334,13 @@ static void finish_trim(struct td_recovery *recovery)
         drop_segment(recovery, 0);
         recovery->n_sealed -= recovery->n_sealed > 0;
     }
-    /* Segments have gone that the table does not know: it could not be stored, or somebody removed them.  Anything may have
-     * been in them. */
+}
+
+/* Segments have gone that the table does not know: it could not be stored, or somebody removed them.  Anything may have been in them. */
+static void note_gone(struct td_recovery *recovery)
+{
+    struct td_trimmed *trimmed = &recovery->journal->trimmed;
+
     if (recovery->n > 0 && recovery->segments[0]->header.prev_last > trimmed->horizon) {
         trimmed->horizon = recovery->segments[0]->header.prev_last;
         trimmed->floor = trimmed->horizon;
@@ -441,6 +461,7 @@ int td_journal_recover(struct td_journal *journal, struct td_journal_report *rep
             atomic_load(&recovery.segments[0]->last_seq) <= journal->trimmed.horizon)
             recovery.n_kept = 0;
         r = settle_tail(&recovery);
+        note_gone(&recovery);
     }
     if (r == 0) {
         td_dedup_init(&journal->dedup, journal->seed, journal->options.dedup_max,

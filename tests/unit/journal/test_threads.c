@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/topic.h"
+#include "journal/inspect.h"
 #include "journal/journal.h"
 #include "os/file.h"
 #include "os/thread.h"
@@ -228,12 +229,59 @@ static void fast_readers_and_trims_at_once(void **state)
                                        .durability = TD_DURABILITY_FAST});
 }
 
+/* Large batches, each synced before the next: the end of the file moves faster than it can be read. */
+static void append_large(void *arg)
+{
+    struct shared *shared = arg;
+    struct td_draft drafts[300];
+    uint64_t seqs[TD_ARRAY_LEN(drafts)];
+    char data[3000];
+
+    memset(data, 'x', sizeof(data));
+    data[0] = data[sizeof(data) - 1] = '"';
+    for (size_t i = 0; i < TD_ARRAY_LEN(drafts); i++)
+        drafts[i] = (struct td_draft){
+            .topic = TD_S("a"), .type = TD_S("t"), .data = td_slice(data, sizeof(data))};
+    for (int i = 0; i < 60; i++) {
+        struct td_batch batch = {.drafts = drafts, .n = TD_ARRAY_LEN(drafts)};
+        check(shared, td_journal_append(shared->journal, &batch, seqs) == 0);
+        check(shared, td_journal_commit_step(shared->journal) > 0);
+    }
+    atomic_store(&shared->done, true);
+}
+
+/* Who looks into a log that is written finds nothing damaged. */
+static void is_looked_into_meanwhile(void **state)
+{
+    char dir[] = "tidings-threads-XXXXXX";
+    struct td_journal_options options = {.dir = dir};
+    struct td_journal_report report;
+    struct td_inspect_stat stat;
+    struct shared shared = {0};
+    struct td_thread appender;
+
+    td_expect_aborts = true;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(td_journal_open(&options, &shared.journal, &report), 0);
+    assert_int_equal(td_thread_start(&appender, "appender", append_large, &shared), 0);
+    while (!atomic_load(&shared.done)) {
+        int r = td_inspect_stat(dir, &stat);
+        check(&shared, r == 0 && stat.report.damaged_ranges == 0);
+    }
+    td_thread_join(&appender);
+    assert_int_equal(atomic_load(&shared.failures), 0);
+    td_journal_close(shared.journal);
+    assert_int_equal(td_dir_list(dir, unlink_file, dir), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readers_get_everything),
         cmocka_unit_test(readers_and_trims_at_once),
         cmocka_unit_test(fast_readers_and_trims_at_once),
+        cmocka_unit_test(is_looked_into_meanwhile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
