@@ -71,13 +71,11 @@ static const struct route *find(struct td_request *request)
 
 bool td_api_admit(struct td_request *request, void *arg)
 {
-    struct td_http_request last = *request->head;
     struct td_request closing = *request;
 
     (void)arg;
     /* The body of what is refused here has not come, so nothing behind it can be read. */
-    last.keep_alive = false;
-    closing.head = &last;
+    closing.reply.keep_alive = false;
     const struct route *route = find(&closing);
     if (!route)
         return false;

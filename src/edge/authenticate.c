@@ -23,7 +23,7 @@ static bool origin_matches(struct td_slice allowed, struct td_slice origin)
 bool td_request_origin_ok(const struct td_request *request, bool absent_ok)
 {
     const struct td_edge_options *options = request->worker->options;
-    struct td_slice origin = td_http_header(request->head, "origin");
+    struct td_slice origin = request->reply.origin;
 
     if (!origin.ptr)
         return absent_ok;

@@ -73,6 +73,13 @@ struct td_owed {
     char ref[]; /* raw JSON, or empty */
 };
 
+/* How a request is to be answered. */
+struct td_reply {
+    bool keep_alive; /* false: the answer ends the connection */
+    bool http10, head_only;
+    struct td_slice origin; /* the Origin header, ptr NULL without one */
+};
+
 /* A page of events that is being read, or waited for. */
 struct td_poll {
     struct td_list list; /* in the worker's list of those to be looked at again */
@@ -83,12 +90,11 @@ struct td_poll {
     enum td_wire wire : 8;
     bool newest : 1; /* `after` has to be found first: the newest `limit` are wanted */
     bool waits : 1;  /* an empty page is not answered before the deadline */
-    bool keep_alive : 1, http10 : 1, head_only : 1; /* of the request */
     struct td_position gap_from;
     uint64_t gap_to;
-    int gap_reason;     /* of enum td_gap_reason; -1: none */
-    const char *origin; /* of the request, or NULL */
-    char origin_text[];
+    int gap_reason;        /* of enum td_gap_reason; -1: none */
+    struct td_reply reply; /* its origin is a slice of … */
+    char origin[];         /* … this */
 };
 
 struct td_conn {

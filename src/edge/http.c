@@ -12,17 +12,6 @@
 #include "edge/ws.h"
 #include <errno.h>
 
-static void refuse(struct td_worker *worker, struct td_conn *conn, int err, const char *what)
-{
-    struct td_http_request head = {.method = TD_HTTP_GET, .keep_alive = false};
-    struct td_request request = {
-        worker, conn, &head, {NULL, 0},
-           NULL
-    };
-
-    td_respond_error(&request, err, td_slice_str(what));
-}
-
 static struct td_slice inbox_rest(const struct td_inbox *in)
 {
     return td_slice_from(td_buf_slice(&in->bytes), in->at);
@@ -66,7 +55,7 @@ static void send_continue(struct td_worker *worker, struct td_conn *conn)
 static void serve(struct td_worker *worker, struct td_conn *conn,
                   const struct td_http_request *head, struct td_slice body)
 {
-    struct td_request request = {worker, conn, head, body, NULL};
+    struct td_request request = {worker, conn, head, body, td_reply_to(head), NULL};
 
     TD_COUNT(worker, http_requests);
     conn->active = worker->tick;
@@ -81,9 +70,7 @@ static bool admit(struct td_worker *worker, struct td_conn *conn,
                   const struct td_http_request *head)
 {
     struct td_request request = {
-        worker, conn, head, {NULL, 0},
-           NULL
-    };
+        .worker = worker, .conn = conn, .head = head, .reply = td_reply_to(head)};
 
     if (conn->in->admitted)
         return true;
@@ -107,9 +94,9 @@ static int64_t take_chunked(struct td_worker *worker, struct td_conn *conn,
     }
     int r = decode_chunks(in, head_len);
     if (r < 0) {
-        refuse(worker, conn, r,
-               r == TD_ETOOLARGE ? "The body is larger than this server takes."
-                                 : "The chunked body is malformed.");
+        td_conn_refuse(worker, conn, r,
+                       r == TD_ETOOLARGE ? "The body is larger than this server takes."
+                                         : "The chunked body is malformed.");
         return ENDED;
     }
     if (r == 0)
@@ -130,18 +117,18 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
 
     int n = td_http_parse_request(bytes, &head);
     if (n < 0) {
-        refuse(worker, conn, n, "The request can't be read.");
+        td_conn_refuse(worker, conn, n, "The request can't be read.");
         return ENDED;
     }
     if (n == 0)
         return NEED_MORE;
     if (conn->over_limit) {
         TD_COUNT(worker, refused);
-        refuse(worker, conn, TD_EMANY, "This server has no room for more connections.");
+        td_conn_refuse(worker, conn, TD_EMANY, "This server has no room for more connections.");
         return ENDED;
     }
     if (head.content_length > worker->options->body_bytes_max) {
-        refuse(worker, conn, TD_ETOOLARGE, "The body is larger than this server takes.");
+        td_conn_refuse(worker, conn, TD_ETOOLARGE, "The body is larger than this server takes.");
         return ENDED;
     }
     if (must_wait(conn, &head)) {
@@ -181,7 +168,7 @@ static void keep(struct td_worker *worker, struct td_conn *conn, struct td_slice
     in->at = 0;
     int r = td_buf_put(&in->bytes, rest);
     if (r == TD_ETOOLARGE)
-        refuse(worker, conn, r, "The request is larger than this server takes.");
+        td_conn_refuse(worker, conn, r, "The request is larger than this server takes.");
     else if (r < 0)
         td_conn_drop(worker, conn, "no memory for input");
 }

@@ -10,8 +10,9 @@
 struct td_request {
     struct td_worker *worker;
     struct td_conn *conn;
-    const struct td_http_request *head;
+    const struct td_http_request *head; /* NULL when only the reply is left to be made */
     struct td_slice body;
+    struct td_reply reply;
     struct td_principal *principal; /* borrowed; NULL until td_request_authenticate */
 };
 
@@ -30,14 +31,16 @@ void td_http_take(struct td_worker *worker, struct td_conn *conn, char *bytes, s
 /* Goes on with requests that wait in the inbox; whether one was taken up. */
 bool td_http_resume(struct td_worker *worker, struct td_conn *conn);
 
+/* The reply that a request asks for. */
+struct td_reply td_reply_to(const struct td_http_request *head);
 void td_respond(struct td_request *request, const struct td_response *response);
 /* application/problem+json (RFC 9457) for an error, with a sentence on what happened. */
 void td_respond_error(struct td_request *request, int err, struct td_slice detail);
 /* The same with more header lines. */
 void td_respond_error_with(struct td_request *request, int err, struct td_slice detail,
                            struct td_slice headers);
-/* Appends `{"type":…}` of that kind. */
-int td_problem_put(struct td_buf *out, int err, struct td_slice detail);
+/* Answers an error to what is no request that could be read, or not in time, and ends the connection. */
+void td_conn_refuse(struct td_worker *worker, struct td_conn *conn, int err, const char *detail);
 /* Appends the head of an answer whose body follows until the connection ends, as streams do. */
 int td_response_head(struct td_request *request, struct td_buf *out, int status,
                      const char *content_type);

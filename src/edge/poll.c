@@ -146,19 +146,8 @@ static void answer(struct page *page)
 {
     struct td_worker *worker = page->worker;
     struct td_conn *conn = page->conn;
-    struct td_http_request head = {
-        .method = page->poll->head_only ? TD_HTTP_HEAD : TD_HTTP_GET,
-        .keep_alive = page->poll->keep_alive,
-        .http10 = page->poll->http10,
-    };
-    if (page->poll->origin) {
-        head.headers[0] = (struct td_http_header){TD_S("origin"), td_slice_str(page->poll->origin)};
-        head.n_headers = 1;
-    }
     struct td_request request = {
-        worker, conn, &head, {NULL, 0},
-           conn->principal
-    };
+        .worker = worker, .conn = conn, .reply = page->poll->reply, .principal = conn->principal};
 
     td_buf_puts(&page->body, "],\"position\":");
     td_position_put(&page->body, td_here(worker, page->position));
@@ -241,8 +230,8 @@ void td_poll_end(struct td_worker *worker, struct td_conn *conn)
 
 static struct td_poll *poll_new(struct td_request *request, const struct td_query *query)
 {
-    struct td_slice origin = td_http_header(request->head, "origin");
-    struct td_poll *poll = calloc(1, sizeof(*poll) + origin.len + 1);
+    struct td_slice origin = request->reply.origin;
+    struct td_poll *poll = calloc(1, sizeof(*poll) + origin.len);
 
     if (!poll)
         return NULL;
@@ -252,13 +241,11 @@ static struct td_poll *poll_new(struct td_request *request, const struct td_quer
     poll->conn = request->conn;
     poll->limit = (uint32_t)TD_MIN(limit, (uint64_t)options->page_events_max);
     poll->wire = td_wire_of(TD_TRANSPORT_JSON, query->format);
-    poll->keep_alive = request->head->keep_alive;
-    poll->http10 = request->head->http10;
-    poll->head_only = request->head->method == TD_HTTP_HEAD;
     poll->gap_reason = -1;
+    poll->reply = request->reply;
     if (origin.ptr) {
-        memcpy(poll->origin_text, origin.ptr, origin.len);
-        poll->origin = poll->origin_text;
+        memcpy(poll->origin, origin.ptr, origin.len);
+        poll->reply.origin.ptr = poll->origin;
     }
     /* A page that waits for nothing but a segment to be read in has as long as a request may take. */
     uint64_t wait_s = query->has_wait ? TD_MIN(query->wait_s, (uint64_t)options->poll_max_s)

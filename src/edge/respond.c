@@ -43,7 +43,7 @@ static void put_status(struct td_worker *worker, struct td_buf *out, int status)
 /* Cross-origin readers (the Fetch standard, CORS protocol): only those on the list learn anything. */
 static void put_cors(struct td_buf *out, const struct td_request *request)
 {
-    struct td_slice origin = td_http_header(request->head, "origin");
+    struct td_slice origin = request->reply.origin;
 
     if (!origin.ptr)
         return;
@@ -54,6 +54,17 @@ static void put_cors(struct td_buf *out, const struct td_request *request)
     td_buf_put(out, origin);
     td_buf_puts(out, "\r\nAccess-Control-Allow-Credentials: true\r\n"
                      "Access-Control-Expose-Headers: Tidings-Position, ETag, Retry-After\r\n");
+}
+
+struct td_reply td_reply_to(const struct td_http_request *head)
+{
+    return (struct td_reply){
+        /* RFC 9931: what follows an upgrade that was not granted may be meant as frames. */
+        .keep_alive = head->keep_alive && !head->upgrade,
+        .http10 = head->http10,
+        .head_only = head->method == TD_HTTP_HEAD,
+        .origin = td_http_header(head, "origin"),
+    };
 }
 
 static void build(struct td_request *request, const struct td_response *response,
@@ -77,12 +88,12 @@ static void build(struct td_request *request, const struct td_response *response
         td_buf_putu(out, response->body.len);
         td_buf_puts(out, "\r\n");
     }
-    if (!request->head->keep_alive || request->head->upgrade)
+    if (!request->reply.keep_alive)
         td_buf_puts(out, "Connection: close\r\n");
-    else if (request->head->http10)
+    else if (request->reply.http10)
         td_buf_puts(out, "Connection: keep-alive\r\n");
     td_buf_puts(out, "\r\n");
-    if (request->head->method != TD_HTTP_HEAD)
+    if (!request->reply.head_only)
         td_buf_put(out, response->body);
 }
 
@@ -126,8 +137,7 @@ void td_respond(struct td_request *request, const struct td_response *response)
         td_conn_drop(worker, conn, "no memory for the answer");
         return;
     }
-    /* RFC 9931: what follows an upgrade that was not granted may be meant as frames. */
-    if (!request->head->keep_alive || request->head->upgrade) {
+    if (!request->reply.keep_alive) {
         conn->last_request = true;
         if (out->n == 0)
             td_conn_finish(worker, conn);
@@ -135,7 +145,7 @@ void td_respond(struct td_request *request, const struct td_response *response)
     td_conn_dirty(worker, conn);
 }
 
-int td_problem_put(struct td_buf *out, int err, struct td_slice detail)
+static void put_problem(struct td_buf *out, int err, struct td_slice detail)
 {
     td_buf_puts(out, "{\"type\":\"about:blank\",\"title\":");
     td_json_put_string(out, td_slice_str(td_http_reason(td_err_http(err))));
@@ -145,7 +155,6 @@ int td_problem_put(struct td_buf *out, int err, struct td_slice detail)
     td_buf_puts(out, ",\"what_to_do\":");
     td_json_put_string(out, td_slice_str(td_err_hint(err)));
     td_buf_puts(out, "}\n");
-    return out->err;
 }
 
 /* After these the rest of the connection can't be understood, or is not wanted. */
@@ -167,18 +176,16 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
                            struct td_slice headers)
 {
     struct td_buf body = TD_BUF_INIT(4096), lines = TD_BUF_INIT(1024);
-    struct td_http_request head = *request->head;
     struct td_request closing = *request;
 
-    td_problem_put(&body, err, detail);
+    put_problem(&body, err, detail);
     td_buf_put(&lines, headers);
     if (err == TD_EUNAUTHORIZED || err == TD_EEXPIRED)
         td_buf_puts(&lines, "WWW-Authenticate: Bearer realm=\"tidings\"\r\n");
     if (err == TD_ERATE || err == TD_EMANY || err == TD_EDRAINING || err == TD_EFULL)
         td_buf_puts(&lines, "Retry-After: 1\r\n");
     if (ends_connection(err))
-        head.keep_alive = false;
-    closing.head = &head;
+        closing.reply.keep_alive = false;
     td_respond(&closing, &(struct td_response){
                              .status = td_err_http(err),
                              .content_type = "application/problem+json",
@@ -192,6 +199,12 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
 void td_respond_error(struct td_request *request, int err, struct td_slice detail)
 {
     td_respond_error_with(request, err, detail, (struct td_slice){NULL, 0});
+}
+
+void td_conn_refuse(struct td_worker *worker, struct td_conn *conn, int err, const char *detail)
+{
+    td_respond_error(&(struct td_request){.worker = worker, .conn = conn}, err,
+                     td_slice_str(detail));
 }
 
 int td_response_head(struct td_request *request, struct td_buf *out, int status,
@@ -222,10 +235,5 @@ void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn)
         td_conn_close_ws(worker, conn, td_err_close(TD_ELOGFAILED), "log_failed: publish again");
         return;
     }
-    struct td_http_request head = {.method = TD_HTTP_POST};
-    struct td_request request = {
-        worker, conn, &head, {NULL, 0},
-           NULL
-    };
-    td_respond_error(&request, TD_ELOGFAILED, td_slice_str(what));
+    td_conn_refuse(worker, conn, TD_ELOGFAILED, what);
 }

@@ -112,17 +112,6 @@ static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
  * connection has as long to send its first.  Between requests it may idle longer, as proxies keep theirs for a minute. */
 #define KEEP_ALIVE_S 75
 
-static void request_timed_out(struct td_worker *worker, struct td_conn *conn)
-{
-    struct td_http_request head = {.method = TD_HTTP_GET};
-    struct td_request request = {
-        worker, conn, &head, {NULL, 0},
-           NULL
-    };
-
-    td_respond_error(&request, TD_ETIMEOUT, TD_S("The request did not come in time."));
-}
-
 static void sweep_http(struct td_worker *worker, struct td_conn *conn)
 {
     const struct td_edge_options *options = worker->options;
@@ -136,7 +125,7 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
     if (!td_outbox_empty(conn->out))
         return; /* answers that wait for the disk are not the peer's fault */
     if (conn->in && worker->tick - conn->in->began >= seconds(options->request_timeout_s))
-        request_timed_out(worker, conn);
+        td_conn_refuse(worker, conn, TD_ETIMEOUT, "The request did not come in time.");
     else if (!conn->in && worker->tick - conn->active >=
                               seconds(fresh ? options->request_timeout_s : KEEP_ALIVE_S))
         td_conn_drop(worker, conn, "idle");
@@ -189,10 +178,12 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
     }
     case TD_CONN_POLL: td_poll_end(worker, conn); break;
     case TD_CONN_HTTP:
-        if (td_outbox_empty(conn->out) && !conn->in)
+        if (!td_outbox_empty(conn->out))
+            break; /* answers are on their way; requests that wait behind them are refused in their turn */
+        if (!conn->in)
             td_conn_drop(worker, conn, "server stopping");
-        else if (conn->in && worker->tick - worker->drain_began >= seconds(1))
-            request_timed_out(worker, conn);
+        else if (worker->tick - worker->drain_began >= seconds(1))
+            td_conn_refuse(worker, conn, TD_EDRAINING, "The server is stopping.");
         break;
     case TD_CONN_CLOSING:
     case TD_CONN_GONE: break;
