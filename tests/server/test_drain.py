@@ -180,3 +180,11 @@ def test_a_second_signal_does_no_harm(server):
 def test_sigint_stops_it_as_well(server):
     server.process.send_signal(signal.SIGINT)
     assert exit_status(server) == 0
+
+
+def test_a_request_that_never_came_whole_is_told_503(server):
+    with Raw(server) as raw:
+        raw.send(b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-")
+        drain(server)
+        assert raw.answer().status == 503
+    assert exit_status(server) == 0
