@@ -72,6 +72,19 @@ void td_conn_dirty(struct td_worker *worker, struct td_conn *conn)
         td_list_append(&worker->dirty, &conn->dirty);
 }
 
+void td_conn_log_connect(const struct td_conn *conn, const char *transport, struct td_slice path)
+{
+    struct td_log_line line;
+
+    if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
+        return;
+    td_conn_log(&line, conn);
+    td_log_str(&line, "transport", td_slice_str(transport));
+    td_log_str(&line, "path", path);
+    td_log_str(&line, "subject", conn->principal->subject);
+    td_log_end(&line);
+}
+
 static void log_disconnect(const struct td_worker *worker, const struct td_conn *conn,
                            const char *reason)
 {

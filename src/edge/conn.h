@@ -167,6 +167,8 @@ void td_conn_uncount(struct td_worker *worker, struct td_conn *conn);
 /* The inbox, made when absent; NULL when memory is out. */
 struct td_inbox *td_conn_in(struct td_worker *worker, struct td_conn *conn);
 void td_conn_drop_inbox(struct td_conn *conn);
+/* Writes to the log that a stream of events has begun. */
+void td_conn_log_connect(const struct td_conn *conn, const char *transport, struct td_slice path);
 /* Adds the connection's id and its peer's address to a line of the log. */
 void td_conn_log(struct td_log_line *line, const struct td_conn *conn);
 /* Writes the connection's id as text. */

@@ -258,17 +258,12 @@ void td_page_start(struct td_request *request, const struct td_query *query)
 {
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
-    struct td_poll *poll = poll_new(request, query);
-    int r = poll ? td_subscribe_types(conn, query->types, query->n_types) : -ENOMEM;
 
-    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
-        r = td_subscribe(worker, conn, query->topics[i]);
-    if (r < 0) {
-        td_unsubscribe_all(worker, conn);
-        free(poll);
-        td_respond_error(request, r,
-                         r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")
-                                            : td_slice_str(td_err_hint(r)));
+    if (!td_request_subscribe(request, query))
+        return;
+    struct td_poll *poll = poll_new(request, query);
+    if (!poll) {
+        td_conn_drop(worker, conn, "no memory");
         return;
     }
     bool other_epoch = false;

@@ -41,12 +41,12 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
 void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn)
 {
     td_hub_leave(worker->hub, &conn->subscriber);
-    td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
+    td_subscriber_init(&conn->subscriber, conn->subscriber.wire);
     free(conn->filter);
     conn->filter = NULL;
 }
 
-int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_t n)
+static int want_types(struct td_conn *conn, const struct td_slice *types, size_t n)
 {
     size_t bytes = 0;
 
@@ -69,6 +69,28 @@ int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_
     conn->filter = filter;
     conn->subscriber.checked = true;
     return 0;
+}
+
+int td_subscribe_query(struct td_worker *worker, struct td_conn *conn, const struct td_query *query)
+{
+    int r = want_types(conn, query->types, query->n_types);
+
+    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
+        r = td_subscribe(worker, conn, query->topics[i]);
+    if (r < 0)
+        td_unsubscribe_all(worker, conn);
+    return r;
+}
+
+bool td_request_subscribe(struct td_request *request, const struct td_query *query)
+{
+    int r = td_subscribe_query(request->worker, request->conn, query);
+
+    if (r < 0)
+        td_respond_error(request, r,
+                         r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")
+                                            : td_slice_str(td_err_hint(r)));
+    return r == 0;
 }
 
 static bool type_wanted(const struct td_filter *filter, struct td_slice type)

@@ -9,12 +9,15 @@
  * is, TD_ETOOLARGE beyond the limit, or -ENOMEM; then nothing has changed. */
 TD_MUST_USE int td_subscribe(struct td_worker *worker, struct td_conn *conn,
                              struct td_slice pattern);
+/* Subscribes to all topics of a query, wanting only its types when it names some.  Likewise; then it is subscribed to nothing. */
+TD_MUST_USE int td_subscribe_query(struct td_worker *worker, struct td_conn *conn,
+                                   const struct td_query *query);
+/* The same, answering the error itself; whether it is subscribed. */
+bool td_request_subscribe(struct td_request *request, const struct td_query *query);
 /* Whether a record passes the connection's filter. */
 bool td_conn_wants(const struct td_conn *conn, const struct td_record *record);
 /* Forgets what a request had subscribed to and filtered by. */
 void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn);
-/* Sets the types that the connection wants (none: all).  0 or -ENOMEM. */
-TD_MUST_USE int td_subscribe_types(struct td_conn *conn, const struct td_slice *types, size_t n);
 /* Queues a `gap` message for what `conn` is subscribed to. */
 void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
                  uint64_t to, enum td_gap_reason reason);

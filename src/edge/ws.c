@@ -7,21 +7,6 @@
 #include "edge/subscribe.h"
 #include <errno.h>
 
-static void log_open(const struct td_request *request, const char *path_kind)
-{
-    struct td_conn *conn = request->conn;
-    struct td_log_line line;
-
-    if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
-        return;
-    td_conn_log(&line, conn);
-    td_log_str(&line, "transport", td_slice_str(path_kind));
-    td_log_str(&line, "path", request->head->path);
-    if (conn->principal)
-        td_log_str(&line, "subject", conn->principal->subject);
-    td_log_end(&line);
-}
-
 static void log_handshake(const struct td_request *request, const char *decision)
 {
     struct td_log_line line;
@@ -96,17 +81,6 @@ static bool become_ws(struct td_request *request, const char *accept)
     return true;
 }
 
-/* The topics that the URL names.  0 or the error that the first one met. */
-static int subscribe_all(struct td_worker *worker, struct td_conn *conn,
-                         const struct td_query *query)
-{
-    int r = td_subscribe_types(conn, query->types, query->n_types);
-
-    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
-        r = td_subscribe(worker, conn, query->topics[i]);
-    return r;
-}
-
 void td_ws_upgrade(struct td_request *request, const struct td_query *query)
 {
     struct td_worker *worker = request->worker;
@@ -134,9 +108,9 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
         return;
     }
     log_handshake(request, "accepted");
-    log_open(request, "websocket");
+    td_conn_log_connect(conn, "websocket", request->head->path);
     conn->subscriber.wire = td_wire_of(TD_TRANSPORT_WS, query->format);
-    r = subscribe_all(worker, conn, query);
+    r = td_subscribe_query(worker, conn, query);
     if (r < 0) {
         char reason[128];
         snprintf(reason, sizeof(reason), "%s: %s", td_err_code(r), td_err_hint(r));
