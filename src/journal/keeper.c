@@ -180,16 +180,21 @@ static int store_trimmed(struct td_journal *journal)
     return r;
 }
 
+/* 1, or 0 when it can't be done now. */
 static int trim(struct td_journal *journal, struct td_segment *segment)
 {
     uint64_t first_seq = segment->header.first_seq;
 
     note_trimmed(journal, segment);
-    /* On a full disk the table can't be stored, and the space is to be had only by trimming.  Going on is safe: opening sees by the first
-     * segment's header that the table is too old, and then says of every pattern that something may be gone. */
+    /* On a full disk the table can't be stored, and the space is to be had only by trimming.  Going on is safe where another segment is
+     * on disk: opening sees by its header that the table is too old, and then says of every pattern that something may be gone. */
     int r = store_trimmed(journal);
     td_mutex_lock(&journal->lock);
     const struct td_set *old = atomic_load(&journal->set);
+    if (r < 0 && (old->n == 1 || !old->segments[1]->listed)) {
+        td_mutex_unlock(&journal->lock);
+        return 0;
+    }
     struct td_set *set = td_set_new(old->n - 1, atomic_load(&segment->last_seq));
     TD_ASSERT(old->segments[0] == segment);
     set->lost_tail = old->lost_tail;
@@ -246,8 +251,8 @@ int td_journal_keep_step(struct td_journal *journal)
         make_hot(journal, segment);
         return 1;
     }
-    if (segment)
-        return trim(journal, segment);
+    if (segment && trim(journal, segment) > 0)
+        return 1;
     if (journal->trimmed_dirty && store_trimmed(journal) == 0)
         return 1;
     return roll_old(journal) || td_journal_reclaim(journal);

@@ -82,6 +82,8 @@ void td_trimmed_put_hole(struct td_trimmed *trimmed, uint64_t prev_last, uint64_
 {
     struct td_trimmed_hole *holes = trimmed->holes;
 
+    if (trimmed->n_holes > 0 && holes[trimmed->n_holes - 1].lost_to >= lost_to)
+        return; /* noted before, when the table could not be stored */
     if (trimmed->n_holes == TD_TRIMMED_HOLES) {
         holes[0].lost_to = holes[1].lost_to;
         trimmed->n_holes--;

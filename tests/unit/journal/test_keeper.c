@@ -372,6 +372,69 @@ static void trims_on_a_full_disk(void **state)
     fixture_close(&fixture);
 }
 
+/* Nothing else would tell that the last segment has been there. */
+static void keeps_the_last_segment_until_it_is_noted(void **state)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture.options.retain_ms = 60000;
+    fixture_open(&fixture);
+    fill(&fixture, "a", 10);
+    td_sim_advance(20 * TD_NS_PER_S);
+    fixture_keep(&fixture); /* rolled and sealed */
+    td_sim_advance(61 * TD_NS_PER_S);
+    td_sim_disk_set(&(struct td_sim_disk_faults){.space_bytes = 1});
+    fixture_keep(&fixture);
+    assert_int_equal(stat_of(&fixture).segments, 1);
+    fixture_kill(&fixture);
+    td_sim_disk_set(&(struct td_sim_disk_faults){0});
+    fixture_open(&fixture);
+    assert_int_equal(fixture.report.damaged_ranges, 0);
+    fixture_keep(&fixture);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(stat_of(&fixture).segments, 0);
+        assert_int_equal(read_after(&fixture, "a", 9).gap_reason, TD_GAP_RETENTION);
+        assert_int_equal(read_after(&fixture, "a", 9).gap_to, 10);
+        assert_int_equal(read_after(&fixture, "b", 0).end, TD_READ_DONE);
+        fixture_kill(&fixture);
+        fixture_open(&fixture);
+    }
+    fixture_close(&fixture);
+}
+
+/* The table can be read while its name is not on disk yet: files must not go before. */
+static void removes_files_by_a_durable_table_only(void **state)
+{
+    struct fixture fixture;
+
+    for (unsigned seed = 1; seed <= 200; seed++) {
+        fixture_init(&fixture);
+        td_sim_reset(seed);
+        fixture.options.retain_ms = 60000;
+        fixture_open(&fixture);
+        fill(&fixture, "a", 10);
+        td_sim_advance(20 * TD_NS_PER_S);
+        fixture_keep(&fixture);
+        td_sim_advance(61 * TD_NS_PER_S);
+        td_sim_disk_set(&(struct td_sim_disk_faults){.fail_sync_in = 2}); /* of the directory */
+        td_journal_quiesce(fixture.reader, true);
+        assert_true(td_journal_keep_step(fixture.journal) >= 0);
+        fixture_kill(&fixture);
+        td_sim_disk_set(&(struct td_sim_disk_faults){.die_in = 1 + seed % 4});
+        if (td_journal_open(&fixture.options, &fixture.journal, &fixture.report) == 0)
+            td_journal_abandon(fixture.journal);
+        td_sim_disk_crash();
+        td_sim_boot();
+        fixture_open(&fixture);
+        assert_int_equal(fixture.report.damaged_ranges, 0);
+        struct td_read read = read_after(&fixture, "a", 0);
+        assert_true(read.n == 10 ||
+                    (read.end == TD_READ_GAP && read.gap_reason == TD_GAP_RETENTION));
+        fixture_close(&fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +448,8 @@ int main(void)
         cmocka_unit_test(tells_of_holes_that_were_trimmed),
         cmocka_unit_test(frees_what_all_readers_have_passed),
         cmocka_unit_test(trims_on_a_full_disk),
+        cmocka_unit_test(keeps_the_last_segment_until_it_is_noted),
+        cmocka_unit_test(removes_files_by_a_durable_table_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
