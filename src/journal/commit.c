@@ -63,15 +63,12 @@ static int sync_files(struct td_journal *journal, const struct commit *commit)
         created = created || !commit->segments[i]->listed;
     }
     /* What is in a file counts only once the directory holds its name. */
-    int r = created ? td_dir_sync(journal->dir) : 0;
-    for (size_t i = 0; r == 0 && i < commit->n; i++)
-        commit->segments[i]->listed = true;
-    return r;
+    return created ? td_dir_sync(journal->dir) : 0;
 }
 
 /* After a failed sync nobody knows what is on disk, and asking again would be told a lie (the kernel marks the pages clean): nothing is
  * written any more until a restart has read what is there. */
-static void fail(struct td_journal *journal)
+void td_journal_fail(struct td_journal *journal)
 {
     journal->sync_failed = true;
     atomic_fetch_add(&journal->sync_failures, 1);
@@ -94,8 +91,10 @@ int td_journal_commit_step(struct td_journal *journal)
 
     int r = sync_files(journal, &commit);
     td_mutex_lock(&journal->lock);
+    for (size_t i = 0; r == 0 && i < commit.n; i++)
+        commit.segments[i]->listed = true;
     if (r < 0)
-        fail(journal);
+        td_journal_fail(journal);
     else if (commit.all)
         journal->synced_events = commit.events;
     td_mutex_unlock(&journal->lock);

@@ -98,6 +98,8 @@ struct td_journal_reader {
 /* commit.c */
 void td_journal_wake_readers(struct td_journal *journal);
 void td_journal_call_keeper(struct td_journal *journal);
+/* A sync has failed (append lock). */
+void td_journal_fail(struct td_journal *journal);
 
 /* roll.c, all under the append lock.  Ends the open segment, so that the next append begins another. */
 void td_journal_roll(struct td_journal *journal);

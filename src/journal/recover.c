@@ -113,7 +113,11 @@ static int load_files(struct td_recovery *recovery)
     char path[TD_LOG_PATH_MAX];
     struct td_identity trimmed = {0};
 
-    int r = td_head_load(journal->dir, &recovery->head);
+    /* Files go by the word of what is read here: its names have to be on disk before. */
+    int r = journal->options.read_only ? 0 : td_dir_sync(journal->dir);
+    if (r < 0)
+        return r;
+    r = td_head_load(journal->dir, &recovery->head);
     if (r < 0 && r != -ENOENT && r != TD_EDAMAGED)
         return r;
     recovery->has_head = r == 0;
@@ -327,8 +331,6 @@ static bool oldest_is_trimmed(const struct td_recovery *recovery)
 /* Trimming was cut short: the table is stored before the files go. */
 static void finish_trim(struct td_recovery *recovery)
 {
-    struct td_trimmed *trimmed = &recovery->journal->trimmed;
-
     while (oldest_is_trimmed(recovery)) {
         remove_segment(recovery, 0);
         drop_segment(recovery, 0);

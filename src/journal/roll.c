@@ -13,13 +13,18 @@ static uint32_t segment_end(const struct td_segment *segment)
     return atomic_load_explicit(&segment->end, memory_order_relaxed);
 }
 
-/* Cuts what stands behind the last whole batch; until that is done nothing new may be written, since a crash would find it
- * and take it for part of the log. */
-static int cut(struct td_segment *segment)
+/* Cuts what stands behind the last whole batch; until that is done, and on disk, nothing new may be written: what was refused would be
+ * found after a crash and taken for part of the log, under a number that was given again. */
+static int cut(struct td_journal *journal, struct td_segment *segment)
 {
     int r = td_file_truncate(segment->file, segment_end(segment));
 
     segment->cut_pending = r < 0;
+    if (r < 0)
+        return r;
+    r = td_file_sync(segment->file);
+    if (r < 0)
+        td_journal_fail(journal);
     return r;
 }
 
@@ -53,7 +58,7 @@ static void drop_empty(struct td_journal *journal)
     journal->jump_to = segment->header.lost_to;
     td_segment_path(journal->dir, segment->header.first_seq, ".log", path);
     /* When it can't go it is empty, and the next segment takes its name and place. */
-    int r = cut(segment);
+    int r = cut(journal, segment);
     if (r < 0 || td_path_unlink(path) < 0)
         segment->cut_pending = true;
     td_set_publish(journal, set, segment);
@@ -65,11 +70,11 @@ void td_journal_write_failed(struct td_journal *journal)
 
     if (segment_end(segment) == sizeof(struct td_segment_header)) {
         drop_empty(journal);
-        return;
+    } else {
+        int r = cut(journal, segment);
+        segment->cut_pending = r < 0;
+        td_journal_roll(journal);
     }
-    if (cut(segment) < 0)
-        segment->cut_pending = true;
-    td_journal_roll(journal);
 }
 
 static int begin(struct td_journal *journal, uint64_t first_seq, uint64_t need)
@@ -86,7 +91,7 @@ static int begin(struct td_journal *journal, uint64_t first_seq, uint64_t need)
     };
 
     if (old->n > 0 && old->segments[old->n - 1]->cut_pending) {
-        int r = cut(old->segments[old->n - 1]);
+        int r = cut(journal, old->segments[old->n - 1]);
         if (r < 0)
             return r;
     }
@@ -95,6 +100,14 @@ static int begin(struct td_journal *journal, uint64_t first_seq, uint64_t need)
         if (r < 0)
             return r;
         journal->head_stored = true;
+    }
+    /* The absence of the one before would be taken for damage. */
+    if (old->n > 0 && !old->segments[old->n - 1]->listed) {
+        int r = td_dir_sync(journal->dir);
+        if (r < 0) {
+            td_journal_fail(journal);
+            return r;
+        }
     }
     int r =
         td_segment_create(journal->dir, &header, journal->options.segment_bytes, need, &segment);

@@ -386,6 +386,53 @@ static void keeps_what_follows_a_failed_write(void **state)
     }
 }
 
+/* A number that somebody may have seen (with `fast`) does not come back with what a write that failed had left under it. */
+static void leaves_no_trace_of_a_failed_write(void **state)
+{
+    struct td_draft refused[3] = {draft("a/b", "0"), draft("a/b", "0"), draft("a/b", "0")};
+    struct fixture fixture;
+    uint64_t seqs[3];
+
+    fixture_init(&fixture);
+    fixture.options.durability = TD_DURABILITY_FAST;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        td_sim_reset(seed);
+        fixture_open(&fixture);
+        append(&fixture, "a/b", "1");
+        fixture_commit(&fixture);
+        td_sim_disk_set(&(struct td_sim_disk_faults){.fail_write_in = 1});
+        assert_true(append_drafts(&fixture, refused, 1 + seed % 3, seqs) < 0);
+        append(&fixture, "a/b", "1");
+        fixture_crash(&fixture);
+        fixture_open(&fixture);
+        struct td_read read = read_after(&fixture, "**", 0);
+        assert_in_range(read.n, 1, 2);
+        for (size_t i = 0; i < read.n; i++)
+            assert_slice(record_data(read.records[i]), "1");
+        fixture_close(&fixture);
+    }
+}
+
+/* Several segments that were not synced are lost in any order: a torn tail, not damage, and nothing has been trimmed. */
+static void tells_lost_segments_from_damage(void **state)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        td_sim_reset(seed);
+        for (int run = 0; run < 3; run++) {
+            fixture_open(&fixture);
+            assert_int_equal(fixture.report.damaged_ranges, 0);
+            assert_int_equal(td_journal_horizon(fixture.journal), 0);
+            count_all(&fixture);
+            for (int i = 0; i < 10 * run + 1; i++)
+                append_batch(&fixture, 16);
+            fixture_crash(&fixture);
+        }
+    }
+}
+
 static void opens_once(void **state)
 {
     struct fixture fixture;
@@ -418,6 +465,8 @@ int main(void)
         cmocka_unit_test(jumps_beyond_what_nobody_knows),
         cmocka_unit_test(keeps_what_was_durable_in_crashes),
         cmocka_unit_test(keeps_what_follows_a_failed_write),
+        cmocka_unit_test(leaves_no_trace_of_a_failed_write),
+        cmocka_unit_test(tells_lost_segments_from_damage),
         cmocka_unit_test(opens_once),
     };
 
