@@ -300,6 +300,8 @@ void sim_publish(struct sim_journal *sim)
     td_journal_stat(sim->journal, &before);
     int err = td_journal_append(sim->journal, &attempt.batch, seqs);
     free(attempt.texts);
+    bool sync_failed = armed_sync && td_sim_disk_get().fail_sync_in == 0;
+    sim->sync_failed |= sync_failed;
     td_journal_stat(sim->journal, &after);
     if (err == 0) {
         TD_MUST(!td_sim_dead() || attempt.n_new == 0, "a dead process appended");
@@ -311,7 +313,7 @@ void sim_publish(struct sim_journal *sim)
     }
     TD_MUST(after.head == before.head, "a refused append moved the head");
     bool failed = armed && td_sim_disk_get().fail_write_in == 0;
-    failed |= armed_sync && td_sim_disk_get().fail_sync_in == 0;
+    failed |= sync_failed;
     refused(sim, &attempt, err, failed);
     if (td_sim_dead())
         died(sim, &attempt);
