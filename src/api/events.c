@@ -3,43 +3,39 @@
 #include "api/api.h"
 #include "base/err.h"
 #include "edge/poll.h"
+#include "edge/publish.h"
 #include "edge/stream.h"
 #include "edge/ws.h"
-#include "hub/publish.h"
 
 /* 201: what was stored, once it is durable. */
-static void answer_published(struct td_request *request, const struct td_publish *publish,
-                             const uint64_t *seqs)
+static void answer_published(struct td_request *request, const struct td_publish *publish)
 {
     struct td_buf body = TD_BUF_INIT(128 + publish->batch.n * (TD_POSITION_LEN_MAX + 3));
     const struct td_worker *worker = request->worker;
-    uint64_t last = 0;
 
-    for (size_t i = 0; i < publish->batch.n; i++)
-        last = TD_MAX(last, seqs[i]);
     if (publish->is_list) {
         td_buf_puts(&body, "{\"ids\":[");
         for (size_t i = 0; i < publish->batch.n; i++) {
             if (i > 0)
                 td_buf_putc(&body, ',');
-            td_position_put(&body, td_here(worker, seqs[i]));
+            td_position_put(&body, td_here(worker, publish->seqs[i]));
         }
         td_buf_puts(&body, "],\"position\":");
     } else {
         td_buf_puts(&body, "{\"id\":");
-        td_position_put(&body, td_here(worker, seqs[0]));
+        td_position_put(&body, td_here(worker, publish->seqs[0]));
         td_buf_puts(&body, ",\"position\":");
     }
-    td_position_put(&body, td_here(worker, last));
+    td_position_put(&body, td_here(worker, publish->last));
     td_buf_puts(&body, td_journal_is_fast(worker->journal) ? ",\"durable\":false}\n"
                                                            : ",\"durable\":true}\n");
     td_respond(request, &(struct td_response){
                             .status = 201,
                             .content_type = "application/json",
                             .body = td_buf_slice(&body),
-                            .position = last,
+                            .position = publish->last,
                             .has_position = true,
-                            .wait_for = last,
+                            .wait_for = publish->last,
                         });
     td_buf_done(&body);
 }
@@ -76,24 +72,14 @@ static void publish(struct td_request *request)
         return;
     }
     const struct td_publish_options options = {
-        .events_max = worker->options->events_max,
-        .event_bytes_max = worker->options->message_bytes_max,
         .principal = request->principal,
         .idempotency_key = td_http_header(request->head, "idempotency-key"),
     };
-    int r = td_publish_parse(&parsed, request->body, ndjson == 1, &options, &why);
-    uint64_t *seqs = r == 0 ? calloc(parsed.batch.n, sizeof(*seqs)) : NULL;
-    if (r == 0)
-        r = seqs ? td_journal_append(worker->journal, &parsed.batch, seqs) : TD_EUNAVAILABLE;
-    if (r < 0) {
-        td_respond_error(request, r,
-                         why.len > 0 ? td_buf_slice(&why) : td_slice_str(td_err_hint(r)));
-    } else {
-        TD_COUNT(worker, published_requests);
-        TD_COUNT_BY(worker, published_events, parsed.batch.n);
-        answer_published(request, &parsed, seqs);
-    }
-    free(seqs);
+    int r = td_publish_run(&parsed, worker, request->body, ndjson == 1, &options, &why);
+    if (r < 0)
+        td_respond_error(request, r, td_buf_slice(&why));
+    else
+        answer_published(request, &parsed);
     td_publish_done(&parsed);
     td_buf_done(&why);
 }

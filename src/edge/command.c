@@ -5,9 +5,9 @@
 #include "base/topic.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
+#include "edge/publish.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
-#include "hub/publish.h"
 #include "os/clock.h"
 
 #define REF_MAX 256 /* bytes of `ref`, raw */
@@ -212,29 +212,25 @@ static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
 }
 
 static void answer_published(struct td_worker *worker, struct td_conn *conn,
-                             const struct command *command, const struct td_publish *publish,
-                             const uint64_t *seqs)
+                             const struct command *command, const struct td_publish *publish)
 {
     struct td_control control;
-    uint64_t last = 0;
 
-    for (size_t i = 0; i < publish->batch.n; i++)
-        last = TD_MAX(last, seqs[i]);
     td_control_begin(&control, "published", command->ref);
     if (publish->is_list)
-        td_control_positions(&control, worker, "ids", seqs, publish->batch.n);
+        td_control_positions(&control, worker, "ids", publish->seqs, publish->batch.n);
     else
-        td_control_position(&control, "id", td_here(worker, seqs[0]));
-    td_control_position(&control, "position", td_here(worker, last));
+        td_control_position(&control, "id", td_here(worker, publish->seqs[0]));
+    td_control_position(&control, "position", td_here(worker, publish->last));
     td_control_raw(&control, "durable",
                    td_journal_is_fast(worker->journal) ? TD_S("false") : TD_S("true"));
-    if (last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))
+    if (publish->last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))
         td_control_send(&control, worker, conn);
     else
-        td_control_send_when(&control, worker, conn, last);
+        td_control_send_when(&control, worker, conn, publish->last);
 }
 
-/* `{"type":"publish","event":{…}}`, or with the event's members beside `type` under `event_type`. */
+/* `{"type":"publish","event":{…}}`; `event` may be an array. */
 static void publish(struct td_worker *worker, struct td_conn *conn, const struct command *command)
 {
     struct td_publish publish;
@@ -255,24 +251,14 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
     td_conn_id(conn, origin + 1);
     origin[17] = '"';
     const struct td_publish_options options = {
-        .events_max = worker->options->events_max,
-        .event_bytes_max = worker->options->message_bytes_max,
         .principal = conn->principal,
         .origin = td_slice(origin, 18),
     };
-    int r = td_publish_parse(&publish, event, false, &options, &why);
-    uint64_t *seqs = r == 0 ? calloc(publish.batch.n, sizeof(*seqs)) : NULL;
-    if (r == 0)
-        r = seqs ? td_journal_append(worker->journal, &publish.batch, seqs) : TD_EUNAVAILABLE;
-    if (r < 0) {
-        td_control_error(worker, conn, command->ref, r,
-                         why.len > 0 ? td_buf_slice(&why) : td_slice_str(td_err_hint(r)));
-    } else {
-        TD_COUNT(worker, published_requests);
-        TD_COUNT_BY(worker, published_events, publish.batch.n);
-        answer_published(worker, conn, command, &publish, seqs);
-    }
-    free(seqs);
+    int r = td_publish_run(&publish, worker, event, false, &options, &why);
+    if (r < 0)
+        td_control_error(worker, conn, command->ref, r, td_buf_slice(&why));
+    else
+        answer_published(worker, conn, command, &publish);
     td_publish_done(&publish);
     td_buf_done(&why);
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "hub/publish.h"
+#include "edge/publish.h"
 
 static struct td_principal *ann;
 

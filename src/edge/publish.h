@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a client wants to publish: JSON into drafts for the journal, checked against the rules of topics and the
- * subject's grants.  All or nothing. */
+ * subject's grants, and into the log.  All or nothing. */
 #pragma once
 
 #include "auth/principal.h"
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "journal/journal.h"
+
+struct td_worker;
 
 struct td_publish_options {
     size_t events_max;                    /* drafts in one request */
@@ -16,10 +18,12 @@ struct td_publish_options {
     struct td_slice idempotency_key;      /* of the whole request, or empty */
 };
 
-/* A parsed request.  Its drafts point into the body that was parsed and into `_text`. */
+/* A parsed publish.  Its drafts point into the body that was parsed and into `_text`. */
 struct td_publish {
     struct td_batch batch;
-    bool is_list; /* an array, NDJSON or `topics` was sent: the answer holds `ids` */
+    bool is_list;   /* an array, NDJSON or `topics` was sent: the answer holds `ids` */
+    uint64_t *seqs; /* once it has been appended: of each event, in order … */
+    uint64_t last;  /* … and the highest of them */
     struct td_draft *_drafts;
     size_t _cap;
     struct td_buf _text;
@@ -32,4 +36,9 @@ struct td_publish {
  * `why` that says which event and what is wrong.  End with td_publish_done in either case. */
 TD_MUST_USE int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjson,
                                  const struct td_publish_options *options, struct td_buf *why);
+/* Parses and appends.  `options` need no limits: they are the worker's.  0, or an error, and then there always is a sentence in
+ * `why`.  End with td_publish_done in either case. */
+TD_MUST_USE int td_publish_run(struct td_publish *publish, struct td_worker *worker,
+                               struct td_slice body, bool ndjson,
+                               const struct td_publish_options *options, struct td_buf *why);
 void td_publish_done(struct td_publish *publish);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hub/publish.h"
+#include "edge/publish.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/topic.h"
+#include "edge/worker.h"
 #include <errno.h>
 
 /* The members of an event to publish, raw. */
@@ -289,8 +290,42 @@ int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjs
     return 0;
 }
 
+/* Puts what has been parsed into the log. */
+static int append(struct td_publish *publish, struct td_worker *worker)
+{
+    size_t n = publish->batch.n;
+
+    publish->seqs = calloc(n, sizeof(*publish->seqs));
+    if (!publish->seqs)
+        return TD_EUNAVAILABLE;
+    int r = td_journal_append(worker->journal, &publish->batch, publish->seqs);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        publish->last = TD_MAX(publish->last, publish->seqs[i]);
+    TD_COUNT(worker, published_requests);
+    TD_COUNT_BY(worker, published_events, n);
+    return 0;
+}
+
+int td_publish_run(struct td_publish *publish, struct td_worker *worker, struct td_slice body,
+                   bool ndjson, const struct td_publish_options *options, struct td_buf *why)
+{
+    struct td_publish_options limited = *options;
+
+    limited.events_max = worker->options->events_max;
+    limited.event_bytes_max = worker->options->message_bytes_max;
+    int r = td_publish_parse(publish, body, ndjson, &limited, why);
+    if (r == 0)
+        r = append(publish, worker);
+    if (r < 0 && why->len == 0)
+        td_buf_puts(why, td_err_hint(r));
+    return r;
+}
+
 void td_publish_done(struct td_publish *publish)
 {
+    free(publish->seqs);
     free(publish->_drafts);
     td_buf_done(&publish->_text);
 }
