@@ -203,8 +203,11 @@ static int trim(struct td_journal *journal, struct td_segment *segment)
     td_set_publish(journal, set, segment);
     td_mutex_unlock(&journal->lock);
     remove_files(journal, first_seq);
-    if (r < 0)
-        r = store_trimmed(journal);
+    /* What the table does not know must go from the front on, or the rest would look damaged after a crash. */
+    if (r < 0) {
+        r = td_dir_sync(journal->dir);
+        journal->trimmed_dirty = store_trimmed(journal) < 0 || r < 0;
+    }
     atomic_fetch_add(&journal->trimmed_segments, 1);
     return 1;
 }

@@ -8,30 +8,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define NAME_LEN 20 /* 16 digits and `.log` */
-
-static bool segment_name(const char *name, uint64_t *ret_seq)
-{
-    uint64_t seq = 0;
-
-    if (strlen(name) != NAME_LEN || strcmp(name + 16, ".log") != 0)
-        return false;
-    for (size_t i = 0; i < 16; i++) {
-        char c = name[i];
-        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
-            return false;
-        seq = seq << 4 | (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    *ret_seq = seq;
-    return true;
-}
-
 static int note_segment(const char *name, void *arg)
 {
     struct td_recovery *recovery = arg;
     uint64_t seq;
 
-    if (!segment_name(name, &seq))
+    if (!td_segment_name(name, ".log", &seq))
         return 0;
     if (recovery->n == recovery->cap) {
         size_t cap = recovery->cap ? recovery->cap * 2 : 64;
@@ -464,6 +446,7 @@ int td_journal_recover(struct td_journal *journal, struct td_journal_report *rep
             recovery.n_kept = 0;
         r = settle_tail(&recovery);
         note_gone(&recovery);
+        td_recover_sweep(&recovery);
     }
     if (r == 0) {
         td_dedup_init(&journal->dedup, journal->seed, journal->options.dedup_max,

@@ -29,6 +29,22 @@ void td_segment_path(const char *dir, uint64_t first_seq, const char *extension,
     td_log_path(dir, name, ret_path);
 }
 
+bool td_segment_name(const char *name, const char *extension, uint64_t *ret_seq)
+{
+    uint64_t seq = 0;
+
+    if (strlen(name) != 16 + strlen(extension) || strcmp(name + 16, extension) != 0)
+        return false;
+    for (size_t i = 0; i < 16; i++) {
+        char c = name[i];
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
+            return false;
+        seq = seq << 4 | (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    *ret_seq = seq;
+    return true;
+}
+
 struct td_segment *td_segment_new(void)
 {
     struct td_segment *segment = calloc(1, sizeof(*segment));

@@ -61,6 +61,8 @@ void td_log_path(const char *dir, const char *name, char ret_path[TD_LOG_PATH_MA
 /* `<dir>/<first_seq as 16 hex digits><extension>` */
 void td_segment_path(const char *dir, uint64_t first_seq, const char *extension,
                      char ret_path[TD_LOG_PATH_MAX]);
+/* Whether a file's name is one of these; then its sequence. */
+bool td_segment_name(const char *name, const char *extension, uint64_t *ret_seq);
 
 struct td_segment *td_segment_new(void);
 /* Closes, unmaps and frees; nothing is written. */

@@ -435,6 +435,27 @@ static void removes_files_by_a_durable_table_only(void **state)
     }
 }
 
+/* A crash may bring back the index of a segment without the segment. */
+static void sweeps_stray_indexes(void **state)
+{
+    static const char stray[] = LOG_DIR "/0000000000000000.idx";
+    struct td_buf index = TD_BUF_INIT(TD_MIB);
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fill(&fixture, "a", 10);
+    fixture_close(&fixture);
+    assert_int_equal(td_file_load(LOG_DIR "/0000000000000001.idx", &index), 0);
+    assert_int_equal(td_file_store(stray, td_buf_slice(&index)), 0);
+    fixture_open(&fixture);
+    assert_int_equal(td_file_open(stray, TD_FILE_READ), -ENOENT);
+    assert_int_equal(fixture.report.records_scanned, 0);
+    assert_int_equal(read_after(&fixture, "a", 0).n, 10);
+    fixture_close(&fixture);
+    td_buf_done(&index);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +471,7 @@ int main(void)
         cmocka_unit_test(trims_on_a_full_disk),
         cmocka_unit_test(keeps_the_last_segment_until_it_is_noted),
         cmocka_unit_test(removes_files_by_a_durable_table_only),
+        cmocka_unit_test(sweeps_stray_indexes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
