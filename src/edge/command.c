@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands: what a client says on a WebSocket. */
+#include "edge/command.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/topic.h"
@@ -313,7 +313,7 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
         /* A burst is told; who goes on all the same is abusing the limit. */
         if (conn->refused_row > 2 * worker->options->commands_per_s ||
             conn->refused_row == UINT8_MAX)
-            td_conn_close_ws(worker, conn, 4029, "rate_limited: too many commands");
+            td_ws_close(worker, conn, 4029, "rate_limited: too many commands");
         else
             td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_ERATE,
                              TD_S("Too many commands; this one was not carried out."));

@@ -6,7 +6,7 @@
  *          ──► poll ──► http   (long-poll, answered)
  *
  *   http     reads requests; answers are queued in the outbox
- *   poll     a page is being read, or waits for something to arrive; nothing is read from the socket meanwhile
+ *   poll     a page is being read, or waits for something to arrive; nothing more is read from the socket meanwhile
  *   ws       frames both ways
  *   stream   events one way; what the client still sends is dropped
  *   closing  the last bytes are going out and the peer is given a moment to read them; input is dropped
@@ -160,8 +160,6 @@ void td_conn_hung_up(struct td_worker *worker, struct td_conn *conn);
 void td_conn_finish(struct td_worker *worker, struct td_conn *conn);
 /* Closes at once; the memory goes at the end of the turn.  `reason` is for the log. */
 void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason);
-/* WebSocket: sends a close frame with a code and a reason, then finishes. */
-void td_conn_close_ws(struct td_worker *worker, struct td_conn *conn, int code, const char *reason);
 /* Takes it out of the counts by transport. */
 void td_conn_uncount(struct td_worker *worker, struct td_conn *conn);
 /* The inbox, made when absent; NULL when memory is out. */

@@ -144,3 +144,45 @@ void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_
     td_buf_done(&actions);
     td_control_send(&control, worker, conn);
 }
+
+const char *td_gap_reason_text(enum td_gap_reason reason)
+{
+    switch (reason) {
+    case TD_GAP_RETENTION: return "retention";
+    case TD_GAP_EPOCH: return "epoch";
+    case TD_GAP_UNSYNCED: return "unsynced";
+    case TD_GAP_DAMAGED: return "damaged";
+    }
+    return "retention";
+}
+
+static void put_topics(const struct td_conn *conn, struct td_buf *out)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    size_t n = td_hub_wanted(&conn->subscriber, wanted);
+
+    td_buf_putc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            td_buf_putc(out, ',');
+        td_json_put_string(out, wanted[i].pattern);
+    }
+    td_buf_putc(out, ']');
+}
+
+void td_control_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
+                    uint64_t to, enum td_gap_reason reason)
+{
+    struct td_control control;
+    struct td_buf topics = TD_BUF_INIT(TD_SUBSCRIPTIONS_MAX * 260);
+
+    TD_COUNT(worker, gaps);
+    put_topics(conn, &topics);
+    td_control_begin(&control, "gap", (struct td_slice){NULL, 0});
+    td_control_raw(&control, "topics", td_buf_slice(&topics));
+    td_control_position(&control, "from", from);
+    td_control_position(&control, "to", td_here(worker, to));
+    td_control_str(&control, "reason", td_slice_str(td_gap_reason_text(reason)));
+    td_control_send(&control, worker, conn);
+    td_buf_done(&topics);
+}

@@ -33,3 +33,7 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
 void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position);
 void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_slice ref, int err,
                       struct td_slice message);
+/* A `gap` for all that the connection is subscribed to. */
+void td_control_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
+                    uint64_t to, enum td_gap_reason reason);
+const char *td_gap_reason_text(enum td_gap_reason reason);

@@ -49,7 +49,7 @@ static void gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
     struct td_conn *conn = td_conn_of(subscriber);
 
     /* The outbox goes before the next event in any case. */
-    td_tell_gap(worker, conn, td_here(worker, from), to, reason);
+    td_control_gap(worker, conn, td_here(worker, from), to, reason);
 }
 
 static void caught_up(struct td_subscriber *subscriber, void *arg)

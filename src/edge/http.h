@@ -44,9 +44,6 @@ void td_conn_refuse(struct td_worker *worker, struct td_conn *conn, int err, con
 /* Appends the head of an answer whose body follows until the connection ends, as streams do. */
 int td_response_head(struct td_request *request, struct td_buf *out, int status,
                      const char *content_type);
-/* The answers that wait for the disk can't be given: 503, and the connection ends. */
-void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn);
-
 /* Finds the token of a request (Authorization, Sec-WebSocket-Protocol, cookie with an allowed Origin, query) and
  * verifies it.  0 and request->principal (the connection keeps the reference), or an error with `*reason` a static
  * sentence. */

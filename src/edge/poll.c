@@ -2,6 +2,7 @@
 #include "edge/poll.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "edge/control.h"
 #include "edge/subscribe.h"
 #include <errno.h>
 

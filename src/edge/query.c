@@ -19,20 +19,6 @@ int td_since_parse(struct td_slice text, enum td_since *ret_since, struct td_pos
     return r;
 }
 
-uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
-                      struct td_position position, bool *ret_other_epoch)
-{
-    *ret_other_epoch = false;
-    if (since == TD_SINCE_NOW || since == TD_SINCE_NONE)
-        return td_journal_readable(worker->journal);
-    if (since == TD_SINCE_EARLIEST)
-        return td_journal_horizon(worker->journal);
-    if (position.epoch == td_journal_epoch(worker->journal))
-        return position.seq;
-    *ret_other_epoch = true;
-    return td_journal_horizon(worker->journal);
-}
-
 static int refuse(struct td_buf *why, int err, const char *what)
 {
     td_buf_puts(why, what);

@@ -37,7 +37,3 @@ void td_query_done(struct td_query *query);
 /* Reads `earliest`, `now` or a position.  0 or TD_EPOSITION. */
 TD_MUST_USE int td_since_parse(struct td_slice text, enum td_since *ret_since,
                                struct td_position *ret_position);
-/* Where a reader begins: the sequence after which it reads.  `ret_other_epoch`: the position is of another log, and
- * the reader begins at the oldest event of this one. */
-uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
-                      struct td_position position, bool *ret_other_epoch);

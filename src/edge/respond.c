@@ -219,21 +219,3 @@ int td_response_head(struct td_request *request, struct td_buf *out, int status,
                      "Connection: close\r\n\r\n");
     return out->err;
 }
-
-void td_conn_publish_failed(struct td_worker *worker, struct td_conn *conn)
-{
-    size_t n = td_outbox_forget(conn->out);
-    const char *what = "The disk failed to sync the log: whether this was stored is unknown.";
-    struct td_log_line line;
-
-    if (td_log_begin(&line, TD_LOG_ERROR, "publish")) {
-        td_log_u64(&line, "unanswered", n);
-        td_log_str(&line, "message", td_slice_str(what));
-        td_log_end(&line);
-    }
-    if (conn->state == TD_CONN_WS) {
-        td_conn_close_ws(worker, conn, td_err_close(TD_ELOGFAILED), "log_failed: publish again");
-        return;
-    }
-    td_conn_refuse(worker, conn, TD_ELOGFAILED, what);
-}

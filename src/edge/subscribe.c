@@ -117,48 +117,6 @@ bool td_conn_wants(const struct td_conn *conn, const struct td_record *record)
     return type_wanted(conn->filter, record->type);
 }
 
-const char *td_gap_reason_text(enum td_gap_reason reason)
-{
-    switch (reason) {
-    case TD_GAP_RETENTION: return "retention";
-    case TD_GAP_EPOCH: return "epoch";
-    case TD_GAP_UNSYNCED: return "unsynced";
-    case TD_GAP_DAMAGED: return "damaged";
-    }
-    return "retention";
-}
-
-static void put_topics(const struct td_conn *conn, struct td_buf *out)
-{
-    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
-    size_t n = td_hub_wanted(&conn->subscriber, wanted);
-
-    td_buf_putc(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            td_buf_putc(out, ',');
-        td_json_put_string(out, wanted[i].pattern);
-    }
-    td_buf_putc(out, ']');
-}
-
-void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
-                 uint64_t to, enum td_gap_reason reason)
-{
-    struct td_control control;
-    struct td_buf topics = TD_BUF_INIT(TD_SUBSCRIPTIONS_MAX * 260);
-
-    TD_COUNT(worker, gaps);
-    put_topics(conn, &topics);
-    td_control_begin(&control, "gap", (struct td_slice){NULL, 0});
-    td_control_raw(&control, "topics", td_buf_slice(&topics));
-    td_control_position(&control, "from", from);
-    td_control_position(&control, "to", td_here(worker, to));
-    td_control_str(&control, "reason", td_slice_str(td_gap_reason_text(reason)));
-    td_control_send(&control, worker, conn);
-    td_buf_done(&topics);
-}
-
 int td_owe_caught_up(struct td_conn *conn, struct td_slice ref)
 {
     struct td_owed *owed = malloc(sizeof(*owed) + ref.len), **last = &conn->owed;
@@ -202,6 +160,20 @@ void td_owed_free(struct td_conn *conn)
     }
 }
 
+uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
+                      struct td_position position, bool *ret_other_epoch)
+{
+    *ret_other_epoch = false;
+    if (since == TD_SINCE_NOW || since == TD_SINCE_NONE)
+        return td_journal_readable(worker->journal);
+    if (since == TD_SINCE_EARLIEST)
+        return td_journal_horizon(worker->journal);
+    if (position.epoch == td_journal_epoch(worker->journal))
+        return position.seq;
+    *ret_other_epoch = true;
+    return td_journal_horizon(worker->journal);
+}
+
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position)
 {
@@ -209,7 +181,7 @@ void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since
     uint64_t seq = td_since_seq(worker, since, position, &other_epoch);
 
     if (other_epoch)
-        td_tell_gap(worker, conn, position, seq, TD_GAP_EPOCH);
+        td_control_gap(worker, conn, position, seq, TD_GAP_EPOCH);
     if (conn->state != TD_CONN_GONE)
         td_hub_seek(worker->hub, &conn->subscriber, seq);
 }

@@ -18,15 +18,15 @@ bool td_request_subscribe(struct td_request *request, const struct td_query *que
 bool td_conn_wants(const struct td_conn *conn, const struct td_record *record);
 /* Forgets what a request had subscribed to and filtered by. */
 void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn);
-/* Queues a `gap` message for what `conn` is subscribed to. */
-void td_tell_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
-                 uint64_t to, enum td_gap_reason reason);
-const char *td_gap_reason_text(enum td_gap_reason reason);
 /* Notes that a caught_up with that `ref` (raw, or empty) is owed.  0 or -ENOMEM. */
 TD_MUST_USE int td_owe_caught_up(struct td_conn *conn, struct td_slice ref);
 /* Queues a caught_up for each that is owed; one without `ref` when none is. */
 void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn);
 void td_owed_free(struct td_conn *conn);
+/* Where a reader begins: the sequence after which it reads.  `ret_other_epoch`: the position is of another log, and
+ * the reader begins at the oldest event of this one. */
+uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
+                      struct td_position position, bool *ret_other_epoch);
 /* Moves the connection to where `since` says, telling a gap when that is of another log. */
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position);

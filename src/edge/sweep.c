@@ -61,7 +61,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
     td_ticks now = worker->tick;
 
     if (conn->principal && td_clock_unix_ms() >= conn->principal->exp) {
-        td_conn_close_ws(worker, conn, 4001, "Unauthorized: the token has expired");
+        td_ws_close(worker, conn, 4001, "Unauthorized: the token has expired");
         return;
     }
     if (has_unsent(conn)) {
@@ -77,12 +77,12 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
     conn->acked = now;
     if (conn->pinged && now - conn->pinged >= seconds(options->pong_timeout_s)) {
         TD_COUNT(worker, heartbeat_timeouts);
-        td_conn_close_ws(worker, conn, 4008, "heartbeat timeout");
+        td_ws_close(worker, conn, 4008, "heartbeat timeout");
         return;
     }
     if (options->idle_timeout_s > 0 && td_hub_count_named(&conn->subscriber) == 0 &&
         now - conn->active >= seconds(options->idle_timeout_s)) {
-        td_conn_close_ws(worker, conn, 4008, "idle timeout: nothing is subscribed");
+        td_ws_close(worker, conn, 4008, "idle timeout: nothing is subscribed");
         return;
     }
     if (!conn->pinged && now - conn->beat >= seconds(options->ping_interval_s)) {
@@ -168,7 +168,7 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
         td_control_begin(&control, "draining", (struct td_slice){NULL, 0});
         td_control_u64(&control, "retry_after", retry_after_s(conn));
         td_control_send(&control, worker, conn);
-        td_conn_close_ws(worker, conn, 1001, "going away: the server is stopping");
+        td_ws_close(worker, conn, 1001, "going away: the server is stopping");
         break;
     case TD_CONN_STREAM: {
         struct td_outbox *out = td_conn_out(worker, conn);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "edge/http.h"
 #include "edge/poll.h"
+#include "edge/ws.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -294,6 +295,25 @@ static void handle(struct td_worker *worker, const struct td_io_event *event)
         td_conn_read(worker, conn);
 }
 
+/* The answers that wait for the disk can't be given: 503, and the connection ends. */
+static void publish_failed(struct td_worker *worker, struct td_conn *conn)
+{
+    size_t n = td_outbox_forget(conn->out);
+    const char *what = "The disk failed to sync the log: whether this was stored is unknown.";
+    struct td_log_line line;
+
+    if (td_log_begin(&line, TD_LOG_ERROR, "publish")) {
+        td_log_u64(&line, "unanswered", n);
+        td_log_str(&line, "message", td_slice_str(what));
+        td_log_end(&line);
+    }
+    if (conn->state == TD_CONN_WS) {
+        td_ws_close(worker, conn, td_err_close(TD_ELOGFAILED), "log_failed: publish again");
+        return;
+    }
+    td_conn_refuse(worker, conn, TD_ELOGFAILED, what);
+}
+
 /* Answers to publishes whose events have become readable, or can't any more. */
 static void release_publishes(struct td_worker *worker)
 {
@@ -313,7 +333,7 @@ static void release_publishes(struct td_worker *worker)
         if (r > 0)
             td_conn_dirty(worker, conn);
         if (conn->out->n > 0 && failed)
-            td_conn_publish_failed(worker, conn);
+            publish_failed(worker, conn);
         else if (conn->out->n > 0)
             td_list_append(&again, &conn->out->waiting);
     }

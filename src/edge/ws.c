@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "codec/ws.h"
+#include "edge/command.h"
 #include "edge/control.h"
 #include "edge/subscribe.h"
 #include <errno.h>
@@ -104,7 +105,7 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
         char reason[128];
         log_handshake(request, what);
         snprintf(reason, sizeof(reason), "Unauthorized: %s", what);
-        td_conn_close_ws(worker, conn, td_err_close(r), reason);
+        td_ws_close(worker, conn, td_err_close(r), reason);
         return;
     }
     log_handshake(request, "accepted");
@@ -114,7 +115,7 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
     if (r < 0) {
         char reason[128];
         snprintf(reason, sizeof(reason), "%s: %s", td_err_code(r), td_err_hint(r));
-        td_conn_close_ws(worker, conn, td_err_close(r), reason);
+        td_ws_close(worker, conn, td_err_close(r), reason);
         return;
     }
     bool other_epoch;
@@ -141,7 +142,7 @@ void td_ws_ping(struct td_worker *worker, struct td_conn *conn)
     td_conn_dirty(worker, conn);
 }
 
-void td_conn_close_ws(struct td_worker *worker, struct td_conn *conn, int code, const char *reason)
+void td_ws_close(struct td_worker *worker, struct td_conn *conn, int code, const char *reason)
 {
     if (conn->state != TD_CONN_WS || conn->ws_close_sent)
         return;
@@ -160,7 +161,7 @@ void td_conn_close_ws(struct td_worker *worker, struct td_conn *conn, int code, 
 /* RFC 6455 §5.5.1: a close is answered with its own code, then the server ends TCP. */
 static void answer_close(struct td_worker *worker, struct td_conn *conn, int code)
 {
-    td_conn_close_ws(worker, conn, code == 1005 ? 1000 : code, "");
+    td_ws_close(worker, conn, code == 1005 ? 1000 : code, "");
 }
 
 static void answer_ping(struct td_worker *worker, struct td_conn *conn, struct td_slice payload)
@@ -189,10 +190,10 @@ static void act(struct td_worker *worker, struct td_conn *conn, const struct td_
 
 static void fail(struct td_worker *worker, struct td_conn *conn, int code, int err)
 {
-    td_conn_close_ws(worker, conn, code,
-                     err == TD_ETOOLARGE ? "too_large: the message is larger than this server takes"
-                     : err == TD_EUTF8   ? "invalid: text must be UTF-8"
-                                         : "protocol error");
+    td_ws_close(worker, conn, code,
+                err == TD_ETOOLARGE ? "too_large: the message is larger than this server takes"
+                : err == TD_EUTF8   ? "invalid: text must be UTF-8"
+                                    : "protocol error");
 }
 
 void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len)

@@ -10,7 +10,7 @@
 void td_ws_upgrade(struct td_request *request, const struct td_query *query);
 /* Takes frames as they come; unmasks in place. */
 void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len);
+/* Sends a close frame with a code and a reason, then finishes the connection. */
+void td_ws_close(struct td_worker *worker, struct td_conn *conn, int code, const char *reason);
 /* Queues a ping. */
 void td_ws_ping(struct td_worker *worker, struct td_conn *conn);
-/* Acts on one text message. */
-void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_slice text);
