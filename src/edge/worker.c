@@ -3,17 +3,13 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "edge/http.h"
+#include "edge/accept.h"
 #include "edge/poll.h"
 #include "edge/ws.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/random.h"
 #include <errno.h>
-
-#define ACCEPTS_MAX  256 /* of one listener in a turn */
-#define REFUSED_MAX  256 /* connections above the limit that are answered before they are closed */
-#define LISTENER_TAG (UINT64_C(1) << 63)
 
 static void wake(void *arg)
 {
@@ -22,16 +18,6 @@ static void wake(void *arg)
     /* An exchange, as in os/loop.h's sleep: a store would not pass on what the one before it published. */
     (void)atomic_exchange(&worker->woken, true);
     td_loop_wake(worker->loop);
-}
-
-static int add_listeners(struct td_worker *worker)
-{
-    for (size_t i = 0; i < worker->n_listeners; i++) {
-        int r = td_loop_add_listener(worker->loop, worker->listeners[i], LISTENER_TAG | i);
-        if (r < 0)
-            return r;
-    }
-    return 0;
 }
 
 int td_worker_new(const struct td_worker_options *options, struct td_worker **ret_worker)
@@ -70,7 +56,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, worker, &worker->hub);
     if (r < 0)
         goto fail;
-    r = add_listeners(worker);
+    r = td_accept_begin(worker);
     if (r < 0)
         goto fail;
     *ret_worker = worker;
@@ -78,27 +64,6 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
 fail:
     td_worker_free(worker);
     return r;
-}
-
-static void close_listeners(struct td_worker *worker)
-{
-    for (size_t i = 0; i < worker->n_listeners; i++)
-        td_net_close(worker->listeners[i]);
-    worker->n_listeners = 0;
-}
-
-static void free_gone(struct td_worker *worker)
-{
-    struct td_list *node;
-
-    while ((node = td_list_pop(&worker->gone))) {
-        struct td_conn *conn = TD_CONTAINER_OF(node, struct td_conn, dirty);
-        uint32_t index = conn->index, generation = conn->generation;
-        TD_ASSERT(conn->state == TD_CONN_GONE);
-        *conn = (struct td_conn){.socket = -1, .index = index, .generation = generation + 1};
-        worker->free_places[worker->n_free++] = index;
-        worker->n_conns--;
-    }
 }
 
 void td_worker_free(struct td_worker *worker)
@@ -110,8 +75,8 @@ void td_worker_free(struct td_worker *worker)
         if (conn && conn->state != TD_CONN_GONE)
             td_conn_drop(worker, conn, "server stopped");
     }
-    free_gone(worker);
-    close_listeners(worker);
+    td_accept_free_gone(worker);
+    td_accept_end(worker);
     if (worker->spare >= 0)
         td_file_close(worker->spare);
     td_hub_free(worker->hub);
@@ -133,152 +98,12 @@ void td_worker_stop(struct td_worker *worker)
     td_loop_wake(worker->loop);
 }
 
-struct td_conn *td_worker_conn(struct td_worker *worker, uint32_t index)
-{
-    if (index / TD_SLAB_CHUNK >= worker->n_chunks)
-        return NULL;
-    struct td_conn *conn = &worker->chunks[index / TD_SLAB_CHUNK][index % TD_SLAB_CHUNK];
-    return conn->socket >= 0 || conn->state == TD_CONN_GONE ? conn : NULL;
-}
-
-static int grow_slab(struct td_worker *worker)
-{
-    uint32_t n = worker->n_chunks;
-    struct td_conn **chunks = realloc(worker->chunks, (n + 1) * sizeof(*chunks));
-    if (!chunks)
-        return -ENOMEM;
-    worker->chunks = chunks;
-    uint32_t *places =
-        realloc(worker->free_places, (size_t)(n + 1) * TD_SLAB_CHUNK * sizeof(*places));
-    if (!places)
-        return -ENOMEM;
-    worker->free_places = places;
-    chunks[n] = calloc(TD_SLAB_CHUNK, sizeof(**chunks));
-    if (!chunks[n])
-        return -ENOMEM;
-    worker->n_chunks = n + 1;
-    for (uint32_t i = TD_SLAB_CHUNK; i-- > 0;) {
-        chunks[n][i].socket = -1;
-        chunks[n][i].index = n * TD_SLAB_CHUNK + i;
-        worker->free_places[worker->n_free++] = chunks[n][i].index;
-    }
-    return 0;
-}
-
-static void log_connect(const struct td_conn *conn)
-{
-    struct td_log_line line;
-
-    if (!td_log_begin(&line, TD_LOG_DEBUG, "accept"))
-        return;
-    td_conn_log(&line, conn);
-    td_log_end(&line);
-}
-
-static int begin_conn(struct td_worker *worker, int socket, const struct td_addr *peer)
-{
-    /* Some more than the limit are let in, to be told that there are too many. */
-    bool over_limit = worker->n_conns >= worker->options->connections_max;
-
-    if (worker->n_conns >= (uint64_t)worker->options->connections_max + REFUSED_MAX)
-        return -EMFILE;
-    if (worker->n_free == 0 && grow_slab(worker) < 0)
-        return -ENOMEM;
-    uint32_t index = worker->free_places[--worker->n_free];
-    struct td_conn *conn = &worker->chunks[index / TD_SLAB_CHUNK][index % TD_SLAB_CHUNK];
-    uint32_t generation = conn->generation;
-    int r = td_loop_add(worker->loop, socket, (uint64_t)(generation & 0x7fffffff) << 32 | index);
-    if (r < 0) {
-        worker->n_free++;
-        return r;
-    }
-    *conn = (struct td_conn){
-        .socket = socket,
-        .index = index,
-        .generation = generation,
-        .peer = *peer,
-        .id = worker->next_id++,
-        .state = TD_CONN_HTTP,
-        .opened = worker->tick,
-        .sent = worker->tick,
-        .active = worker->tick,
-        .beat = worker->tick,
-        .acked = worker->tick,
-        .rate_at = worker->tick,
-        .rate_left = (uint16_t)TD_MIN(worker->options->commands_per_s * 2, UINT16_MAX),
-        .writable = true,
-        .over_limit = over_limit,
-    };
-    td_subscriber_init(&conn->subscriber, TD_WIRE_NONE);
-    td_list_init(&conn->dirty);
-    worker->n_conns++;
-    TD_COUNT(worker, accepted);
-    TD_COUNT(worker, connections);
-    log_connect(conn);
-    td_conn_read(worker, conn);
-    return 0;
-}
-
-static void pause_listening(struct td_worker *worker, bool paused)
-{
-    if (worker->listening_paused == paused)
-        return;
-    for (size_t i = 0; i < worker->n_listeners; i++)
-        if (td_loop_pause(worker->loop, worker->listeners[i], LISTENER_TAG | i, paused) < 0)
-            return;
-    worker->listening_paused = paused;
-}
-
-/* Out of descriptors: the spare one is given up to take a connection and close it, so that its peer is not left to wait.  Where there
- * is none, nothing is accepted until the next tick: level-triggered, the listener would come back at once. */
-static void turn_away(struct td_worker *worker, int listener)
-{
-    struct td_addr peer;
-
-    if (worker->tick >= worker->complain_at) {
-        worker->complain_at = worker->tick + 10 * TD_TICKS_PER_S;
-        td_log(TD_LOG_WARN, "accept", "out of descriptors: connections are turned away");
-    }
-    if (worker->spare < 0) {
-        pause_listening(worker, true);
-        return;
-    }
-    td_file_close(worker->spare);
-    int socket = td_net_accept(listener, &peer);
-    if (socket >= 0)
-        td_net_close(socket);
-    TD_COUNT(worker, refused);
-    worker->spare = td_file_open("/dev/null", TD_FILE_READ);
-    if (socket < 0)
-        pause_listening(worker, true);
-}
-
-static void accept_from(struct td_worker *worker, int listener)
-{
-    for (int i = 0; i < ACCEPTS_MAX; i++) {
-        struct td_addr peer;
-        int socket = td_net_accept(listener, &peer);
-        if (socket == -ECONNABORTED || socket == -EINTR)
-            continue;
-        if (socket == -EMFILE || socket == -ENFILE || socket == -ENOMEM || socket == -ENOBUFS) {
-            turn_away(worker, listener);
-            return;
-        }
-        if (socket < 0)
-            return;
-        if (begin_conn(worker, socket, &peer) < 0) {
-            TD_COUNT(worker, refused);
-            td_net_close(socket);
-        }
-    }
-}
-
 static void handle(struct td_worker *worker, const struct td_io_event *event)
 {
-    if (event->tag & LISTENER_TAG) {
-        size_t i = (size_t)(event->tag & ~LISTENER_TAG);
+    if (event->tag & TD_LISTENER_TAG) {
+        size_t i = (size_t)(event->tag & ~TD_LISTENER_TAG);
         if (i < worker->n_listeners)
-            accept_from(worker, worker->listeners[i]);
+            td_accept_from(worker, worker->listeners[i]);
         return;
     }
     struct td_conn *conn = td_worker_conn(worker, (uint32_t)event->tag);
@@ -371,14 +196,12 @@ static void look_at_clock(struct td_worker *worker)
     if (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining) {
         worker->draining = true;
         worker->drain_began = worker->tick;
-        close_listeners(worker);
+        td_accept_end(worker);
     }
     if (worker->tick == worker->swept)
         return;
     worker->swept = worker->tick;
-    pause_listening(worker, false);
-    if (worker->spare < 0)
-        worker->spare = td_file_open("/dev/null", TD_FILE_READ);
+    td_accept_tick(worker);
     td_worker_sweep(worker);
     show_hub_stat(worker);
 }
@@ -457,6 +280,6 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     td_hub_run(worker->hub);
     td_polls_run(worker);
     flush_dirty(worker);
-    free_gone(worker);
+    td_accept_free_gone(worker);
     return !worker->draining || worker->n_conns > 0;
 }
