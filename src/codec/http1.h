@@ -91,9 +91,6 @@ bool td_http_query_next(struct td_slice *query, struct td_slice *ret_name,
 /* Appends the percent-decoded bytes; '+' becomes a space when `form`.  0, TD_EINVAL for a broken escape
  * or a NUL, or the error of the buffer; nothing is appended then. */
 TD_MUST_USE int td_http_unescape(struct td_slice text, bool form, struct td_buf *out);
-/* Finds the first query parameter of that name and appends its value, both decoded as a form's.  1 found,
- * 0 absent, or an error as of td_http_unescape. */
-TD_MUST_USE int td_http_query_get(struct td_slice query, const char *name, struct td_buf *out);
 
 /* The reason phrase of a status ("Not Found"); "" when unknown. */
 const char *td_http_reason(int status);

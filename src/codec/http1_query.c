@@ -58,27 +58,3 @@ int td_http_unescape(struct td_slice text, bool form, struct td_buf *out)
         out->len = start;
     return r;
 }
-
-/* Whether `text`, decoded, is `name`. */
-static bool decodes_to(struct td_slice text, const char *name)
-{
-    char c;
-
-    while (next_byte(&text, true, &c) > 0)
-        if (*name == '\0' || *name++ != c)
-            return false;
-    return text.len == 0 && *name == '\0';
-}
-
-int td_http_query_get(struct td_slice query, const char *name, struct td_buf *out)
-{
-    struct td_slice key, value;
-
-    while (td_http_query_next(&query, &key, &value)) {
-        if (!decodes_to(key, name))
-            continue;
-        int r = td_http_unescape(value, true, out);
-        return r < 0 ? r : 1;
-    }
-    return 0;
-}

@@ -462,22 +462,6 @@ static void unescape(void **state)
     td_buf_done(&out);
 }
 
-static void get_a_parameter(void **state)
-{
-    struct td_slice query = TD_S("tok=0&t%6Fken=a%20b&token=c&bad=%zz&tokens=9&n%00=1");
-    struct td_buf out = TD_BUF_INIT(64);
-
-    assert_int_equal(td_http_query_get(query, "token", &out), 1);
-    assert_slice(td_buf_slice(&out), "a b");
-    td_buf_reset(&out);
-    assert_int_equal(td_http_query_get(query, "absent", &out), 0);
-    assert_int_equal(td_http_query_get(query, "n", &out), 0);
-    assert_int_equal(td_http_query_get(query, "bad", &out), TD_EINVAL);
-    assert_int_equal(td_http_query_get(td_slice(NULL, 0), "a", &out), 0);
-    assert_int_equal(out.len, 0);
-    td_buf_done(&out);
-}
-
 /* Each status of the table of errors has its phrase. */
 static void name_statuses(void **state)
 {
@@ -497,8 +481,7 @@ int main(void)
         cmocka_unit_test(decide_upgrade),   cmocka_unit_test(decide_expect),
         cmocka_unit_test(bound_the_head),   cmocka_unit_test(bound_the_target),
         cmocka_unit_test(bound_the_fields), cmocka_unit_test(walk_a_query),
-        cmocka_unit_test(unescape),         cmocka_unit_test(get_a_parameter),
-        cmocka_unit_test(name_statuses),
+        cmocka_unit_test(unescape),         cmocka_unit_test(name_statuses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
