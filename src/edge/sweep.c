@@ -111,11 +111,16 @@ static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
 /* A request has to come whole in time, counted from its first byte, so a byte a second does not keep it open (slowloris); a
  * connection has as long to send its first.  Between requests it may idle longer, as proxies keep theirs for a minute. */
 #define KEEP_ALIVE_S 75
+/* Who is one too many is there only to be told so, and leaves the place to the next. */
+#define OVER_LIMIT_S 2
 
 static void sweep_http(struct td_worker *worker, struct td_conn *conn)
 {
     const struct td_edge_options *options = worker->options;
     bool fresh = conn->active == conn->opened;
+    unsigned idle_s = conn->over_limit ? OVER_LIMIT_S
+                      : fresh          ? options->request_timeout_s
+                                       : KEEP_ALIVE_S;
 
     if (td_outbox_unsent(conn->out) > 0) {
         sweep_behind(worker, conn);
@@ -126,8 +131,7 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
         return; /* answers that wait for the disk are not the peer's fault */
     if (conn->in && worker->tick - conn->in->began >= seconds(options->request_timeout_s))
         td_conn_refuse(worker, conn, TD_ETIMEOUT, "The request did not come in time.");
-    else if (!conn->in && worker->tick - conn->active >=
-                              seconds(fresh ? options->request_timeout_s : KEEP_ALIVE_S))
+    else if (!conn->in && worker->tick - conn->active >= seconds(idle_s))
         td_conn_drop(worker, conn, "idle");
 }
 
