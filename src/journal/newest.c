@@ -101,11 +101,13 @@ static bool hot(struct td_journal *journal, struct td_segment *segment)
 void td_journal_newest(struct td_journal_reader *reader, struct td_read *read)
 {
     struct td_journal *journal = reader->journal;
+    /* The head before the set, as in td_journal_read. */
+    uint64_t readable = td_journal_readable(journal);
     const struct td_set *set = td_reader_set(reader);
     struct back back = {
         .read = read,
         .offsets = calloc(read->n_wanted + 1, sizeof(struct td_offsets)),
-        .until = TD_MIN(read->until, td_journal_readable(journal)),
+        .until = TD_MIN(read->until, readable),
     };
 
     TD_ASSERT(back.offsets && read->records_max > 0);

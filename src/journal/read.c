@@ -170,8 +170,9 @@ static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
 void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
 {
     struct td_journal *journal = reader->journal;
-    const struct td_set *set = td_reader_set(reader);
+    /* The head first: a set loaded before it may lack the segment that the head is in. */
     uint64_t readable = td_journal_readable(journal);
+    const struct td_set *set = td_reader_set(reader);
     struct walk walk = {.reader = reader, .read = read, .until = TD_MIN(read->until, readable)};
 
     TD_ASSERT(read->records_max > 0);
