@@ -22,8 +22,10 @@ static void begin_newest(struct srv_world *world, struct srv_reader *reader, siz
     struct td_slice id;
 
     reader->known = true;
-    /* The newest are looked for whatever their type, and the type asked for sorts out of those. */
-    if (n < reader->limit && whole && !reader->type[0]) { /* so it holds all that there is */
+    /* After faults and crashes the log may have holes, and the search for the newest ends at one.
+     * The newest are looked for whatever their type, and the type asked for sorts out of those. */
+    if (n < reader->limit && whole && !world->blurred && world->crashes == 0 &&
+        !reader->type[0]) { /* so it holds all that there is */
         reader->position = 0;
         reader->early = true;
         return;
@@ -70,6 +72,8 @@ void srv_page_take(struct srv_world *world, struct srv_reader *reader,
     has_gap = client_json_get(body, "gap", &gap);
     if (has_gap)
         srv_reader_gap(world, reader, gap);
+    td_world_say("reader %u: a page of %zu, asked for %u, up to %.*s, more %.*s", reader->number, n,
+                 reader->limit, (int)position.len, position.ptr, (int)more.len, more.ptr);
     bool waited =
         td_clock_ns() - reader->asked_at + TD_NS_PER_S / 2 >= reader->wait_s * TD_NS_PER_S;
     TD_MUST(reader->kind == SRV_PAGE || is_new || n > 0 || has_gap || waited ||
@@ -83,9 +87,6 @@ void srv_page_take(struct srv_world *world, struct srv_reader *reader,
         srv_reader_event(world, reader, item);
     srv_reader_reach(world, reader, srv_read_position(world, client_json_plain(position), NULL),
                      "the page");
-    td_world_say("reader %u: a page of %zu up to %llu%s", reader->number, n,
-                 (unsigned long long)reader->position,
-                 td_slice_eq(more, TD_S("true")) ? ", more" : "");
     if (td_slice_eq(more, TD_S("false")))
         check_rest(world, reader);
     reader->asked = false;
