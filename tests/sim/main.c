@@ -56,6 +56,9 @@ void td_world_say(const char *format, ...)
     fflush(stdout);
 }
 
+/* With the leak sanitizer: fails the process when it has leaked. */
+extern void __lsan_do_leak_check(void) __attribute__((weak));
+
 static void run_here(const struct td_world *world, uint64_t seed)
 {
     run.world = world;
@@ -76,7 +79,10 @@ static void run_apart(const struct td_world *world, uint64_t seed)
     if (pid == 0) {
         alarm(RUN_S_MAX);
         run_here(world, seed);
-        exit(0); /* not _exit: the leak check runs then */
+        if (__lsan_do_leak_check)
+            __lsan_do_leak_check();
+        fflush(stdout);
+        _exit(0); /* not exit, which would move the parent's place in the file of seeds */
     }
     TD_ASSERT(waitpid(pid, &status, 0) == pid);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
@@ -110,6 +116,8 @@ static int run_file(const char *path)
         perror(path);
         return 1;
     }
+    /* Unbuffered: a child that exits would move the offset, which it shares, back to what it has read ahead. */
+    (void)setvbuf(file, NULL, _IONBF, 0);
     while (fgets(line, sizeof line, file)) {
         struct td_slice rest = td_slice_str(line), text, name, number;
         const struct td_world *world;
