@@ -301,6 +301,31 @@ static void test_seek_and_unsubscribe(void **state)
     close_hub();
 }
 
+/* What is told of a position goes out behind the rest of the record that is out in part, so it counts that record; what is
+ * subscribed meanwhile goes on from there. */
+static void test_position_in_the_middle_of_a_record(void **state)
+{
+    (void)state;
+    open_hub();
+    join(0, TD_WIRE_WS_EVENT, (const char *const[4]){"a/b"});
+    publish("a/b", 100);
+    publish("a/c", 100);
+    publish("a/b", 100);
+    commit();
+    readers[0].room = 20;
+    td_hub_advance(hub);
+    assert_true(td_hub_is_partial(&readers[0].subscriber));
+    assert_int_equal(td_hub_position(hub, &readers[0].subscriber), events[0].seq);
+    readers[0].patterns[1] = "a/c";
+    assert_int_equal(
+        td_hub_subscribe(hub, &readers[0].subscriber, TD_S("a/c"), &(struct td_slice){"a/c", 3}, 1),
+        0);
+    settle();
+    check(&readers[0]);
+    assert_true(td_hub_is_live(&readers[0].subscriber));
+    close_hub();
+}
+
 /* A reader that stands still while its events are trimmed is told, and goes on. */
 static void test_gap(void **state)
 {
@@ -385,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup(test_live, setup),
         cmocka_unit_test_setup(test_short_at_every_byte, setup),
         cmocka_unit_test_setup(test_seek_and_unsubscribe, setup),
+        cmocka_unit_test_setup(test_position_in_the_middle_of_a_record, setup),
         cmocka_unit_test_setup(test_gap, setup),
         cmocka_unit_test_setup(test_random, setup),
     };
