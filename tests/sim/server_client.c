@@ -168,7 +168,7 @@ static bool all_granted(const struct srv_reader *reader)
 static void take_refusal(struct srv_world *world, struct srv_reader *reader, unsigned status,
                          struct td_slice body)
 {
-    struct td_slice code;
+    struct td_slice code = {0};
 
     TD_MUST(client_json_valid(body) && client_json_get(body, "code", &code),
             "reader %u: an error %u without a code", reader->number, status);

@@ -54,7 +54,7 @@ static void check_rest(struct srv_world *world, const struct srv_reader *reader)
 void srv_page_take(struct srv_world *world, struct srv_reader *reader,
                    const struct client_answer *answer, struct td_slice body)
 {
-    struct td_slice events, position, more, gap, item, first = {0};
+    struct td_slice events = {0}, position = {0}, more = {0}, gap, item, first = {0};
     bool is_new = reader->start == SRV_START_NEW, has_gap;
 
     TD_MUST(reader->asked, "reader %u: a page that nobody asked for", reader->number);

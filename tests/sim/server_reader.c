@@ -351,7 +351,7 @@ static void check_gap(struct srv_world *world, struct srv_reader *reader, uint64
 
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
 {
-    struct td_slice from_raw, to_raw, reason;
+    struct td_slice from_raw = {0}, to_raw = {0}, reason = {0};
     uint32_t epoch;
 
     TD_MUST(client_json_get(json, "from", &from_raw) && client_json_get(json, "to", &to_raw) &&
