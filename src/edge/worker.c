@@ -211,9 +211,9 @@ static void look_at_clock(struct td_worker *worker)
  * last broadcast took at most, and then goes. */
 #define BROADCAST_LONG_NS (TD_NS_PER_MS / 10)
 
-static bool is_holding(const struct td_worker *worker)
+static bool is_putting_off(const struct td_worker *worker)
 {
-    return worker->held_at != 0 && worker->held_at == td_journal_readable(worker->journal);
+    return worker->put_off_at != 0 && worker->put_off_at == td_journal_readable(worker->journal);
 }
 
 static void broadcast(struct td_worker *worker)
@@ -222,15 +222,15 @@ static void broadcast(struct td_worker *worker)
     uint64_t readable = td_journal_readable(worker->journal);
     bool due = td_hub_is_due(worker->hub);
 
-    if (due && worker->held_at == 0 && worker->broadcast_ns >= BROADCAST_LONG_NS &&
+    if (due && worker->put_off_at == 0 && worker->broadcast_ns >= BROADCAST_LONG_NS &&
         td_journal_head(worker->journal) > readable) {
-        worker->held_at = readable;
-        worker->held_until = now + worker->broadcast_ns / 2;
+        worker->put_off_at = readable;
+        worker->put_off_until = now + worker->broadcast_ns / 2;
         return;
     }
-    if (is_holding(worker) && now < worker->held_until)
+    if (is_putting_off(worker) && now < worker->put_off_until)
         return;
-    worker->held_at = 0;
+    worker->put_off_at = 0;
     td_hub_advance(worker->hub);
     if (due)
         worker->broadcast_ns = td_clock_ns() - now;
@@ -239,8 +239,8 @@ static void broadcast(struct td_worker *worker)
 static bool has_work(const struct td_worker *worker)
 {
     return atomic_load(&worker->woken) || td_hub_has_again(worker->hub) ||
-           (td_hub_is_due(worker->hub) && !is_holding(worker)) || !td_list_empty(&worker->dirty) ||
-           !td_list_empty(&worker->polls) ||
+           (td_hub_is_due(worker->hub) && !is_putting_off(worker)) ||
+           !td_list_empty(&worker->dirty) || !td_list_empty(&worker->polls) ||
            (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining);
 }
 
@@ -249,7 +249,7 @@ static int wait_ms(const struct td_worker *worker, int timeout_ms)
     /* The sweep wants a turn each tick while there is someone to sweep. */
     int tick_ms = 1000 / TD_TICKS_PER_S;
 
-    if (is_holding(worker))
+    if (is_putting_off(worker))
         tick_ms = 1 + (int)(worker->broadcast_ns / 2 / TD_NS_PER_MS);
     else if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused)
         return timeout_ms;

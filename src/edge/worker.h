@@ -94,12 +94,12 @@ struct td_worker {
     td_ticks swept;
     uint32_t sweep_at;
     uint64_t next_id;
-    char date[32];                  /* of the HTTP header, for … */
-    uint64_t date_s;                /* … this second */
-    _Atomic bool woken;             /* the journal has something new since this turn began */
-    _Atomic bool stopping;          /* set by td_worker_stop */
-    uint64_t held_at;               /* what was readable when a broadcast was put off; 0: none is */
-    td_ns held_until, broadcast_ns; /* the latest it begins; what the last one took */
+    char date[32];         /* of the HTTP header, for … */
+    uint64_t date_s;       /* … this second */
+    _Atomic bool woken;    /* the journal has something new since this turn began */
+    _Atomic bool stopping; /* set by td_worker_stop */
+    uint64_t put_off_at;   /* what was readable when a broadcast was put off; 0: none is */
+    td_ns put_off_until, broadcast_ns; /* the latest it begins; what the last one took */
     bool draining;
     td_ticks drain_began;
     uint32_t drain_at;

@@ -25,6 +25,7 @@ enum td_wire {
 
 enum td_transport { TD_TRANSPORT_WS, TD_TRANSPORT_SSE, TD_TRANSPORT_JSON };
 
+/* What an event in `format` goes as on `transport`. */
 enum td_wire td_wire_of(enum td_transport transport, enum td_format format);
 
 /* Appends the record as it goes on `wire`.  0 or the error of the buffer. */
