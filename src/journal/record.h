@@ -30,7 +30,8 @@
 #include "base/units.h"
 
 enum td_record_flags {
-    TD_RECORD_LAST = 1,  /* the last of its batch: what follows the last of these was never acknowledged */
+    TD_RECORD_LAST =
+        1, /* the last of its batch: what follows the last of these was never acknowledged */
     TD_RECORD_DEDUP = 2, /* holds a dedup block */
 };
 
