@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define RETRY_NS (100 * TD_NS_PER_MS)
-
 struct td_plan {
     bool has_dedup;
     struct td_record_dedup hash;
@@ -227,27 +225,6 @@ static int write_new(struct td_journal *journal, const struct td_batch *batch,
     return 0;
 }
 
-/* Tells what the disk has said last; a full disk is asked again after a while. */
-static int settle(struct td_journal *journal, int r)
-{
-    if (r == 0) {
-        journal->retry_at = 0;
-        if (atomic_load_explicit(&journal->health, memory_order_relaxed) != 0)
-            atomic_store(&journal->health, 0);
-        return 0;
-    }
-    if (r == -ENOSPC || r == -EDQUOT)
-        r = TD_EFULL;
-    atomic_fetch_add(&journal->append_failures, 1);
-    if (journal->retry_at == 0 || td_clock_ns() >= journal->retry_at) {
-        if (r == TD_EFULL) {
-            atomic_store(&journal->health, r);
-            journal->retry_at = td_clock_ns() + RETRY_NS;
-        }
-    }
-    return r;
-}
-
 int td_journal_append(struct td_journal *journal, const struct td_batch *batch, uint64_t *ret_seqs)
 {
     td_unix_ms now = td_clock_unix_ms();
@@ -260,7 +237,7 @@ int td_journal_append(struct td_journal *journal, const struct td_batch *batch, 
     if (r == 0 && planned.n_new > 0)
         r = check_expected(journal, batch);
     if (r == 0 && planned.n_new > 0) {
-        r = settle(journal, write_new(journal, batch, &planned, now, ret_seqs));
+        r = td_journal_note_health(journal, write_new(journal, batch, &planned, now, ret_seqs));
         if (r == 0 && journal->committer_idle)
             td_cond_signal(&journal->commit_wanted);
     } else if (r == 0) {

@@ -57,7 +57,8 @@ struct td_journal {
     bool head_stored;        /* the head file says that this run has written */
     bool sync_failed;
     uint64_t synced_events; /* of `appended` */
-    td_ns retry_at;         /* not before this is a full disk tried again */
+    td_ns retry_at;         /* not before this is a full disk tried again by an append */
+    td_ns look_at;          /* nor before this, while health is bad, by the keeper */
     char *staging;          /* the batch being built */
     size_t staging_cap;
     struct td_plan *plan; /* a line for each of its drafts */
@@ -100,6 +101,14 @@ void td_journal_wake_readers(struct td_journal *journal);
 void td_journal_call_keeper(struct td_journal *journal);
 /* A sync has failed (append lock). */
 void td_journal_fail(struct td_journal *journal);
+
+/* health.c.  Notes what writing has come to (append lock), and returns what the caller is told. */
+TD_MUST_USE int td_journal_note_health(struct td_journal *journal, int r);
+/* Of the keeper: while the disk is said to be full or failing, tries about once a second whether it is well again, so that the log is
+ * ready again also when nobody appends. */
+void td_journal_look_at_disk(struct td_journal *journal);
+/* The file that this takes; it is there for a moment only, or after a crash. */
+#define TD_PROBE_NAME "probe"
 
 /* roll.c, all under the append lock.  Ends the open segment, so that the next append begins another. */
 void td_journal_roll(struct td_journal *journal);

@@ -122,7 +122,8 @@ uint64_t td_journal_head(const struct td_journal *journal);
 uint64_t td_journal_horizon(const struct td_journal *journal);
 /* Whether durability is `fast`: what is acknowledged may not be on disk yet. */
 bool td_journal_is_fast(const struct td_journal *journal);
-/* 0 when the log can be written, TD_EFULL (comes back by itself), or TD_ELOGFAILED (until restart). */
+/* 0 when the log can be written; TD_EFULL, or TD_EUNAVAILABLE when a write has failed otherwise: until an append succeeds or the
+ * keeper, which tries once a second, finds the disk well again; TD_ELOGFAILED: until the restart. */
 int td_journal_health(const struct td_journal *journal);
 
 struct td_journal_stat {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the keeper does, one thing in a step: verifies segments that readers wait for, seals full ones, trims, and frees what all
- * readers have passed. */
+/* What the keeper does, one thing in a step: verifies segments that readers wait for, looks whether a full disk has room
+ * again, seals full segments, trims, and frees what all readers have passed. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "journal/internal.h"
@@ -247,6 +247,7 @@ int td_journal_keep_step(struct td_journal *journal)
     }
     if (journal->options.read_only)
         return td_journal_reclaim(journal);
+    td_journal_look_at_disk(journal);
     if (td_journal_seal_step(journal) > 0)
         return 1;
     segment = find_trimmable(journal);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A crash may bring back the index of a segment that was removed, without the segment.  It does no harm, but they would gather. */
+/* A crash may bring back the index of a segment that was removed, without the segment.  It does no harm, but they would gather.
+ * So may it leave the file with which the disk was tried. */
 #include "journal/recover.h"
 #include "os/file.h"
 #include <errno.h>
@@ -52,7 +53,10 @@ void td_recover_sweep(const struct td_recovery *recovery)
 
     if (recovery->journal->options.read_only)
         return;
-    int r = td_dir_list(dir, note_index, &sweep);
+    td_log_path(dir, TD_PROBE_NAME, path);
+    int r = td_path_unlink(path);
+    if (r == 0 || r == -ENOENT)
+        r = td_dir_list(dir, note_index, &sweep);
     for (size_t i = 0; i < sweep.n && r == 0; i++) {
         td_segment_path(dir, sweep.stray[i], ".idx", path);
         r = td_path_unlink(path); /* what stays is met again */

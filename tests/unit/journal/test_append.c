@@ -215,6 +215,65 @@ static void lives_with_a_full_disk(void **state)
     fixture_close(&fixture);
 }
 
+/* Whoever waits for the log to be ready before sending anything again must not wait for ever. */
+static void is_ready_again_without_an_append(void **state)
+{
+    struct fixture fixture;
+    struct td_draft one = draft("a", "1");
+    uint64_t seq;
+
+    fixture_init(&fixture);
+    td_sim_disk_set(&(struct td_sim_disk_faults){.space_bytes = 80 * TD_KIB});
+    fixture_open(&fixture);
+    while (append_drafts(&fixture, &one, 1, &seq) == 0)
+        fixture_commit(&fixture);
+    for (int second = 0; second < 3; second++) {
+        td_sim_advance(1001 * TD_NS_PER_MS);
+        fixture_keep(&fixture);
+        assert_int_equal(td_journal_health(fixture.journal), TD_EFULL);
+    }
+    td_sim_disk_set(&(struct td_sim_disk_faults){0});
+    fixture_keep(&fixture);
+    assert_int_equal(td_journal_health(fixture.journal), TD_EFULL); /* asked a moment ago */
+    td_sim_advance(1001 * TD_NS_PER_MS);
+    fixture_keep(&fixture);
+    assert_int_equal(td_journal_health(fixture.journal), 0);
+    append(&fixture, "a", "1");
+    fixture_close(&fixture);
+}
+
+/* A disk that fails, or has become read-only, shows too. */
+static void tells_of_a_failing_write(void **state)
+{
+    struct fixture fixture;
+    struct td_draft one = draft("a", "1");
+    uint64_t seq;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    append(&fixture, "a", "1");
+    for (int round = 0; round < 2; round++) {
+        td_sim_disk_set(&(struct td_sim_disk_faults){.fail_write_in = 1});
+        assert_int_equal(append_drafts(&fixture, &one, 1, &seq), -EIO);
+        assert_int_equal(td_journal_health(fixture.journal), TD_EUNAVAILABLE);
+        fixture_keep(&fixture);
+        assert_int_equal(td_journal_health(fixture.journal), TD_EUNAVAILABLE);
+        if (round == 0) {
+            append(&fixture, "a", "1");
+        } else {
+            td_sim_disk_set(&(struct td_sim_disk_faults){.fail_write_in = 1});
+            td_sim_advance(1001 * TD_NS_PER_MS);
+            fixture_keep(&fixture);
+            assert_int_equal(td_journal_health(fixture.journal), TD_EUNAVAILABLE);
+            td_sim_advance(1001 * TD_NS_PER_MS);
+            fixture_keep(&fixture);
+        }
+        assert_int_equal(td_journal_health(fixture.journal), 0);
+    }
+    append(&fixture, "a", "1");
+    fixture_close(&fixture);
+}
+
 /* Each single write or allocation fails once; the log holds what was acknowledged and nothing else. */
 static void survives_each_failing_write(void **state)
 {
@@ -307,6 +366,8 @@ int main(void)
         cmocka_unit_test(repeats_batches_whole),
         cmocka_unit_test(refuses_what_no_segment_holds),
         cmocka_unit_test(lives_with_a_full_disk),
+        cmocka_unit_test(is_ready_again_without_an_append),
+        cmocka_unit_test(tells_of_a_failing_write),
         cmocka_unit_test(survives_each_failing_write),
         cmocka_unit_test(writes_nothing_after_a_failed_sync),
         cmocka_unit_test(is_readable_at_once_when_fast),
