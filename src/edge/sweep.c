@@ -182,7 +182,8 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
     }
     case TD_CONN_POLL: td_poll_end(worker, conn); break;
     case TD_CONN_HTTP:
-        if (!td_outbox_empty(conn->out))
+        td_conn_read(worker, conn); /* what has come by now is still answered */
+        if (conn->state != TD_CONN_HTTP || !td_outbox_empty(conn->out))
             break; /* answers are on their way; requests that wait behind them are refused in their turn */
         if (!conn->in)
             td_conn_drop(worker, conn, "server stopping");
