@@ -130,3 +130,42 @@ uint32_t td_segment_offset_after(struct td_journal *journal, const struct td_seg
         td_mutex_unlock(&journal->index_lock);
     return offset;
 }
+
+/* Whether the verified index of a cold segment knows of nothing that is wanted behind a position. */
+static bool passes_by(const struct td_segment *segment, const struct td_read *read, uint64_t after)
+{
+    const struct td_sealed *sealed = &segment->sealed_index;
+
+    if (sealed->header->damaged)
+        return false;
+    for (size_t i = 0; i < read->n_wanted; i++) {
+        const struct td_index_key *entry = td_sealed_find(sealed, read->wanted[i].key);
+        if (entry && entry->last_seq > after)
+            return false;
+    }
+    return true;
+}
+
+static void ask(struct td_journal *journal, struct td_segment *segment, int what)
+{
+    int heat = atomic_load(&segment->heat);
+
+    while (heat < what)
+        if (atomic_compare_exchange_weak(&segment->heat, &heat, what)) {
+            td_journal_call_keeper(journal);
+            return;
+        }
+}
+
+enum td_entry td_segment_enter(struct td_journal *journal, struct td_segment *segment,
+                               const struct td_read *read, uint64_t after)
+{
+    if (atomic_load_explicit(&segment->heat, memory_order_acquire) == TD_HOT)
+        return TD_ENTRY_READ;
+    bool indexed = atomic_load_explicit(&segment->indexed, memory_order_acquire);
+    if (indexed && passes_by(segment, read, after))
+        return TD_ENTRY_PASS;
+    ask(journal, segment, indexed ? TD_WANTED : TD_ASKED);
+    /* The keeper may have finished just now; then nobody would wake this reader. */
+    return atomic_load(&segment->heat) == TD_HOT ? TD_ENTRY_READ : TD_ENTRY_COLD;
+}

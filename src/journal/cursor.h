@@ -55,3 +55,15 @@ uint32_t td_segment_offset_after(struct td_journal *journal, const struct td_seg
                                  uint64_t position, uint32_t to);
 /* The segment to begin with for what comes after a position (read.c). */
 size_t td_set_find(const struct td_set *set, uint64_t after);
+
+/* What a reader may do with a segment. */
+enum td_entry {
+    TD_ENTRY_READ, /* look at its records */
+    TD_ENTRY_PASS, /* nothing wanted is in it: go on */
+    TD_ENTRY_COLD, /* wait for the keeper, which has been asked */
+};
+
+/* Asks for as little of a segment as is needed: the index, which is small, and the records only when it says that something wanted
+ * is behind the position `after`. */
+enum td_entry td_segment_enter(struct td_journal *journal, struct td_segment *segment,
+                               const struct td_read *read, uint64_t after);

@@ -57,8 +57,9 @@ struct td_index_header {
     uint32_t end; /* of the records in the segment */
     uint32_t records, keys, dedups, postings;
     uint32_t keys_crc, dedups_crc, postings_crc;
-    uint64_t seed; /* of the keys */
-    uint32_t reserved[3], crc;
+    uint64_t seed;    /* of the keys */
+    uint32_t damaged; /* records of the segment could not be read and are not in the index */
+    uint32_t reserved[2], crc;
 };
 
 struct td_index_key {

@@ -55,6 +55,7 @@ struct td_index_about {
     uint32_t epoch, end;
     uint64_t seed;
     uint64_t first_seq, last_seq, prev_last, first_time, last_time;
+    bool damaged;
 };
 
 /* Writes the file for the records at `segment`, atomically and durably. */

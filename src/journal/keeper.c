@@ -27,7 +27,9 @@ static struct td_segment *find_segment(struct td_journal *journal,
 
 static bool is_wanted(struct td_journal *journal, struct td_segment *segment)
 {
-    return atomic_load(&segment->heat) == TD_WANTED;
+    int heat = atomic_load(&segment->heat);
+
+    return heat == TD_ASKED || heat == TD_WANTED;
 }
 
 static void make_hot(struct td_journal *journal, struct td_segment *segment)
@@ -43,6 +45,21 @@ static void make_hot(struct td_journal *journal, struct td_segment *segment)
     }
     atomic_store_explicit(&segment->heat, TD_HOT, memory_order_release);
     td_journal_wake_readers(journal);
+}
+
+/* Verifies the index, which is all that a reader needs who passes by; false when it can't be used. */
+static bool check_index(struct td_journal *journal, struct td_segment *segment)
+{
+    int asked = TD_ASKED;
+
+    if (!atomic_load(&segment->indexed)) {
+        if (!segment->sealed_index.map || td_sealed_verify(&segment->sealed_index) < 0)
+            return false;
+        atomic_store(&segment->indexed, true);
+    }
+    atomic_compare_exchange_strong(&segment->heat, &asked, TD_COLD);
+    td_journal_wake_readers(journal);
+    return true;
 }
 
 /* ---- sealing ---- */
@@ -83,6 +100,7 @@ static int seal(struct td_journal *journal, struct td_segment *segment)
         .prev_last = segment->header.prev_last,
         .first_time = segment->first_time,
         .last_time = segment->last_time,
+        .damaged = segment->n_damage > 0,
     };
     struct td_sealed sealed = {0};
     char path[TD_LOG_PATH_MAX];
@@ -242,7 +260,8 @@ int td_journal_keep_step(struct td_journal *journal)
     struct td_segment *segment = find_segment(journal, is_wanted);
 
     if (segment) {
-        make_hot(journal, segment);
+        if (atomic_load(&segment->heat) == TD_WANTED || !check_index(journal, segment))
+            make_hot(journal, segment);
         return 1;
     }
     if (journal->options.read_only)

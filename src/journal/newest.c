@@ -87,17 +87,6 @@ static bool look_at_segment(struct td_journal *journal, struct back *back)
     return found;
 }
 
-static bool hot(struct td_journal *journal, struct td_segment *segment)
-{
-    int cold = TD_COLD;
-
-    if (atomic_load_explicit(&segment->heat, memory_order_acquire) == TD_HOT)
-        return true;
-    if (atomic_compare_exchange_strong(&segment->heat, &cold, TD_WANTED))
-        td_journal_call_keeper(journal);
-    return atomic_load(&segment->heat) == TD_HOT;
-}
-
 void td_journal_newest(struct td_journal_reader *reader, struct td_read *read)
 {
     struct td_journal *journal = reader->journal;
@@ -118,11 +107,12 @@ void td_journal_newest(struct td_journal_reader *reader, struct td_read *read)
         back.segment = set->segments[i];
         if (back.until <= back.segment->header.prev_last)
             continue;
-        if (!hot(journal, back.segment)) {
+        enum td_entry entry = td_segment_enter(journal, back.segment, read, 0);
+        if (entry == TD_ENTRY_COLD) {
             read->end = TD_READ_COLD;
             break;
         }
-        if (look_at_segment(journal, &back))
+        if (entry == TD_ENTRY_READ && look_at_segment(journal, &back))
             break;
         uint64_t before = i > 0 ? atomic_load(&set->segments[i - 1]->last_seq) : set->horizon;
         if (before < back.segment->header.prev_last) {

@@ -9,6 +9,7 @@
 
 /* What a step of reading has come to. */
 enum step {
+    STEP_PASS,  /* nothing here is wanted, without a look at it */
     STEP_NEXT,  /* nothing more here: go on with the next segment */
     STEP_ENDED, /* the answer is complete */
 };
@@ -106,19 +107,16 @@ static enum step enter_segment(struct walk *walk, struct td_segment *segment)
 {
     const struct td_segment_header *header = &segment->header;
     uint64_t position = walk->read->position;
-    int cold = TD_COLD;
 
     if (position < header->prev_last)
         return gap(walk, TD_GAP_DAMAGED, position, header->prev_last);
     if (position > header->prev_last && position < header->lost_to)
         return gap(walk, TD_GAP_UNSYNCED, position, header->lost_to);
-    if (atomic_load_explicit(&segment->heat, memory_order_acquire) == TD_HOT)
-        return STEP_NEXT;
-    if (atomic_compare_exchange_strong(&segment->heat, &cold, TD_WANTED))
-        td_journal_call_keeper(walk->reader->journal);
-    /* The keeper may have finished just now; then nobody would wake this reader. */
-    if (atomic_load(&segment->heat) == TD_HOT)
-        return STEP_NEXT;
+    switch (td_segment_enter(walk->reader->journal, segment, walk->read, position)) {
+    case TD_ENTRY_READ: return STEP_NEXT;
+    case TD_ENTRY_PASS: return STEP_PASS;
+    case TD_ENTRY_COLD: break;
+    }
     return end(walk, TD_READ_COLD, position);
 }
 
@@ -189,8 +187,10 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
         struct td_segment *segment = set->segments[i];
         if (read->position >= walk.until)
             break;
-        if (enter_segment(&walk, segment) == STEP_ENDED ||
-            read_segment(&walk, segment) == STEP_ENDED)
+        enum step step = enter_segment(&walk, segment);
+        if (step == STEP_NEXT)
+            step = read_segment(&walk, segment);
+        if (step == STEP_ENDED)
             return;
         if (i + 1 < set->n || set->lost_tail > 0)
             read->position =

@@ -195,7 +195,8 @@ static void find_damage(struct td_segment *segment, struct td_index *index)
 
 int td_segment_verify(struct td_segment *segment, struct td_index **ret_index)
 {
-    bool sound = segment->sealed_index.map && td_sealed_verify(&segment->sealed_index) == 0;
+    bool sound = segment->sealed_index.map &&
+                 (atomic_load(&segment->indexed) || td_sealed_verify(&segment->sealed_index) == 0);
     struct td_index *index = sound ? NULL : td_index_new(segment->header.seed);
 
     td_file_populate(segment->map, segment->map_bytes);

@@ -13,8 +13,9 @@
 #include <stdatomic.h>
 
 enum td_heat {
-    TD_COLD,   /* was there at the start, and has not been looked at */
-    TD_WANTED, /* a reader waits for it */
+    TD_COLD,   /* was there at the start, and its records have not been looked at */
+    TD_ASKED,  /* a reader waits for the index */
+    TD_WANTED, /* a reader waits for the records */
     TD_HOT,    /* verified, or written by this process */
 };
 
@@ -35,7 +36,8 @@ struct td_segment {
     _Atomic uint32_t end; /* bytes of whole batches */
     _Atomic uint64_t last_seq; /* `prev_last` while empty */
     _Atomic bool sealed;
-    _Atomic int heat; /* of enum td_heat */
+    _Atomic int heat;     /* of enum td_heat */
+    _Atomic bool indexed; /* the index of a cold segment has been verified, and stays */
     /* Ascending; fixed once the segment is hot. */
     struct td_damage *damage;
     size_t n_damage;

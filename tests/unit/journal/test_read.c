@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
+#include <inttypes.h>
 
 /* Whether the records read are those whose topics are listed, in this order. */
 static void expect_topics(struct fixture *fixture, const char *pattern, const char *const *topics)
@@ -215,12 +216,87 @@ static void wakes_readers_for_what_was_cold(void **state)
     td_journal_read(fixture.reader, &read);
     assert_int_equal(read.end, TD_READ_COLD);
     assert_int_equal(fixture.wakes, 0);
-    assert_int_equal(td_journal_keep_step(fixture.journal), 1);
-    assert_int_equal(fixture.wakes, 1);
-    td_journal_read(fixture.reader, &read);
-    assert_int_equal(read.end, TD_READ_DONE);
+    for (unsigned i = 1; i <= 2; i++) { /* the index, then the records */
+        assert_int_equal(td_journal_keep_step(fixture.journal), 1);
+        assert_int_equal(fixture.wakes, i);
+        td_journal_read(fixture.reader, &read);
+        assert_int_equal(read.end, i == 1 ? TD_READ_COLD : TD_READ_DONE);
+    }
     assert_int_equal(read.n, 1);
     fixture_close(&fixture);
+}
+
+/* The records of a segment in which nothing is wanted are not looked at: here it would be found that they are damaged. */
+static void passes_cold_segments_by_their_index(void **state)
+{
+    struct fixture fixture;
+    struct td_read read;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    append(&fixture, "quiet", "1");
+    for (int i = 0; i < 500; i++)
+        append(&fixture, "loud", "\"0123456789\"");
+    uint64_t last = append(&fixture, "quiet", "2");
+    fixture_commit(&fixture);
+    fixture_close(&fixture);
+    const char *name;
+    uint64_t size, first;
+    size_t flipped = 0;
+    for (size_t i = 0; td_sim_disk_file(i, &name, &size); i++) {
+        if (sscanf(name, LOG_DIR "/%16" SCNx64 ".log", &first) != 1 || first == 1)
+            continue;
+        if (size >= fixture.options.segment_bytes / 2) {
+            assert_int_equal(td_sim_disk_flip(name, size / 2, 1), 0);
+            flipped++;
+        }
+    }
+    assert_true(flipped > 2);
+    fixture_open(&fixture);
+    struct td_wanted wanted = want(&fixture, "nothing");
+    read =
+        (struct td_read){.wanted = &wanted, .n_wanted = 1, .until = UINT64_MAX, .records_max = 10};
+    while (td_journal_newest(fixture.reader, &read), read.end == TD_READ_COLD)
+        assert_int_equal(td_journal_keep_step(fixture.journal), 1);
+    assert_int_equal(read.position, 0);
+    read = read_after(&fixture, "nothing", 0);
+    assert_int_equal(read.end, TD_READ_DONE);
+    read = read_after(&fixture, "quiet/**", 0);
+    assert_int_equal(
+        read.end, TD_READ_GAP); /* the last segment has one: it is looked at, and its damage told */
+    assert_int_equal(read.n, 1);
+    assert_true(read.gap_to > 300);
+    assert_int_equal(read_after(&fixture, "quiet", read.gap_to).n, 1);
+    assert_int_equal(read_after(&fixture, "quiet", last).end, TD_READ_DONE);
+    read = read_after(&fixture, "loud", 0);
+    assert_int_equal(read.end, TD_READ_GAP);
+    assert_int_equal(read.gap_reason, TD_GAP_DAMAGED);
+    assert_true(read.gap_to < 300);
+    fixture_close(&fixture);
+}
+
+/* An index that was made again from damaged records can't tell what was in them. */
+static void passes_no_index_made_from_damage(void **state)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    for (int i = 0; i < 200; i++)
+        append(&fixture, "loud", "\"0123456789\"");
+    fixture_commit(&fixture);
+    fixture_close(&fixture);
+    assert_int_equal(td_sim_disk_flip(LOG_DIR "/0000000000000001.log", 5000, 1), 0);
+    assert_int_equal(td_sim_disk_flip(LOG_DIR "/0000000000000001.idx", 130, 1), 0);
+    for (int round = 0; round < 3; round++) {
+        fixture_open(&fixture);
+        struct td_read read = read_after(&fixture, "nothing", 0);
+        assert_int_equal(read.end, TD_READ_GAP);
+        assert_int_equal(read.gap_reason, TD_GAP_DAMAGED);
+        assert_int_equal(read_after(&fixture, "nothing", read.gap_to).end, TD_READ_DONE);
+        fixture_keep(&fixture); /* seals it again */
+        fixture_close(&fixture);
+    }
 }
 
 int main(void)
@@ -232,6 +308,8 @@ int main(void)
         cmocka_unit_test(stops_at_until),
         cmocka_unit_test(finds_the_newest),
         cmocka_unit_test(wakes_readers_for_what_was_cold),
+        cmocka_unit_test(passes_cold_segments_by_their_index),
+        cmocka_unit_test(passes_no_index_made_from_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
