@@ -197,7 +197,8 @@ static void look_at_clock(struct td_worker *worker)
         worker->draining = true;
         worker->drain_began = worker->tick;
         for (size_t i = 0; i < worker->n_listeners; i++)
-            td_accept_from(worker, worker->listeners[i]); /* who is connected already is told, not reset */
+            td_accept_from(worker,
+                           worker->listeners[i]); /* who is connected already is told, not reset */
         td_accept_end(worker);
     }
     if (worker->tick == worker->swept)
