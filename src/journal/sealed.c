@@ -112,16 +112,17 @@ static int lay_out(struct td_sealed *sealed)
 {
     const struct td_index_header *header = (const void *)sealed->map;
 
-    if (!header_sound(header, sealed->bytes))
+    if (td_file_populate(sealed->map, sizeof(*header)) < 0 || !header_sound(header, sealed->bytes))
         return TD_EDAMAGED;
     sealed->header = header;
     sealed->keys = (const void *)(header + 1);
     sealed->dedups = (const void *)(sealed->keys + header->keys);
     sealed->postings = (const void *)(sealed->dedups + header->dedups);
-    return td_crc32c(0, sealed->dedups, header->dedups * sizeof(struct td_index_dedup)) ==
-                   header->dedups_crc
-               ? 0
-               : TD_EDAMAGED;
+    size_t dedups_bytes = header->dedups * sizeof(struct td_index_dedup);
+    if (td_file_populate((const char *)sealed->dedups, dedups_bytes) < 0 ||
+        td_crc32c(0, sealed->dedups, dedups_bytes) != header->dedups_crc)
+        return TD_EDAMAGED;
+    return 0;
 }
 
 int td_sealed_open(const char *path, struct td_sealed *ret_sealed)
@@ -162,8 +163,8 @@ int td_sealed_verify(const struct td_sealed *sealed)
 {
     const struct td_index_header *header = sealed->header;
 
-    td_file_populate(sealed->map, sealed->bytes);
-    if (td_crc32c(0, sealed->keys, header->keys * sizeof(*sealed->keys)) != header->keys_crc ||
+    if (td_file_populate(sealed->map, sealed->bytes) < 0 ||
+        td_crc32c(0, sealed->keys, header->keys * sizeof(*sealed->keys)) != header->keys_crc ||
         td_crc32c(0, sealed->postings, header->postings * sizeof(uint32_t)) !=
             header->postings_crc ||
         sealed->all.n != header->records)

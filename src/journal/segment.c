@@ -193,14 +193,29 @@ static void find_damage(struct td_segment *segment, struct td_index *index)
     }
 }
 
+/* The disk can't read some of it, and to touch that would end the process: none of it is looked at. */
+static void give_up(struct td_segment *segment)
+{
+    struct td_damage all = {
+        .after_seq = segment->header.prev_last,
+        .next_seq = atomic_load(&segment->last_seq) + 1,
+        .from = sizeof(struct td_segment_header),
+        .to = atomic_load(&segment->end),
+    };
+
+    td_segment_add_damage(segment, all);
+}
+
 int td_segment_verify(struct td_segment *segment, struct td_index **ret_index)
 {
     bool sound = segment->sealed_index.map &&
                  (atomic_load(&segment->indexed) || td_sealed_verify(&segment->sealed_index) == 0);
     struct td_index *index = sound ? NULL : td_index_new(segment->header.seed);
 
-    td_file_populate(segment->map, segment->map_bytes);
-    find_damage(segment, index);
+    if (segment->map && td_file_populate(segment->map, segment->map_bytes) < 0)
+        give_up(segment);
+    else
+        find_damage(segment, index);
     if (sound)
         return 0;
     *ret_index = index;

@@ -41,8 +41,9 @@ TD_MUST_USE int td_file_lock(int file);
  * end.  td_file_unmap must get the same size. */
 TD_MUST_USE int td_file_map(int file, size_t size, const char **ret_bytes);
 void td_file_unmap(const char *bytes, size_t size);
-/* Reads a range of a mapping in, so that touching it does not wait for the disk. */
-void td_file_populate(const char *bytes, size_t size);
+/* Reads a range of a mapping in, so that touching it does not wait for the disk.  -EIO when some of it can't be read:
+ * touching that would end the process.  (Kernels before 5.14 can't tell.) */
+TD_MUST_USE int td_file_populate(const char *bytes, size_t size);
 
 TD_MUST_USE int td_path_rename(const char *from, const char *to);
 TD_MUST_USE int td_path_unlink(const char *path);

@@ -144,14 +144,22 @@ void td_file_unmap(const char *bytes, size_t size)
     TD_ASSERT(munmap((void *)(uintptr_t)bytes, size) == 0);
 }
 
-void td_file_populate(const char *bytes, size_t size)
+int td_file_populate(const char *bytes, size_t size)
 {
     uintptr_t start = (uintptr_t)bytes & ~(PAGE_SIZE - 1);
     size_t len = (uintptr_t)bytes + size - start;
 
     /* Kernels before 5.14 lack MADV_POPULATE_READ; there the range is at least asked for. */
-    if (madvise((void *)start, len, MADV_POPULATE_READ) < 0 && errno == EINVAL)
-        (void)madvise((void *)start, len, MADV_WILLNEED);
+    int err;
+    do
+        err = madvise((void *)start, len, MADV_POPULATE_READ);
+    while (err < 0 && (errno == EINTR || errno == EAGAIN));
+    if (err == 0)
+        return 0;
+    if (errno != EINVAL)
+        return errno == EFAULT || errno == EHWPOISON ? -EIO : -errno;
+    (void)madvise((void *)start, len, MADV_WILLNEED);
+    return 0;
 }
 
 int td_path_rename(const char *from, const char *to)

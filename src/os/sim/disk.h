@@ -77,6 +77,7 @@ bool td_sim_dies(bool *ret_done);
 /* Whether this call is the one that fails. */
 bool td_sim_write_fails(void);
 bool td_sim_sync_fails(void);
+bool td_sim_read_fails(void);
 /* Where a file may end by the space that is left. */
 uint64_t td_sim_end_max(const struct td_sim_inode *inode);
 void td_sim_faults_reset(void);

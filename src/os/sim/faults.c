@@ -70,6 +70,11 @@ bool td_sim_write_fails(void)
     return countdown(&state.faults.fail_write_in);
 }
 
+bool td_sim_read_fails(void)
+{
+    return countdown(&state.faults.fail_read_in);
+}
+
 bool td_sim_sync_fails(void)
 {
     return countdown(&state.faults.fail_sync_in);

@@ -18,6 +18,7 @@ struct open_map {
     const char *bytes;
     size_t size;
     struct td_sim_inode *inode;
+    bool unreadable;
 };
 
 static struct {
@@ -262,7 +263,8 @@ int td_file_map(int number, size_t size, const char **ret_bytes)
         TD_ASSERT(disk.maps);
     }
     file->inode->opens++;
-    disk.maps[disk.n_maps++] = (struct open_map){bytes, size, file->inode};
+    disk.maps[disk.n_maps++] =
+        (struct open_map){.bytes = bytes, .size = size, .inode = file->inode};
     *ret_bytes = bytes;
     return 0;
 }
@@ -281,8 +283,21 @@ void td_file_unmap(const char *bytes, size_t size)
     td_sim_inodes_sweep();
 }
 
-void td_file_populate(const char *bytes, size_t size)
+int td_file_populate(const char *bytes, size_t size)
 {
+    struct open_map *map = NULL;
+
+    for (size_t i = 0; i < disk.n_maps && !map; i++)
+        if (bytes >= disk.maps[i].bytes && bytes < disk.maps[i].bytes + disk.maps[i].size)
+            map = &disk.maps[i];
+    if (!map)
+        return size == 0 ? 0 : -ENOMEM;
+    if (td_sim_read_fails()) {
+        /* Whoever looks there nevertheless stops the run. */
+        TD_ASSERT(mprotect((void *)(uintptr_t)map->bytes, map->size, PROT_NONE) == 0);
+        map->unreadable = true;
+    }
+    return map->unreadable ? -EIO : 0;
 }
 
 /* ---- for the test ---- */

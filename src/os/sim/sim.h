@@ -54,6 +54,8 @@ struct td_sim_disk_faults {
         fail_write_in; /* 1: the next write or allocation fails with -EIO, 2: the one after, …; 0: none */
     unsigned fail_sync_in; /* likewise for syncs of files and directories */
     unsigned
+        fail_read_in; /* likewise for td_file_populate: its mapping can't be read from then on */
+    unsigned
         die_in; /* the process dies in the n-th call that changes the disk, which may be done in part */
 };
 

@@ -299,6 +299,41 @@ static void passes_no_index_made_from_damage(void **state)
     }
 }
 
+/* A segment that the disk can't read is refused whole, and what stands before and behind it is given. */
+static void refuses_what_cannot_be_read(void **state)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    for (int i = 0; i < 300; i++)
+        append(&fixture, "a", "\"0123456789\"");
+    fixture_commit(&fixture);
+    fixture_close(&fixture);
+    for (unsigned nth = 1; nth <= 2; nth++) { /* the index, then the records */
+        fixture_open(&fixture);
+        td_sim_disk_set(&(struct td_sim_disk_faults){.fail_read_in = nth});
+        struct td_read read = read_after(&fixture, "a", 0);
+        assert_int_equal(td_sim_disk_get().fail_read_in, 0);
+        if (nth == 1) { /* made again from the records */
+            assert_int_equal(read.end, TD_READ_DONE);
+            assert_int_equal(read.n, 300);
+        } else {
+            assert_int_equal(read.end, TD_READ_GAP);
+            assert_int_equal(read.n, 0);
+            assert_int_equal(read.gap_reason, TD_GAP_DAMAGED);
+            assert_int_equal(read_after(&fixture, "a", read.gap_to).n, 300 - read.gap_to);
+            struct td_wanted wanted = want(&fixture, "a");
+            struct td_read newest = {
+                .wanted = &wanted, .n_wanted = 1, .until = UINT64_MAX, .records_max = READ_MAX};
+            td_journal_newest(fixture.reader, &newest);
+            assert_int_equal(newest.position, 0);
+        }
+        fixture_keep(&fixture);
+        fixture_close(&fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +345,7 @@ int main(void)
         cmocka_unit_test(wakes_readers_for_what_was_cold),
         cmocka_unit_test(passes_cold_segments_by_their_index),
         cmocka_unit_test(passes_no_index_made_from_damage),
+        cmocka_unit_test(refuses_what_cannot_be_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,9 +153,13 @@ static void a_mapping_shows_later_writes(void **state)
     assert_int_equal(td_file_write_at(file, "seen", 4, 9998), 0);
     assert_memory_equal(bytes + 9998, "seen", 4);
     /* Ranges need not begin or end with a page. */
-    td_file_populate(bytes + 9998, 4);
-    td_file_populate(bytes, size);
+    assert_int_equal(td_file_populate(bytes + 9998, 4), 0);
+    assert_int_equal(td_file_populate(bytes, size), 0);
     assert_memory_equal(bytes + 9996, "\0\0seen\0", 7);
+    /* What can't be read is told, before it is touched. */
+    assert_int_equal(td_file_truncate(file, 12000), 0);
+    assert_int_equal(td_file_populate(bytes, size), -EIO);
+    assert_int_equal(td_file_populate(bytes, 12000), 0);
     td_file_close(file); /* the mapping stays */
     assert_memory_equal(bytes + 9998, "seen", 4);
     td_file_unmap(bytes, size);
