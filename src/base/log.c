@@ -21,7 +21,7 @@ static void put(struct td_log_line *line, const char *text, size_t len)
     line->_len += n;
 }
 
-static void puts_(struct td_log_line *line, const char *text)
+static void put_text(struct td_log_line *line, const char *text)
 {
     put(line, text, strlen(text));
 }
@@ -45,7 +45,7 @@ static void put_escaped(struct td_log_line *line, struct td_slice value)
         }
     }
     if (value.len > TD_LOG_VALUE_MAX)
-        puts_(line, "...");
+        put_text(line, "...");
 }
 
 bool td_log_begin(struct td_log_line *line, enum td_log_level level, const char *event)
@@ -56,29 +56,29 @@ bool td_log_begin(struct td_log_line *line, enum td_log_level level, const char 
         return false;
     td_time_format(sink.now(), time);
     line->_len = 0;
-    puts_(line, sink.json ? "{\"time\":\"" : "");
-    puts_(line, time);
-    puts_(line, sink.json ? "\",\"level\":\"" : " ");
-    puts_(line, level_names[level]);
-    puts_(line, sink.json ? "\",\"event\":\"" : " ");
-    puts_(line, event);
-    puts_(line, sink.json ? "\"" : "");
+    put_text(line, sink.json ? "{\"time\":\"" : "");
+    put_text(line, time);
+    put_text(line, sink.json ? "\",\"level\":\"" : " ");
+    put_text(line, level_names[level]);
+    put_text(line, sink.json ? "\",\"event\":\"" : " ");
+    put_text(line, event);
+    put_text(line, sink.json ? "\"" : "");
     return true;
 }
 
 static void put_name(struct td_log_line *line, const char *name)
 {
-    puts_(line, sink.json ? ",\"" : " ");
-    puts_(line, name);
-    puts_(line, sink.json ? "\":" : "=");
+    put_text(line, sink.json ? ",\"" : " ");
+    put_text(line, name);
+    put_text(line, sink.json ? "\":" : "=");
 }
 
 void td_log_str(struct td_log_line *line, const char *name, struct td_slice value)
 {
     put_name(line, name);
-    puts_(line, "\"");
+    put_text(line, "\"");
     put_escaped(line, value);
-    puts_(line, "\"");
+    put_text(line, "\"");
 }
 
 void td_log_u64(struct td_log_line *line, const char *name, uint64_t value)
@@ -87,7 +87,7 @@ void td_log_u64(struct td_log_line *line, const char *name, uint64_t value)
 
     put_name(line, name);
     snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
-    puts_(line, digits);
+    put_text(line, digits);
 }
 
 void td_log_end(struct td_log_line *line)

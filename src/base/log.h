@@ -30,7 +30,7 @@ struct td_log_sink {
     enum td_log_level level; /* the least that is written */
     bool json;
 };
-void td_log_open(const struct td_log_sink *sink);
+void td_log_open(const struct td_log_sink *to);
 
 #define TD_LOG_LINE_MAX  4096
 #define TD_LOG_VALUE_MAX 512 /* bytes of one value; longer ones are cut */
