@@ -7,12 +7,21 @@
 #include "os/file.h"
 #include <errno.h>
 
+/* How often a log that looks damaged is looked at again. */
+#define LOOKS 4
+
+/* A running server writes and trims while its files are read, and what is caught halfway looks like damage.  Real damage is still there at
+ * the next look. */
 static int open_log(const char *dir, struct td_journal **ret_journal,
                     struct td_journal_report *ret_report)
 {
     const struct td_journal_options options = {.dir = dir, .read_only = true};
     int r = td_journal_open(&options, ret_journal, ret_report);
 
+    for (int look = 1; look < LOOKS && r == 0 && ret_report->damaged_ranges > 0; look++) {
+        td_journal_close(*ret_journal);
+        r = td_journal_open(&options, ret_journal, ret_report);
+    }
     if (r == 0 && ret_report->created) {
         td_journal_close(*ret_journal);
         return -ENOENT;

@@ -256,7 +256,8 @@ static void passes_cold_segments_by_their_index(void **state)
     struct td_wanted wanted = want(&fixture, "nothing");
     read =
         (struct td_read){.wanted = &wanted, .n_wanted = 1, .until = UINT64_MAX, .records_max = 10};
-    while (td_journal_newest(fixture.reader, &read), read.end == TD_READ_COLD)
+    for (td_journal_newest(fixture.reader, &read); read.end == TD_READ_COLD;
+         td_journal_newest(fixture.reader, &read))
         assert_int_equal(td_journal_keep_step(fixture.journal), 1);
     assert_int_equal(read.position, 0);
     read = read_after(&fixture, "nothing", 0);
