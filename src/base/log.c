@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include <stdarg.h>
+#include <stdatomic.h>
 
-static struct td_log_sink sink = {.level = TD_LOG_NONE};
+static struct td_log_sink sink;
+static _Atomic int least = TD_LOG_NONE;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
 
 void td_log_open(const struct td_log_sink *to)
 {
     sink = *to;
+    td_log_set_level(to->level);
+}
+
+void td_log_set_level(enum td_log_level level)
+{
+    atomic_store_explicit(&least, (int)level, memory_order_relaxed);
 }
 
 /* Room for the end of the line is always kept. */
@@ -52,7 +60,7 @@ bool td_log_begin(struct td_log_line *line, enum td_log_level level, const char 
 {
     char time[TD_TIME_LEN + 1];
 
-    if (level < sink.level || !sink.write)
+    if ((int)level < atomic_load_explicit(&least, memory_order_relaxed) || !sink.write)
         return false;
     td_time_format(sink.now(), time);
     line->_len = 0;

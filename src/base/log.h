@@ -27,10 +27,12 @@ enum td_log_level {
 struct td_log_sink {
     void (*write)(struct td_slice line); /* a whole line with its newline */
     td_unix_ms (*now)(void);
-    enum td_log_level level; /* the least that is written */
+    enum td_log_level level; /* the least that is written, at first */
     bool json;
 };
 void td_log_open(const struct td_log_sink *to);
+/* Changes the least that is written; any time, any thread. */
+void td_log_set_level(enum td_log_level level);
 
 #define TD_LOG_LINE_MAX  4096
 #define TD_LOG_VALUE_MAX 512 /* bytes of one value; longer ones are cut */

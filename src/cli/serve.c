@@ -29,7 +29,8 @@ static void print_help(bool dev)
     else
         printf("Usage: tidings serve --config FILE [--OPTION VALUE]...\n\n"
                "Starts a server. It refuses to start without a key to verify tokens with, and\n"
-               "says what is missing. SIGTERM drains it; `tidings check` tries a configuration.\n\n"
+               "says what is missing. SIGTERM drains it, SIGHUP loads the configuration\n"
+               "again; `tidings check` tries one.\n\n"
                "  --config FILE   the configuration (YAML)\n\n"
                "Example: tidings serve --config /etc/tidings/tidings.yaml\n\n");
     printf("Options, in the file, as TIDINGS_… in the environment, or as flags:\n\n");
@@ -47,17 +48,18 @@ static bool wants_help(int argc, char **argv)
 }
 
 /* Loads what the arguments, the file and the environment say.  0, or an exit status. */
-static int load(const char *verb, int argc, char **argv, bool dev, struct td_config **ret_config)
+static int load(const char *verb, int argc, char **argv, struct td_config_inputs *inputs,
+                struct td_config **ret_config)
 {
-    struct td_config_inputs inputs = {.env = td_environment(), .dev = dev};
     struct td_buf errors = TD_BUF_INIT(TD_CONFIG_ERRORS_MAX);
     int status = 0;
 
-    if (td_config_flags(argc, argv, &inputs, &errors) < 0)
+    inputs->env = td_environment();
+    if (td_config_flags(argc, argv, inputs, &errors) < 0)
         status = TD_CLI_USAGE;
-    else if (!dev && !inputs.path)
+    else if (!inputs->dev && !inputs->path)
         return td_cli_wrong(verb, "--config FILE is needed");
-    else if (td_config_load(&inputs, ret_config, &errors) < 0)
+    else if (td_config_load(inputs, ret_config, &errors) < 0)
         status = TD_CLI_FAILED;
     if (errors.len > 0)
         fwrite(errors.ptr, 1, errors.len, stderr);
@@ -67,16 +69,17 @@ static int load(const char *verb, int argc, char **argv, bool dev, struct td_con
 
 int td_cli_serve(int argc, char **argv)
 {
+    struct td_config_inputs inputs = {.dev = false};
     struct td_config *config;
 
     if (wants_help(argc, argv)) {
         print_help(false);
         return TD_CLI_DONE;
     }
-    int status = load("serve", argc, argv, false, &config);
+    int status = load("serve", argc, argv, &inputs, &config);
     if (status != 0)
         return status;
-    int r = td_server_run(&(struct td_server_options){.config = config});
+    int r = td_server_run(&(struct td_server_options){.config = config, .inputs = &inputs});
     td_config_free(config);
     return r < 0 ? TD_CLI_FAILED : TD_CLI_DONE;
 }
@@ -124,6 +127,7 @@ static int sign_dev_token(const struct td_config *config, struct td_buf *token)
 
 int td_cli_dev(int argc, char **argv)
 {
+    struct td_config_inputs inputs = {.dev = true};
     struct td_config *config;
     struct td_buf token = TD_BUF_INIT(TD_TOKEN_LEN_MAX);
 
@@ -131,7 +135,7 @@ int td_cli_dev(int argc, char **argv)
         print_help(true);
         return TD_CLI_DONE;
     }
-    int status = load("dev", argc, argv, true, &config);
+    int status = load("dev", argc, argv, &inputs, &config);
     if (status != 0)
         return status;
     int r = sign_dev_token(config, &token);
@@ -142,6 +146,7 @@ int td_cli_dev(int argc, char **argv)
     struct banner banner = {td_buf_slice(&token), config->data};
     r = td_server_run(&(struct td_server_options){
         .config = config,
+        .inputs = &inputs,
         .dev = true,
         .dev_token = td_buf_slice(&token),
         .ready = print_banner,

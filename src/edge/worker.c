@@ -32,6 +32,8 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     worker->n_listeners = options->n_listeners;
     worker->number = options->number;
     worker->options = options->edge;
+    atomic_init(&worker->configured, options->edge);
+    atomic_init(&worker->generation, options->edge->generation);
     worker->handler = options->handler;
     worker->journal = options->journal;
     td_list_init(&worker->dirty);
@@ -96,6 +98,34 @@ void td_worker_stop(struct td_worker *worker)
 {
     atomic_store_explicit(&worker->stopping, true, memory_order_release);
     td_loop_wake(worker->loop);
+}
+
+void td_worker_configure(struct td_worker *worker, const struct td_edge_options *options)
+{
+    TD_ASSERT(options->generation > td_worker_generation(worker));
+    (void)atomic_exchange(&worker->configured, options); /* an exchange, as in wake */
+    td_loop_wake(worker->loop);
+}
+
+uint64_t td_worker_generation(const struct td_worker *worker)
+{
+    return atomic_load_explicit(&worker->generation, memory_order_acquire);
+}
+
+static bool has_other_options(const struct td_worker *worker)
+{
+    return atomic_load(&worker->configured) != worker->options;
+}
+
+/* Between two turns nothing refers to the old options: what outlives a turn has copies. */
+static void take_up_options(struct td_worker *worker)
+{
+    const struct td_edge_options *options = atomic_load(&worker->configured);
+
+    if (options->auth != worker->options->auth)
+        td_token_cache_clear(worker->tokens);
+    worker->options = options;
+    atomic_store_explicit(&worker->generation, options->generation, memory_order_release);
 }
 
 static void handle(struct td_worker *worker, const struct td_io_event *event)
@@ -244,6 +274,7 @@ static bool has_work(const struct td_worker *worker)
     return atomic_load(&worker->woken) || td_hub_has_again(worker->hub) ||
            (td_hub_is_due(worker->hub) && !is_putting_off(worker)) ||
            !td_list_empty(&worker->dirty) || !td_list_empty(&worker->polls) ||
+           has_other_options(worker) ||
            (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining);
 }
 
@@ -274,6 +305,8 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     td_journal_quiesce(worker->reader, false);
     if (atomic_exchange(&worker->woken, false)) /* before anything is looked at */
         td_list_splice(&worker->polls, &worker->cold_polls);
+    if (has_other_options(worker))
+        take_up_options(worker);
     look_at_clock(worker);
     for (int i = 0; i < n; i++)
         handle(worker, &events[i]);

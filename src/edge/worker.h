@@ -16,8 +16,9 @@
 #include "os/net.h"
 #include <stdatomic.h>
 
-/* Limits and times; immutable while workers run. */
+/* Limits, times and what verifies tokens.  Immutable; replaced as a whole by td_worker_configure. */
 struct td_edge_options {
+    uint64_t generation;            /* greater than that of the options that these replace */
     size_t message_bytes_max;       /* of a WebSocket message */
     size_t body_bytes_max;          /* of a request */
     size_t events_max;              /* in one publish */
@@ -67,7 +68,7 @@ struct td_edge_handler {
 
 struct td_worker {
     unsigned number;
-    const struct td_edge_options *options;
+    const struct td_edge_options *options; /* the same for a whole turn */
     struct td_edge_handler handler;
     struct td_journal *journal;
     struct td_journal_reader *reader;
@@ -98,7 +99,9 @@ struct td_worker {
     uint64_t date_s;       /* … this second */
     _Atomic bool woken;    /* the journal has something new since this turn began */
     _Atomic bool stopping; /* set by td_worker_stop */
-    uint64_t put_off_at;   /* what was readable when a broadcast was put off; 0: none is */
+    _Atomic(const struct td_edge_options *) configured; /* set by td_worker_configure */
+    _Atomic uint64_t generation;                        /* of the options in use */
+    uint64_t put_off_at; /* what was readable when a broadcast was put off; 0: none is */
     td_ns put_off_until, broadcast_ns; /* the latest it begins; what the last one took */
     bool draining;
     td_ticks drain_began;
@@ -125,6 +128,13 @@ void td_worker_free(struct td_worker *worker);
 bool td_worker_turn(struct td_worker *worker, int timeout_ms);
 /* Asks the worker to drain: no new connections, the old ones told and closed within options.drain_s.  Any thread. */
 void td_worker_stop(struct td_worker *worker);
+
+/* Gives the worker other options, which it takes up at the start of its next turn, without touching a connection; verified tokens are
+ * forgotten when `auth` is another.  One thread at a time, any.  Both the old and the new options have to live until
+ * td_worker_generation says that they are not used any more. */
+void td_worker_configure(struct td_worker *worker, const struct td_edge_options *options);
+/* The generation of the options that the worker uses; it has let go of all that are older.  Any thread. */
+uint64_t td_worker_generation(const struct td_worker *worker);
 
 /* A sequence of the worker's log as a position. */
 static inline struct td_position td_here(const struct td_worker *worker, uint64_t seq)

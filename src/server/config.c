@@ -234,6 +234,7 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     size_t errors_before = errors->len;
 
     TD_ASSERT(config);
+    config->_refs = 1;
     apply_defaults(config);
     if (inputs->dev)
         apply_dev(config);
@@ -252,9 +253,16 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     return 0;
 }
 
+struct td_config *td_config_ref(struct td_config *config)
+{
+    TD_ASSERT(config->_refs > 0);
+    config->_refs++;
+    return config;
+}
+
 void td_config_free(struct td_config *config)
 {
-    if (!config)
+    if (!config || --config->_refs > 0)
         return;
     td_keys_free(config->_keys);
     td_config_release(config);

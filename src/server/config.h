@@ -67,6 +67,7 @@ struct td_config {
     struct td_config_keys _auth_keys;
     struct td_keys *_keys;
     struct td_config_block *_blocks; /* the memory of texts and lists */
+    unsigned _refs;
 };
 
 struct td_config_inputs {
@@ -92,10 +93,13 @@ TD_MUST_USE int td_config_flags(int argc, char **argv, struct td_config_inputs *
  *     tidings.yaml:12: retention.agee is not an option; did you mean retention.age?
  *     TIDINGS_WORKERS: workers must be a number from 1 to 64, not 'many'
  *
- * `errors` should have the maximum TD_CONFIG_ERRORS_MAX.  The caller ends the configuration with td_config_free.
+ * `errors` should have the maximum TD_CONFIG_ERRORS_MAX.  The caller gives the configuration back with td_config_free.
  * Reads files named by the configuration (secrets), nothing else; the data directory is only made in development. */
 TD_MUST_USE int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret_config,
                                struct td_buf *errors);
+/* Another reference to the same; references are counted without atomics, by the main thread. */
+struct td_config *td_config_ref(struct td_config *config);
+/* Gives a reference back; the last one frees it. */
 void td_config_free(struct td_config *config);
 
 /* Reads a duration as options are written: 500ms, 30s, 5m, 1h, 7d, or 0.  0 or TD_EINVAL. */

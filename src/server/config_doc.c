@@ -31,7 +31,7 @@ static void put_cell(struct td_buf *out, struct td_slice text)
     }
 }
 
-static void put_row(struct td_buf *out, const struct td_config_option *option)
+static void put_row(struct td_buf *out, const struct td_config_option *option, bool fixed)
 {
     struct td_buf expected = TD_BUF_INIT(512);
 
@@ -43,7 +43,7 @@ static void put_row(struct td_buf *out, const struct td_config_option *option)
     else
         td_buf_puts(out, " | | ");
     put_cell(out, td_slice_str(option->help));
-    td_buf_puts(out, " |\n");
+    td_buf_puts(out, fixed ? " Only a restart changes it. |\n" : " |\n");
     td_buf_done(&expected);
 }
 
@@ -55,7 +55,7 @@ static void put_fields(struct td_buf *out, const struct td_config_option *option
                 "\n%s of `%s`:\n\n| name | value | default | what it does |\n|---|---|---|---|\n",
                 option->type == TD_CONFIG_NAMED ? "Each name" : "Each entry", option->path);
     for (size_t i = first; i < option->fields->n; i++)
-        put_row(out, &option->fields->items[i]);
+        put_row(out, &option->fields->items[i], false);
 }
 
 /* The first word of a path, or nothing for an option that stands alone. */
@@ -80,7 +80,9 @@ static const char intro[] =
     "only stand in the file. Relative paths start at the working directory.\n\n"
     "`tidings check --config FILE` tells everything that is wrong at once: file, line, what was "
     "found and what was expected; an unknown name is answered with the nearest known one.\n\n"
-    "Changes take effect when the server is started again.\n\n"
+    "SIGHUP makes a running server load all of it again, without dropping a connection. A "
+    "configuration with an error changes nothing, and each error is a line of the log. Options "
+    "that only a restart changes say so below; the others count from then on.\n\n"
     "A small production file:\n\n"
     "```yaml\n"
     "listen: [\"127.0.0.1:8000\"]\n"
@@ -110,7 +112,7 @@ void td_config_put_docs(struct td_buf *out)
                         section.len ? section.ptr : "general");
             td_buf_puts(out, "| option | value | default | what it does |\n|---|---|---|---|\n");
         }
-        put_row(out, option);
+        put_row(out, option, !option->reloadable);
         if (option->fields)
             put_fields(out, option);
     }

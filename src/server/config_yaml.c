@@ -277,6 +277,8 @@ void td_config_read_yaml(struct td_config *config, const char *name, struct td_s
 
     int ready = yaml_parser_initialize(&parser);
     TD_ASSERT(ready);
+    if (!text.ptr)
+        text = TD_S(""); /* an empty file has no bytes to point to */
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
     for (size_t nth = 0; nth < 2; nth++) {
         if (!yaml_parser_load(&parser, &document)) {

@@ -8,12 +8,14 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "os/thread.h"
+#include "server/reload.h"
+#include "server/setup.h"
 #include <errno.h>
 
 struct server {
     const struct td_server_options *options;
     struct td_journal *journal;
-    struct td_edge_options edge;
+    struct td_setups setups;
     struct td_api api;
     struct td_worker **workers;
     struct td_thread *threads;
@@ -94,41 +96,6 @@ static int open_journal(struct server *server)
     return 0;
 }
 
-static unsigned whole_seconds(uint64_t ms)
-{
-    return (unsigned)((ms + 999) / 1000);
-}
-
-static void fill_edge_options(struct server *server)
-{
-    const struct td_config *config = server->options->config;
-
-    server->edge = (struct td_edge_options){
-        .message_bytes_max = config->limits.message_bytes,
-        .body_bytes_max = config->limits.body_bytes,
-        .events_max = config->limits.batch_events,
-        .page_events_max = config->limits.page_events,
-        .subscriptions_max = (unsigned)config->limits.subscriptions,
-        .commands_per_s = (unsigned)config->limits.commands_per_second,
-        .connections_max =
-            (unsigned)((config->limits.connections + config->workers - 1) / config->workers),
-        .pending_publishes_max = (unsigned)config->limits.pending_publishes,
-        .ping_interval_s = whole_seconds(config->heartbeat.interval_ms),
-        .pong_timeout_s = whole_seconds(config->heartbeat.timeout_ms),
-        .behind_timeout_s = whole_seconds(config->heartbeat.behind_ms),
-        .idle_timeout_s = whole_seconds(config->heartbeat.idle_ms),
-        .sse_interval_s = whole_seconds(config->heartbeat.stream_ms),
-        .poll_max_s = 60,
-        .request_timeout_s = whole_seconds(config->limits.request_time_ms),
-        .drain_s = whole_seconds(config->drain_ms),
-        .auth = &config->auth,
-        .cookie = config->cookie,
-        .query_token = config->query_token,
-        .origins = config->origins.items,
-        .n_origins = config->origins.n,
-    };
-}
-
 /* Each worker has listeners of its own on the same ports; the kernel spreads connections over them. */
 static int listen_for(struct server *server, size_t number, int *ret_sockets, size_t *ret_n)
 {
@@ -160,7 +127,7 @@ static int make_worker(struct server *server, size_t number)
         return r;
     const struct td_worker_options options = {
         .number = (unsigned)number,
-        .edge = &server->edge,
+        .edge = &server->setups.current->edge,
         .handler = {td_api_admit, td_api_handle, &server->api},
         .journal = server->journal,
         .listeners = sockets,
@@ -173,7 +140,12 @@ static int make_worker(struct server *server, size_t number)
 static int make_workers(struct server *server)
 {
     size_t n = server->options->config->workers;
+    struct td_setup *setup;
 
+    int r = td_setup_new(server->options->config, n, &setup);
+    if (r < 0)
+        return r;
+    td_setups_install(&server->setups, setup);
     server->workers = calloc(n, sizeof(struct td_worker *));
     server->threads = calloc(n, sizeof(*server->threads));
     if (!server->workers || !server->threads)
@@ -187,10 +159,12 @@ static int make_workers(struct server *server)
         .dev_token = server->options->dev_token,
     };
     for (size_t i = 0; i < n; i++) {
-        int r = make_worker(server, i);
+        r = make_worker(server, i);
         if (r < 0)
             return r;
     }
+    server->setups.workers = server->workers;
+    server->setups.n_workers = n;
     return 0;
 }
 
@@ -215,19 +189,35 @@ static int start(struct server *server)
     return r < 0 ? failed("threads", "", r) : 0;
 }
 
+/* How often those are asked that have to let go of something, or to end. */
+#define ASK_MS 20
+
+static void reload(struct server *server)
+{
+    char state[64];
+
+    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)(td_clock_ns() / 1000));
+    (void)td_notify(state);
+    td_reload(&server->setups, server->options->config, server->options->inputs);
+    (void)td_notify("READY=1");
+}
+
 /* Waits for the signal to stop. */
 static void wait_for_end(struct server *server)
 {
     for (;;) {
         struct td_poll_item item = {.fd = server->signals};
-        (void)td_poll(&item, 1, -1);
+        bool settled = td_setups_collect(&server->setups);
+        (void)td_poll(&item, 1, settled ? -1 : ASK_MS);
         int signal = td_signals_read(server->signals);
         if (signal == SIGTERM || signal == SIGINT) {
-            td_log(TD_LOG_INFO, "stop", "draining, at most %u s", server->edge.drain_s);
+            td_log(TD_LOG_INFO, "stop", "draining, at most %u s",
+                   server->setups.current->edge.drain_s);
             return;
         }
         if (signal == SIGHUP)
-            td_log(TD_LOG_WARN, "reload", "this version does not reload: restart to apply changes");
+            reload(server);
     }
 }
 
@@ -245,6 +235,7 @@ static void finish(struct server *server)
     free(server->threads);
     if (server->journal)
         td_journal_close(server->journal);
+    td_setups_done(&server->setups);
 }
 
 int td_server_run(const struct td_server_options *options)
@@ -259,7 +250,6 @@ int td_server_run(const struct td_server_options *options)
         r = open_journal(&server);
     if (r < 0)
         return r;
-    fill_edge_options(&server);
     r = make_workers(&server);
     if (r == 0)
         r = start(&server);

@@ -7,7 +7,8 @@
 #include "server/config.h"
 
 struct td_server_options {
-    const struct td_config *config;
+    struct td_config *config;              /* borrowed */
+    const struct td_config_inputs *inputs; /* what it was loaded from, and is again on SIGHUP */
     bool dev;
     struct td_slice dev_token; /* with dev: signs the live page in */
     /* Called once all addresses are listened on, with the first of them. */
@@ -15,6 +16,6 @@ struct td_server_options {
     void *arg;
 };
 
-/* Serves until SIGTERM or SIGINT, then drains.  0, or an error after a line in the log.  Blocks signals and raises the limit of
+/* Serves until SIGTERM or SIGINT, then drains; SIGHUP loads the configuration again.  0, or an error after a line in the log.  Blocks signals and raises the limit of
  * descriptors for the whole process; call it once, on the main thread. */
 TD_MUST_USE int td_server_run(const struct td_server_options *options);

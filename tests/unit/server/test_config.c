@@ -185,6 +185,8 @@ static void every_fault_is_told(void **state)
 
 static void shapes_are_checked(void **state)
 {
+    bad("", "t.yaml: no key to verify tokens with: set auth.secret_file (or auth.secret, "
+            "auth.keys, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n");
     bad("[]", "t.yaml:1: the file must be a mapping from options to values\n"
               "t.yaml: no key to verify tokens with: set auth.secret_file (or auth.secret, "
               "auth.keys, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n");

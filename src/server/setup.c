@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/setup.h"
+#include "base/assert.h"
+#include <errno.h>
+
+static unsigned whole_seconds(uint64_t ms)
+{
+    return (unsigned)((ms + 999) / 1000);
+}
+
+static void free_config(void *config)
+{
+    td_config_free(config);
+}
+
+int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **ret_setup)
+{
+    struct td_setup *setup = calloc(1, sizeof(*setup));
+
+    if (!setup)
+        return -ENOMEM;
+    setup->config = td_config_ref(config);
+    td_setup_keep(setup, free_config, config);
+    setup->auth = config->auth;
+    setup->edge = (struct td_edge_options){
+        .message_bytes_max = config->limits.message_bytes,
+        .body_bytes_max = config->limits.body_bytes,
+        .events_max = config->limits.batch_events,
+        .page_events_max = config->limits.page_events,
+        .subscriptions_max = (unsigned)config->limits.subscriptions,
+        .commands_per_s = (unsigned)config->limits.commands_per_second,
+        .connections_max = (unsigned)((config->limits.connections + n_workers - 1) / n_workers),
+        .pending_publishes_max = (unsigned)config->limits.pending_publishes,
+        .ping_interval_s = whole_seconds(config->heartbeat.interval_ms),
+        .pong_timeout_s = whole_seconds(config->heartbeat.timeout_ms),
+        .behind_timeout_s = whole_seconds(config->heartbeat.behind_ms),
+        .idle_timeout_s = whole_seconds(config->heartbeat.idle_ms),
+        .sse_interval_s = whole_seconds(config->heartbeat.stream_ms),
+        .poll_max_s = 60,
+        .request_timeout_s = whole_seconds(config->limits.request_time_ms),
+        .drain_s = whole_seconds(config->drain_ms),
+        .auth = &setup->auth,
+        .cookie = config->cookie,
+        .query_token = config->query_token,
+        .origins = config->origins.items,
+        .n_origins = config->origins.n,
+    };
+    *ret_setup = setup;
+    return 0;
+}
+
+void td_setup_keep(struct td_setup *setup, void (*free)(void *what), void *what)
+{
+    TD_ASSERT(setup->_n_kept < TD_SETUP_KEPT_MAX);
+    setup->_kept[setup->_n_kept].free = free;
+    setup->_kept[setup->_n_kept++].what = what;
+}
+
+void td_setup_free(struct td_setup *setup)
+{
+    if (!setup)
+        return;
+    while (setup->_n_kept-- >
+           0) /* in the other order: what came later may point to what came earlier */
+        setup->_kept[setup->_n_kept].free(setup->_kept[setup->_n_kept].what);
+    free(setup);
+}
+
+void td_setups_install(struct td_setups *setups, struct td_setup *setup)
+{
+    setup->edge.generation = ++setups->generation;
+    setup->_older = setups->current;
+    setups->current = setup;
+    for (size_t i = 0; setups->workers && i < setups->n_workers; i++)
+        td_worker_configure(setups->workers[i], &setup->edge);
+}
+
+static void free_older(struct td_setup *setup)
+{
+    struct td_setup *older = setup->_older;
+
+    setup->_older = NULL;
+    while (older) {
+        struct td_setup *next = older->_older;
+        td_setup_free(older);
+        older = next;
+    }
+}
+
+bool td_setups_collect(struct td_setups *setups)
+{
+    uint64_t used = setups->generation;
+    struct td_setup *setup = setups->current;
+
+    for (size_t i = 0; setups->workers && i < setups->n_workers; i++)
+        used = TD_MIN(used, td_worker_generation(setups->workers[i]));
+    /* The oldest that is in use, behind which none is. */
+    while (setup->_older && setup->edge.generation > used)
+        setup = setup->_older;
+    free_older(setup);
+    return !setups->current->_older;
+}
+
+void td_setups_done(struct td_setups *setups)
+{
+    if (!setups->current)
+        return;
+    free_older(setups->current);
+    td_setup_free(setups->current);
+    setups->current = NULL;
+}
