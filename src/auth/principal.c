@@ -108,6 +108,7 @@ struct draft {
     struct td_buf text; /* of both sets */
     struct set subscribe, publish;
     bool is_admin;
+    uint64_t policy_version;
 };
 
 static int grant(struct draft *draft, struct set *set, struct td_slices patterns)
@@ -221,6 +222,8 @@ static int settle(const struct draft *draft, struct td_slice subject_json,
         .exp = claims->exp,
         .iat = claims->iat,
         .is_admin = draft->is_admin,
+        .by_policy = !draft->is_admin && !claims->has_grants,
+        .policy_version = draft->policy_version,
         .roles = block_list(&block, claims->roles),
         .grants = {.subscribe = block_set(&block, &draft->subscribe),
                    .publish = block_set(&block, &draft->publish)},
@@ -248,6 +251,7 @@ int td_principal_new(const struct td_claims *claims, const struct td_policy *pol
         .segment = td_slice(segment, (size_t)len),
         .text = TD_BUF_INIT(8 * TD_INTERSECT_TEXT_MAX),
         .is_admin = has_role(claims, TD_S("admin")),
+        .policy_version = policy->version,
     };
     struct td_buf subject_json = TD_BUF_INIT((size_t)TD_TOKEN_SUB_MAX * 6 + 2);
     draft.subscribe.text = draft.publish.text = &draft.text;
@@ -282,7 +286,46 @@ void td_principal_unref(struct td_principal *principal)
     if (--principal->_refs > 0)
         return;
     principal->_magic = 0;
+    td_principal_unref(principal->_renewed);
     free(principal);
+}
+
+int td_principal_renew(struct td_principal *old, const struct td_policy *policy,
+                       struct td_principal **ret_principal, const char **reason)
+{
+    const struct td_claims claims = {
+        .sub = old->subject, .roles = old->roles, .exp = old->exp, .iat = old->iat};
+
+    if (td_principal_is_current(old, policy)) {
+        *ret_principal = td_principal_ref(old);
+        return 0;
+    }
+    if (!old->_renewed || !td_principal_is_current(old->_renewed, policy)) {
+        struct td_principal *renewed;
+        int r = td_principal_new(&claims, policy, &renewed, reason);
+        if (r < 0)
+            return r;
+        td_principal_unref(old->_renewed);
+        old->_renewed = renewed;
+    }
+    *ret_principal = td_principal_ref(old->_renewed);
+    return 0;
+}
+
+static bool same_patterns(struct td_slices a, struct td_slices b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (!td_slice_eq(a.items[i], b.items[i]))
+            return false;
+    return true;
+}
+
+bool td_principal_grants_eq(const struct td_principal *a, const struct td_principal *b)
+{
+    return a->is_admin == b->is_admin && same_patterns(a->grants.subscribe, b->grants.subscribe) &&
+           same_patterns(a->grants.publish, b->grants.publish);
 }
 
 static bool matches(struct td_slices patterns, struct td_slice topic)

@@ -33,6 +33,7 @@ struct td_policy {
     struct td_grants default_grants;
     const struct td_role *roles;
     size_t n_roles;
+    uint64_t version; /* another number when it may say something else: see td_principal_renew */
 };
 
 struct td_principal {
@@ -44,7 +45,10 @@ struct td_principal {
     bool is_admin;
     struct td_slices roles; /* as the token says them */
     struct td_grants
-        grants; /* no pattern is covered by another; texts live as long as the principal */
+        grants;     /* no pattern is covered by another; texts live as long as the principal */
+    bool by_policy; /* its grants are the policy's of this … */
+    uint64_t policy_version;       /* … version */
+    struct td_principal *_renewed; /* what td_principal_renew made of it last; a reference */
     uint32_t _refs;
     uint32_t _magic;
 };
@@ -54,6 +58,18 @@ struct td_principal {
  * static sentence. */
 TD_MUST_USE int td_principal_new(const struct td_claims *claims, const struct td_policy *policy,
                                  struct td_principal **ret_principal, const char **reason);
+/* Whether the principal is what its claims come to under this policy. */
+static inline bool td_principal_is_current(const struct td_principal *principal,
+                                           const struct td_policy *policy)
+{
+    return !principal->by_policy || principal->policy_version == policy->version;
+}
+/* What the claims of `old` come to under another policy: 0 with one reference, which connections that shared `old` share again.  Errors as
+ * td_principal_new. */
+TD_MUST_USE int td_principal_renew(struct td_principal *old, const struct td_policy *policy,
+                                   struct td_principal **ret_principal, const char **reason);
+/* Whether two principals of one subject may do the same. */
+bool td_principal_grants_eq(const struct td_principal *a, const struct td_principal *b);
 struct td_principal *td_principal_ref(struct td_principal *principal);
 /* NULL is fine. */
 void td_principal_unref(struct td_principal *principal);

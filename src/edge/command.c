@@ -6,6 +6,7 @@
 #include "edge/command_topics.h"
 #include "edge/control.h"
 #include "edge/publish.h"
+#include "edge/recheck.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
 #include "os/clock.h"
@@ -327,6 +328,9 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
                          TD_S("A command is a JSON object with a `type`."));
         return;
     }
+    td_recheck_policy(worker, conn); /* a command after a reload meets what that brought */
+    if (conn->state != TD_CONN_WS)
+        return;
     bool is_ping = td_slice_eq_nocase(command.type, TD_S("ping"));
     bool is_pong = td_slice_eq_nocase(command.type, TD_S("pong"));
     if (!is_ping && !is_pong)

@@ -7,6 +7,7 @@
 #include "edge/control.h"
 #include "edge/http.h"
 #include "edge/poll.h"
+#include "edge/recheck.h"
 #include "edge/stream.h"
 #include "edge/worker.h"
 #include "edge/ws.h"
@@ -137,6 +138,7 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
 
 static void sweep_one(struct td_worker *worker, struct td_conn *conn)
 {
+    td_recheck_policy(worker, conn);
     switch ((enum td_conn_state)conn->state) {
     case TD_CONN_HTTP: sweep_http(worker, conn); break;
     case TD_CONN_POLL:

@@ -133,6 +133,12 @@ void td_hub_run(struct td_hub *hub);
 bool td_hub_is_due(const struct td_hub *hub);
 bool td_hub_has_again(const struct td_hub *hub);
 
+/* One pattern of a subscriber, and what the client named for it. */
+struct td_named {
+    struct td_slice named, pattern; /* good until the subscriber's subscriptions change */
+};
+/* All of them; those of one name stand in no order.  `ret` has room for TD_SUBSCRIPTIONS_MAX. */
+size_t td_hub_named(const struct td_subscriber *subscriber, struct td_named *ret);
 /* The patterns of a subscriber, for reading pages with the same eyes. `ret` has room for TD_SUBSCRIPTIONS_MAX. */
 size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret);
 uint64_t td_hub_head(const struct td_hub *hub);

@@ -133,6 +133,15 @@ bool td_hub_has_named(const struct td_subscriber *subscriber, struct td_slice na
     return false;
 }
 
+size_t td_hub_named(const struct td_subscriber *subscriber, struct td_named *ret)
+{
+    for (size_t i = 0; i < subscriber->_n_subs; i++) {
+        const struct td_subscription *sub = &subscriber->_subs[i];
+        ret[i] = (struct td_named){td_pattern_text(sub->named), td_pattern_text(sub->pattern)};
+    }
+    return subscriber->_n_subs;
+}
+
 size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret)
 {
     for (size_t i = 0; i < subscriber->_n_subs; i++) {

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import requests
 
-from clients import EVENTS, Http, Sse, Ws
+from clients import EVENTS, Http, Raw, Sse, Ws, request
 from conftest import BINARY, DEADLINE_S, Server, until
 
 SECRETS = ["a secret that is long enough for HS256 one", "a secret that is long enough for HS256 two"]
@@ -174,3 +174,110 @@ def test_many_reloads_under_load(configured):
         assert [e["id"] for e in ws.receive_events(100)] == ids
     assert not [line for line in configured.lines() if line["level"] != "info"]
     assert configured.stop() == 0
+
+
+def granting(*patterns):
+    return f"auth:\n  default_grants:\n    subscribe: {json.dumps(patterns)}\n    publish: ['**']\n"
+
+
+def test_a_grant_that_is_lost_ends_the_delivery(configured):
+    configured.write(granting("a/**", "b", "c"))
+    configured.start()
+    token, publisher = configured.token(), Http(configured, configured.token("root", roles=["admin"]))
+    with Ws(configured, token=token) as ws, Sse(configured, "topic=b&topic=c", token) as stream:
+        ws.subscribe("**", "b")
+        ws.subscribe("a/x")
+        stream.until("caught_up")
+        configured.reload(granting("a/x", "c"))
+        lost = ws.until("access_lost")
+        assert sorted(lost["topics"]) == ["a/**", "b", "b"] and lost["reason"] and lost["control"] is True
+        assert stream.until("access_lost")[1]["topics"] == ["b"]
+        publisher.post([{"topic": topic, "type": "t"} for topic in ("b", "a/y", "a/x", "c")])
+        assert [e["topic"] for e in ws.receive_events(2)] == ["a/x", "c"]
+        assert [e["topic"] for e in stream.receive_events(1)] == ["c"]
+        ws.send("SUBSCRIBE", topics=["b"], ref=1)
+        assert ws.until("command_error", ref=1)["code"] == "forbidden"
+
+
+def test_a_grant_that_is_gained_counts_on_open_connections(configured):
+    configured.write(granting("a"))
+    configured.start()
+    token, publisher = configured.token(), Http(configured, configured.token("root", roles=["admin"]))
+    with Ws(configured, token=token) as ws:
+        ws.subscribe("*")
+        configured.reload(granting("a", "b"))
+        # Its subscription is widened within a second; until then what comes on b is not for it.
+        until(lambda: publisher.publish("b") and heard(ws, "b"), "b is delivered")
+
+
+def heard(ws, topic):
+    try:
+        return ws.receive(0.1)["topic"] == topic
+    except TimeoutError:
+        return False
+
+
+def test_a_slow_reader_is_not_sent_what_it_may_not_see_any_more(configured):
+    configured.write(granting("a", "b"))
+    configured.start()
+    token, publisher = configured.token(), Http(configured, configured.token("root", roles=["admin"]))
+    with Ws(configured, token=token, receive_buffer=4096) as ws:
+        ws.subscribe("a", "b")
+        for _ in range(20):
+            publisher.post([{"topic": "a", "type": "t", "data": "x" * 1000}] * 1000)
+        last = publisher.post([{"topic": "a", "type": "last"}, {"topic": "b", "type": "last"}])
+        configured.reload(granting("b"))
+        ws.send("SUBSCRIBE", topics=["b"])  # it is behind; a command meets the new grants at once
+        events, told = [], None
+        while not events or events[-1]["topic"] != "b":
+            message = ws.receive()
+            if message["type"] == "access_lost":
+                told = len(events)
+                assert message["topics"] == ["a"]
+            elif not message.get("control"):
+                events.append(message)
+        assert events[-1]["id"] == last.json()["ids"][1]
+        assert told is not None and len(events) == told + 1 < 20000
+
+
+def test_who_has_nothing_left_is_let_go(configured):
+    configured.write(granting("a"))
+    configured.start()
+    token = configured.token()
+    http = Http(configured, token)
+    since = requests.get(f"{configured.url}{EVENTS}?topic=a&since=now", timeout=DEADLINE_S,
+                         headers={"Authorization": f"Bearer {token}"}).json()["position"]
+    with Sse(configured, "topic=a", token) as stream, Raw(configured) as poll, Ws(configured, token=token) as ws:
+        stream.until("caught_up")
+        ws.subscribe("a")
+        poll.send(request("GET", f"{EVENTS}?topic=a&since={since}&wait=60", token=token))
+        until(lambda: metric(configured, "tidings_polls_total") == 1, "the poll waits")
+        configured.reload(granting("b"))
+        assert stream.until("access_lost")[1]["topics"] == ["a"]
+        assert stream.message() is None
+        assert ws.until("access_lost")["topics"] == ["a"]
+        assert ws.subscribe("b")["topics"] == ["b"]
+        assert poll.answer().json()["events"] == []
+    assert http.call("GET", params={"topic": "a"}).status_code == 403
+
+
+def test_grants_of_the_token_itself_are_not_the_configurations(configured):
+    configured.write(granting("a"))
+    configured.start()
+    publisher = Http(configured, configured.token("root", roles=["admin"]))
+    with Ws(configured, token=configured.token(subscribe=["a"])) as ws, \
+            Ws(configured, token=configured.token("root", roles=["admin"])) as admin, \
+            Ws(configured, token=configured.token()) as other:
+        for each in (ws, admin, other):
+            each.subscribe("a")
+        configured.reload(granting())
+        other.until("access_lost")
+        published = publisher.publish("a")
+        for each in (ws, admin):
+            each.skipped = []
+            assert each.receive()["id"] == published
+
+
+def metric(server, name):
+    text = requests.get(f"{server.url}/metrics", timeout=DEADLINE_S).text
+    return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + " "))

@@ -384,6 +384,83 @@ static void configured_patterns(void **state)
     assert_false(td_policy_pattern_valid(TD_S("a//b")));
 }
 
+static void another_policy(void **state)
+{
+    struct td_policy later = {
+        .default_grants = {{viewer_patterns, 2}, {default_patterns, 1}},
+          .version = 1
+    };
+    struct td_principal *p = of_roles(LIST(TD_S("editor"))), *q, *same;
+    const char *reason;
+
+    assert_true(td_principal_is_current(p, &policy));
+    assert_false(td_principal_is_current(p, &later));
+    assert_int_equal(td_principal_renew(p, &later, &q, &reason), 0);
+    assert_true(td_principal_is_current(q, &later));
+    assert_false(td_principal_grants_eq(p, q));
+    SEES(q, "people/ann/1");
+    SEES(q, "users/ann/1");
+    SEES_NOT(q, "projects/1");
+    assert_int_equal(PUBLISH(q, "news/1"), 0);
+    assert_int_equal(PUBLISH(q, "projects/1"), TD_EFORBIDDEN);
+    assert_true(td_slice_eq(q->subject, TD_S("ann")) && q->exp == 1 && q->roles.n == 1);
+
+    /* Who shares the one shares the other; the next version is made anew. */
+    assert_int_equal(td_principal_renew(p, &later, &same, &reason), 0);
+    assert_ptr_equal(q, same);
+    td_principal_unref(same);
+    assert_int_equal(td_principal_renew(q, &later, &same, &reason), 0);
+    assert_ptr_equal(q, same);
+    td_principal_unref(same);
+    struct td_policy last = policy;
+    last.version = 2;
+    assert_int_equal(td_principal_renew(p, &last, &same, &reason), 0);
+    assert_ptr_not_equal(q, same);
+    assert_true(td_principal_grants_eq(p, same));
+    td_principal_unref(same);
+    td_principal_unref(p);
+    SEES(q, "people/ann/1"); /* it lives as long as it is held */
+    td_principal_unref(q);
+}
+
+static void another_policy_is_nothing_to_claims_and_admins(void **state)
+{
+    struct td_policy later = {.version = 1};
+    struct td_principal *all[] = {of_claim(LIST(TD_S("a")), LIST(TD_S("b"))),
+                                  of_roles(LIST(TD_S("Admin")))};
+    const char *reason;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(all); i++) {
+        struct td_principal *same;
+        assert_true(td_principal_is_current(all[i], &later));
+        assert_int_equal(td_principal_renew(all[i], &later, &same, &reason), 0);
+        assert_ptr_equal(all[i], same);
+        td_principal_unref(same);
+        td_principal_unref(all[i]);
+    }
+}
+
+static void another_policy_may_grant_too_much(void **state)
+{
+    static struct td_slice many[TD_GRANTS_MAX + 1];
+    static char texts[TD_GRANTS_MAX + 1][16];
+    const char *reason = NULL;
+    struct td_principal *p = of_roles((struct td_slices){NULL, 0}), *q = NULL;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(many); i++) {
+        snprintf(texts[i], sizeof(texts[i]), "t/%zu", i);
+        many[i] = td_slice_str(texts[i]);
+    }
+    struct td_policy later = {
+        .default_grants = {{many, TD_ARRAY_LEN(many)}, {NULL, 0}},
+          .version = 1
+    };
+    assert_int_equal(td_principal_renew(p, &later, &q, &reason), TD_EUNAUTHORIZED);
+    assert_non_null(reason);
+    assert_null(q);
+    td_principal_unref(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +477,9 @@ int main(void)
         cmocka_unit_test(a_subject_too_long_is_refused),
         cmocka_unit_test(grants_have_a_limit),
         cmocka_unit_test(configured_patterns),
+        cmocka_unit_test(another_policy),
+        cmocka_unit_test(another_policy_is_nothing_to_claims_and_admins),
+        cmocka_unit_test(another_policy_may_grant_too_much),
     };
 
     return cmocka_run_group_tests_name("principal", tests, NULL, NULL);

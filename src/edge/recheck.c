@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/recheck.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "edge/control.h"
+#include "edge/poll.h"
+#include "edge/subscribe.h"
+#include "edge/ws.h"
+#include <errno.h>
+
+/* The subscriptions as they were, and what becomes of them. */
+struct recheck {
+    struct td_worker *worker;
+    struct td_conn *conn;
+    bool was_admin;
+    struct td_buf text; /* of … */
+    struct td_named old[TD_SUBSCRIPTIONS_MAX];
+    size_t n_old;
+    struct td_buf *lost;
+    int n_lost;
+};
+
+static void lose(struct recheck *recheck, struct td_slice pattern)
+{
+    if (recheck->n_lost++ > 0)
+        td_buf_putc(recheck->lost, ',');
+    td_json_put_string(recheck->lost, pattern);
+}
+
+/* Subscribing frees the texts of the hub, so they are copied. */
+static int copy_old(struct recheck *recheck)
+{
+    size_t len = 0;
+
+    recheck->n_old = td_hub_named(&recheck->conn->subscriber, recheck->old);
+    for (size_t i = 0; i < recheck->n_old; i++)
+        len += recheck->old[i].named.len + recheck->old[i].pattern.len;
+    int r = td_buf_reserve(&recheck->text, len); /* so that it does not move */
+    for (size_t i = 0; r == 0 && i < recheck->n_old; i++) {
+        struct td_slice *parts[] = {&recheck->old[i].named, &recheck->old[i].pattern};
+        for (size_t j = 0; r == 0 && j < TD_ARRAY_LEN(parts); j++) {
+            char *at = recheck->text.ptr + recheck->text.len;
+            r = td_buf_put(&recheck->text, *parts[j]);
+            parts[j]->ptr = at;
+        }
+    }
+    return r;
+}
+
+static bool is_first_of_name(const struct recheck *recheck, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (td_slice_eq(recheck->old[i].named, recheck->old[at].named))
+            return false;
+    return true;
+}
+
+static bool is_covered(struct td_slice pattern, const struct td_named *now, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (td_pattern_covers(now[i].pattern, pattern))
+            return true;
+    return false;
+}
+
+/* An admin who is none any more does not see the audit under any pattern. */
+static bool loses_audit(const struct recheck *recheck, struct td_slice pattern)
+{
+    char both[TD_TOPIC_LEN_MAX + 1];
+
+    return recheck->was_admin && !recheck->conn->principal->is_admin &&
+           td_pattern_intersect(pattern, TD_S("audit/**"), both) > 0;
+}
+
+/* The parts of `named` that were delivered and are not covered by what it comes to now. */
+static void lose_parts(struct recheck *recheck, struct td_slice named)
+{
+    struct td_named now[TD_SUBSCRIPTIONS_MAX];
+    size_t n = td_hub_named(&recheck->conn->subscriber, now), kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (td_slice_eq(now[i].named, named))
+            now[kept++] = now[i];
+    for (size_t i = 0; i < recheck->n_old; i++) {
+        const struct td_named *old = &recheck->old[i];
+        if (!td_slice_eq(old->named, named))
+            continue;
+        if (!is_covered(old->pattern, now, kept))
+            lose(recheck, old->pattern);
+        else if (loses_audit(recheck, old->pattern))
+            lose(recheck, TD_S("audit/**"));
+    }
+}
+
+static int recheck_name(struct recheck *recheck, struct td_slice named)
+{
+    int r = td_subscribe(recheck->worker, recheck->conn, named); /* replaces what it came to */
+
+    if (r == TD_EFORBIDDEN) {
+        td_hub_unsubscribe(recheck->worker->hub, &recheck->conn->subscriber, named);
+        lose(recheck, named);
+        return 0;
+    }
+    if (r == 0)
+        lose_parts(recheck, named);
+    return r;
+}
+
+static int recheck_all(struct recheck *recheck)
+{
+    int r = copy_old(recheck);
+
+    for (size_t i = 0; r == 0 && i < recheck->n_old; i++)
+        if (is_first_of_name(recheck, i))
+            r = recheck_name(recheck, recheck->old[i].named);
+    return r;
+}
+
+int td_recheck(struct td_worker *worker, struct td_conn *conn, struct td_principal *principal,
+               struct td_buf *lost)
+{
+    struct td_principal *old = conn->principal;
+    bool same = td_principal_grants_eq(old, principal);
+    struct recheck recheck = {
+        .worker = worker,
+        .conn = conn,
+        .was_admin = old->is_admin,
+        .text = TD_BUF_INIT((size_t)2 * TD_SUBSCRIPTIONS_MAX * TD_TOPIC_LEN_MAX),
+        .lost = lost,
+    };
+    int r = 0;
+
+    conn->principal = td_principal_ref(principal);
+    td_principal_unref(old);
+    td_buf_putc(lost, '[');
+    if (!same)
+        r = recheck_all(&recheck);
+    td_buf_putc(lost, ']');
+    td_buf_done(&recheck.text);
+    if (r == 0)
+        r = lost->err;
+    if (r < 0) /* rather no connection than one that sees what it may not */
+        td_conn_drop(worker, conn, "its grants could not be checked again");
+    return r < 0 ? r : recheck.n_lost;
+}
+
+static void tell_lost(struct td_worker *worker, struct td_conn *conn, struct td_slice lost)
+{
+    struct td_control control;
+
+    td_control_begin(&control, "access_lost", (struct td_slice){NULL, 0});
+    td_control_raw(&control, "topics", lost);
+    td_control_str(&control, "reason", TD_S("the configuration grants it no more"));
+    td_control_send(&control, worker, conn);
+}
+
+/* The policy makes of this subject what no new connection would be let in with. */
+static void refuse(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->state == TD_CONN_WS)
+        td_ws_close(worker, conn, td_err_close(TD_EUNAUTHORIZED),
+                    "Unauthorized: the configuration grants this subject too many patterns");
+    else
+        td_conn_drop(worker, conn, "its grants pass their limits");
+}
+
+static void check_again(struct td_worker *worker, struct td_conn *conn,
+                        struct td_principal *principal)
+{
+    struct td_buf lost = TD_BUF_INIT(TD_RECHECK_LOST_MAX);
+    int n = td_recheck(worker, conn, principal, &lost);
+    bool nothing_left = n > 0 && td_hub_count_named(&conn->subscriber) == 0;
+
+    if (n > 0 && conn->state != TD_CONN_POLL)
+        tell_lost(worker, conn, td_buf_slice(&lost));
+    if (nothing_left && conn->state == TD_CONN_STREAM)
+        td_conn_finish(worker, conn);
+    else if (nothing_left && conn->state == TD_CONN_POLL)
+        td_poll_end(worker, conn);
+    td_buf_done(&lost);
+}
+
+void td_recheck_policy(struct td_worker *worker, struct td_conn *conn)
+{
+    const struct td_policy *policy = &worker->options->auth->policy;
+    struct td_principal *principal;
+    const char *reason;
+
+    if (!conn->principal || td_principal_is_current(conn->principal, policy) ||
+        (conn->state != TD_CONN_WS && conn->state != TD_CONN_STREAM && conn->state != TD_CONN_POLL))
+        return;
+    int r = td_principal_renew(conn->principal, policy, &principal, &reason);
+    if (r == 0) {
+        check_again(worker, conn, principal);
+        td_principal_unref(principal);
+    } else if (r == -ENOMEM) {
+        td_conn_drop(worker, conn, "no memory");
+    } else {
+        refuse(worker, conn);
+    }
+}
