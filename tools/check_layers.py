@@ -40,7 +40,7 @@ MACHINE = "os"
 # pair of pointer and length.  Neither is <time.h>: base/banned.h includes it so as to poison what is not
 # reentrant in it, gmtime_r is pure, and the clocks in it are in CALLS; nor <arpa/inet.h>: inet_ntop only makes text.
 HEADERS = set("""
-    dirent.h fcntl.h ifaddrs.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h sched.h
+    dirent.h fcntl.h ifaddrs.h net/if.h netdb.h netinet/in.h netinet/tcp.h openssl/ssl.h poll.h pthread.h sched.h
     semaphore.h signal.h spawn.h sys/epoll.h sys/eventfd.h sys/file.h sys/inotify.h sys/ioctl.h sys/mman.h sys/prctl.h
     sys/random.h sys/resource.h sys/select.h sys/sendfile.h sys/signalfd.h sys/socket.h sys/stat.h sys/statvfs.h
     sys/syscall.h sys/sysinfo.h sys/time.h sys/timerfd.h sys/un.h sys/wait.h termios.h threads.h ucontext.h unistd.h

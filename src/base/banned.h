@@ -17,4 +17,7 @@
 #undef strncat
 
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy strncat gets
-#pragma GCC poison gmtime localtime ctime asctime atoi atol atoll rand srand
+#pragma GCC poison gmtime localtime ctime asctime atoi atol atoll
+/* Not poisoned, because OpenSSL's headers name parameters so. */
+int rand(void) __attribute__((deprecated("use os/random.h or base/rng.h")));
+void srand(unsigned seed) __attribute__((deprecated("use os/random.h or base/rng.h")));
