@@ -83,7 +83,7 @@ static void try_token(struct td_slice token)
         td_principal_unref(principal);
     }
     td_token_cache_free(cache);
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

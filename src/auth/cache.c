@@ -77,19 +77,6 @@ size_t td_token_cache_len(const struct td_token_cache *cache)
     return cache->entries.len;
 }
 
-static int verify(const struct td_auth *auth, struct td_slice token, td_unix_ms now,
-                  struct td_principal **ret_principal, const char **reason)
-{
-    struct td_claims *claims;
-    int r = td_token_verify(auth->keys, &auth->rules, token, now, &claims, reason);
-
-    if (r < 0)
-        return r;
-    r = td_principal_new(claims, &auth->policy, ret_principal, reason);
-    td_claims_free(claims);
-    return r;
-}
-
 /* Remembers a principal.  Out of memory is no error here: the next use of the token is verified again. */
 static void remember(struct td_token_cache *cache, const struct entry *found,
                      struct td_principal *principal)
@@ -121,7 +108,7 @@ int td_token_cache_verify(struct td_token_cache *cache, const struct td_auth *au
     struct entry **place;
 
     if (token.len > TD_TOKEN_LEN_MAX) /* not worth hashing */
-        return verify(auth, token, now, ret_principal, reason);
+        return td_auth_verify(auth, token, now, ret_principal, reason);
     SHA256((const unsigned char *)token.ptr, token.len, wanted.hash);
     place = td_map_get(&cache->entries, map_key(&wanted));
     if (place && memcmp((*place)->hash, wanted.hash, SHA256_DIGEST_LENGTH) == 0 &&
@@ -135,7 +122,7 @@ int td_token_cache_verify(struct td_token_cache *cache, const struct td_auth *au
     if (place) /* expired, or another token with the same beginning */
         entry_drop(cache, *place);
     struct td_principal *principal;
-    int r = verify(auth, token, now, &principal, reason);
+    int r = td_auth_verify(auth, token, now, &principal, reason);
     if (r < 0)
         return r;
     remember(cache, &wanted, principal);

@@ -7,18 +7,11 @@
  * One for each worker; not thread-safe. */
 #pragma once
 
+#include "auth/auth.h"
 #include "auth/principal.h"
-#include "auth/token.h"
 #include "base/compiler.h"
 
 #define TD_TOKEN_CACHE_MAX 4096
-
-/* All that turns a token into a principal; borrowed for the call.  Immutable, shared by the workers. */
-struct td_auth {
-    const struct td_keys *keys;
-    struct td_token_rules rules;
-    struct td_policy policy;
-};
 
 struct td_token_cache;
 
@@ -30,7 +23,7 @@ void td_token_cache_clear(struct td_token_cache *cache);
 size_t td_token_cache_len(const struct td_token_cache *cache);
 
 /* Verifies a token, or remembers that it was.  0 with a reference that the caller gives back (td_principal_unref);
- * TD_EUNAUTHORIZED, TD_EEXPIRED or -ENOMEM with `*reason` a static sentence.  With the cache or without it the
+ * TD_EUNAUTHORIZED, TD_EEXPIRED, TD_EUNAVAILABLE or -ENOMEM with `*reason` a static sentence.  With the cache or without it the
  * answer is the same. */
 TD_MUST_USE int td_token_cache_verify(struct td_token_cache *cache, const struct td_auth *auth,
                                       struct td_slice token, td_unix_ms now,

@@ -1,99 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/token.h"
 #include "auth/claims.h"
-#include "base/assert.h"
 #include "base/err.h"
 #include <errno.h>
 #include <jansson.h>
 #include <jose/b64.h>
-#include <jose/jws.h>
-
-/* What a key of each algorithm must look like (RFC 7518 §3.2).  A row is what may be configured: `none` has no row, and
- * an algorithm of another key type cannot meet a secret. */
-static const struct algorithm {
-    const char *name;
-    const char *jwk_type;
-    size_t secret_min;
-} algorithms[] = {
-    {"HS256", "oct", 32},
-    {"HS384", "oct", 48},
-    {"HS512", "oct", 64},
-};
-
-struct key {
-    const struct algorithm *algorithm;
-    char *kid; /* "" answers to all */
-    json_t *jwk;
-};
-
-struct td_keys {
-    size_t n;
-    struct key keys[TD_KEYS_MAX];
-};
-
-static int fail(const char **reason, int err, const char *text)
-{
-    *reason = text;
-    return err;
-}
 
 static int refuse(const char **reason, const char *text)
 {
-    return fail(reason, TD_EUNAUTHORIZED, text);
-}
-
-static const struct algorithm *algorithm_named(struct td_slice name)
-{
-    for (size_t i = 0; i < TD_ARRAY_LEN(algorithms); i++)
-        if (td_slice_eq(td_slice_str(algorithms[i].name), name))
-            return &algorithms[i];
-    return NULL;
-}
-
-struct td_keys *td_keys_new(void)
-{
-    return calloc(1, sizeof(struct td_keys));
-}
-
-size_t td_keys_len(const struct td_keys *keys)
-{
-    return keys->n;
-}
-
-void td_keys_free(struct td_keys *keys)
-{
-    if (!keys)
-        return;
-    for (size_t i = 0; i < keys->n; i++) {
-        free(keys->keys[i].kid);
-        json_decref(keys->keys[i].jwk);
-    }
-    free(keys);
-}
-
-int td_keys_add(struct td_keys *keys, const struct td_key *key, const char **reason)
-{
-    const struct algorithm *algorithm = algorithm_named(key->alg);
-
-    if (!algorithm)
-        return fail(reason, TD_EINVAL, "alg must be HS256, HS384 or HS512");
-    if (keys->n == TD_KEYS_MAX)
-        return fail(reason, TD_EINVAL, "there are more than 32 keys");
-    if (key->secret.len < algorithm->secret_min)
-        return fail(reason, TD_EINVAL,
-                    "the secret is too short: HS256 needs 32 bytes, HS384 48, HS512 64");
-    if (key->secret.len > TD_KEY_SECRET_MAX)
-        return fail(reason, TD_EINVAL, "the secret is longer than 1024 bytes");
-    char *kid = strndup(key->kid.len ? key->kid.ptr : "", key->kid.len);
-    json_t *jwk = json_pack("{s:s, s:s, s:o}", "kty", algorithm->jwk_type, "alg", algorithm->name,
-                            "k", jose_b64_enc(key->secret.ptr, key->secret.len));
-    if (!kid || !jwk) {
-        free(kid);
-        json_decref(jwk);
-        return fail(reason, -ENOMEM, "out of memory");
-    }
-    keys->keys[keys->n++] = (struct key){algorithm, kid, jwk};
-    return 0;
+    *reason = text;
+    return TD_EUNAUTHORIZED;
 }
 
 /* The value of a base64url character, or 64. */
@@ -133,14 +49,9 @@ static json_t *decode(struct td_slice part)
     return NULL;
 }
 
-/* The three parts of the compact form (RFC 7515 §7.1). */
-struct parts {
-    struct td_slice header, payload, signature;
-};
-
-static bool split(struct td_slice token, struct parts *ret_parts)
+static bool split(struct td_slice token, struct td_jws *ret_parts)
 {
-    struct parts parts;
+    struct td_jws parts;
 
     if (!td_slice_split(&token, '.', &parts.header) ||
         !td_slice_split(&token, '.', &parts.payload) ||
@@ -153,25 +64,12 @@ static bool split(struct td_slice token, struct parts *ret_parts)
     return true;
 }
 
-static bool signed_by(const struct key *key, const struct parts *parts)
-{
-    json_t *jws = json_pack("{s:s%, s:s%, s:s%}", "protected", parts->header.ptr, parts->header.len,
-                            "payload", parts->payload.ptr, parts->payload.len, "signature",
-                            parts->signature.ptr, parts->signature.len);
-    bool good = jws && jose_jws_ver(NULL, jws, NULL, key->jwk, false);
-
-    json_decref(jws);
-    return good;
-}
-
-/* Finds a configured key that the header asks for and that made the signature.  The keys are a fixed table: `alg` has to be the
- * key's own, `kid` (where both sides have one) too, and nothing else in the header is read. */
+/* Nothing else in the header is read than `alg` and `kid`. */
 static int check_signature(const struct td_keys *keys, const json_t *header,
-                           const struct parts *parts, const char **reason)
+                           const struct td_jws *jws, bool *ret_missing, const char **reason)
 {
     const char *alg = json_string_value(json_object_get(header, "alg"));
     const json_t *kid = json_object_get(header, "kid");
-    bool tried = false;
 
     if (!alg)
         return refuse(reason, "the token's header has no alg");
@@ -179,61 +77,87 @@ static int check_signature(const struct td_keys *keys, const json_t *header,
         return refuse(reason, "the token's header has crit");
     if (kid && !json_is_string(kid))
         return refuse(reason, "the token's kid is not a string");
-    for (size_t i = 0; i < keys->n; i++) {
-        const struct key *key = &keys->keys[i];
-        if (strcmp(alg, key->algorithm->name) != 0)
-            continue;
-        if (kid && key->kid[0] && strcmp(json_string_value(kid), key->kid) != 0)
-            continue;
-        tried = true;
-        if (signed_by(key, parts))
-            return 0;
+    enum td_verdict verdict = td_keys_verify(keys, alg, json_string_value(kid), jws);
+    if (verdict == TD_SIGNED)
+        return 0;
+    /* A key that the token names and that is there is the right one, and the token a forged one. */
+    *ret_missing = verdict == TD_SIGNED_NONE || !kid;
+    return refuse(reason, verdict == TD_SIGNED_WRONG
+                              ? "the signature is not by a configured key"
+                              : "no configured key has the token's alg and kid");
+}
+
+/* The row that `iss` names as a whole, else the one without a name.  -1: there is neither. */
+static int find_issuer(const struct td_issuer *issuers, size_t n, const json_t *payload)
+{
+    const json_t *iss = json_object_get(payload, "iss");
+    struct td_slice name = {json_string_value(iss), json_string_length(iss)};
+    int without = -1;
+
+    for (size_t i = 0; i < n; i++) {
+        struct td_slice issuer = issuers[i].rules.issuer;
+        if (issuer.len == 0)
+            without = (int)i;
+        else if (json_is_string(iss) && td_slice_eq(issuer, name))
+            return (int)i;
     }
-    return refuse(reason, tried ? "the signature is not by a configured key"
-                                : "no configured key has the token's alg and kid");
+    return without;
+}
+
+static int check(const struct td_issuer *issuers, size_t n, const json_t *header,
+                 const json_t *payload, const struct td_jws *jws, struct td_token_fault *fault)
+{
+    bool missing = false;
+    int row = find_issuer(issuers, n, payload);
+
+    if (row < 0)
+        return refuse(&fault->reason, "iss is not a configured issuer");
+    if (!issuers[row].keys) {
+        fault->reason = "the keys of the token's issuer are not loaded yet";
+        return TD_EUNAVAILABLE;
+    }
+    int r = check_signature(issuers[row].keys, header, jws, &missing, &fault->reason);
+    if (missing)
+        fault->missing = row;
+    return r < 0 ? r : row;
+}
+
+int td_issuers_verify(const struct td_issuer *issuers, size_t n, struct td_slice token,
+                      td_unix_ms now, struct td_claims **ret_claims, struct td_token_fault *fault)
+{
+    struct td_jws jws;
+
+    fault->missing = -1;
+    if (token.len == 0)
+        return refuse(&fault->reason, "the token is empty");
+    if (token.len > TD_TOKEN_LEN_MAX)
+        return refuse(&fault->reason, "the token is longer than 8192 bytes");
+    if (!split(token, &jws))
+        return refuse(&fault->reason, "the token is not a compact JWS");
+    json_t *header = decode(jws.header);
+    if (!header)
+        return refuse(&fault->reason, "the token's header is not a JSON object");
+    json_t *payload = decode(jws.payload);
+    int r = payload ? check(issuers, n, header, payload, &jws, fault)
+                    : refuse(&fault->reason, "the token's payload is not a JSON object");
+    json_decref(header);
+    if (r < 0) {
+        json_decref(payload);
+        return r;
+    }
+    return td_claims_parse(payload, &issuers[r].rules, now, ret_claims, &fault->reason);
 }
 
 int td_token_verify(const struct td_keys *keys, const struct td_token_rules *rules,
                     struct td_slice token, td_unix_ms now, struct td_claims **ret_claims,
                     const char **reason)
 {
-    struct parts parts;
+    const struct td_issuer issuer = {*rules, keys};
+    struct td_token_fault fault;
+    int r = td_issuers_verify(&issuer, 1, token, now, ret_claims, &fault);
 
-    if (token.len == 0)
-        return refuse(reason, "the token is empty");
-    if (token.len > TD_TOKEN_LEN_MAX)
-        return refuse(reason, "the token is longer than 8192 bytes");
-    if (!split(token, &parts))
-        return refuse(reason, "the token is not a compact JWS");
-    json_t *header = decode(parts.header);
-    if (!header)
-        return refuse(reason, "the token's header is not a JSON object");
-    int r = check_signature(keys, header, &parts, reason);
-    json_decref(header);
     if (r < 0)
-        return r;
-    json_t *payload = decode(parts.payload);
-    if (!payload)
-        return refuse(reason, "the token's payload is not a JSON object");
-    return td_claims_parse(payload, rules, now, ret_claims, reason);
-}
-
-/* Signs with libjose's flattened form and writes the compact one. */
-static int sign(const struct key *key, const char *payload, struct td_buf *out)
-{
-    json_t *jws = json_pack("{s:o}", "payload", jose_b64_enc(payload, strlen(payload)));
-    json_t *sig =
-        json_pack("{s:{s:s, s:s}}", "protected", "alg", key->algorithm->name, "typ", "JWT");
-    int r = -ENOMEM;
-
-    if (sig && key->kid[0])
-        json_object_set_new(json_object_get(sig, "protected"), "kid", json_string(key->kid));
-    if (jws && sig && jose_jws_sig(NULL, jws, sig, key->jwk))
-        r = td_buf_putf(out, "%s.%s.%s", json_string_value(json_object_get(jws, "protected")),
-                        json_string_value(json_object_get(jws, "payload")),
-                        json_string_value(json_object_get(jws, "signature")));
-    json_decref(sig);
-    json_decref(jws);
+        *reason = fault.reason;
     return r;
 }
 
@@ -242,8 +166,6 @@ int td_token_sign(const struct td_keys *keys, const struct td_token_rules *rules
 {
     json_t *payload;
 
-    if (keys->n == 0)
-        return TD_EINVAL;
     int r = td_claims_pack(claims, rules, &payload);
     if (r < 0)
         return r;
@@ -252,7 +174,7 @@ int td_token_sign(const struct td_keys *keys, const struct td_token_rules *rules
     if (!json)
         return -ENOMEM;
     size_t before = out->len;
-    r = sign(&keys->keys[0], json, out);
+    r = td_keys_sign(keys, json, out);
     free(json);
     if (r == 0 && out->len - before > TD_TOKEN_LEN_MAX) {
         out->len = before; /* no server would take it */

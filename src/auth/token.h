@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens: compact JWS (RFC 7515 §3.1) that carry JWT claims (RFC 7519), verified by libjose.
  *
- * The key decides the algorithm, never the token: a header whose `alg` is not that of a configured key is refused
- * before any arithmetic, and nothing of the payload is looked at before the signature has been checked.
- * Of the header only `alg` and `kid` are used, as look-up words in the configured keys. */
+ * Who may issue tokens stands in a fixed table: a row has the rules that its tokens obey and the keys that may have signed
+ * them.  Before the signature has been checked, three words of a token are used, each only to be compared with what is
+ * configured: `iss` to find the row, `alg` and `kid` to find the key in it.  The key decides the algorithm, never the
+ * token: a header whose `alg` is not that of a key of its row is refused before any arithmetic. */
 #pragma once
 
+#include "auth/keys.h"
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/slice.h"
@@ -17,27 +19,8 @@
 #define TD_TOKEN_ROLES_MAX    64
 #define TD_TOKEN_PATTERNS_MAX 256 /* in each list of the claim `tidings` */
 #define TD_TOKEN_LEEWAY_MS    5000
-#define TD_KEYS_MAX           32
-#define TD_KEY_SECRET_MAX     1024
 /* The `exp` of a token that never expires. */
 #define TD_EXP_NEVER UINT64_MAX
-
-/* The keys that tokens may be signed with.  Built at start, then immutable: any thread may verify. */
-struct td_keys;
-
-struct td_key {
-    struct td_slice alg;    /* HS256, HS384 or HS512 */
-    struct td_slice kid;    /* empty: the key answers to every `kid`, and to none */
-    struct td_slice secret; /* at least as long as the hash: 32, 48, 64 bytes (RFC 7518 §3.2) */
-};
-
-/* NULL when memory is out. */
-struct td_keys *td_keys_new(void);
-/* Copies the key.  0; or TD_EINVAL with `*reason` a static sentence: unknown algorithm, a secret that is too short or long, too
- * many keys; or -ENOMEM. */
-TD_MUST_USE int td_keys_add(struct td_keys *keys, const struct td_key *key, const char **reason);
-size_t td_keys_len(const struct td_keys *keys);
-void td_keys_free(struct td_keys *keys);
 
 /* What a token must say besides being signed. */
 struct td_token_rules {
@@ -45,6 +28,12 @@ struct td_token_rules {
     struct td_slice audience; /* `aud` must be or hold this; empty: not checked */
     uint64_t leeway_ms;       /* how far the issuer's clock may be ahead (`nbf`); `exp` is exact */
     bool exp_optional;        /* accept a token without `exp`; it never expires */
+};
+
+/* One who issues tokens.  Borrowed by the functions here. */
+struct td_issuer {
+    struct td_token_rules rules; /* with an empty issuer the row is for tokens that no other row names */
+    const struct td_keys *keys;  /* NULL: they have not been loaded yet */
 };
 
 /* A borrowed list of texts. */
@@ -68,14 +57,24 @@ struct td_claims {
     td_unix_ms iat;          /* 0 when the token has none */
 };
 
-/* Verifies a token.  0 with claims, which the caller ends with td_claims_free; TD_EUNAUTHORIZED, TD_EEXPIRED or
- * -ENOMEM, then `*reason` is a static sentence for the peer and the log that holds nothing of the token. */
+/* What td_issuers_verify tells beyond its result. */
+struct td_token_fault {
+    const char *reason; /* a static sentence for the peer and the log that holds nothing of the token */
+    int missing; /* the row whose keys may be out of date, as none fits the token; -1: none is */
+};
+
+/* Verifies a token with the one row that its `iss` names.  0 with claims, which the caller ends with td_claims_free; TD_EUNAUTHORIZED,
+ * TD_EEXPIRED, TD_EUNAVAILABLE (the row's keys are not loaded yet) or -ENOMEM, then `fault` is written. */
+TD_MUST_USE int td_issuers_verify(const struct td_issuer *issuers, size_t n, struct td_slice token,
+                                  td_unix_ms now, struct td_claims **ret_claims,
+                                  struct td_token_fault *fault);
+/* The same with one row. */
 TD_MUST_USE int td_token_verify(const struct td_keys *keys, const struct td_token_rules *rules,
                                 struct td_slice token, td_unix_ms now,
                                 struct td_claims **ret_claims, const char **reason);
 void td_claims_free(struct td_claims *claims);
 
-/* Appends a token with these claims, and with the rules' issuer and audience, signed with the first key.
- * 0, TD_EINVAL when a claim is not one that td_token_verify would take, -ENOMEM, or the error of the buffer. */
+/* Appends a token with these claims, and with the rules' issuer and audience, signed with the first key that is a secret.
+ * 0, TD_EINVAL when there is none or a claim is not one that td_token_verify would take, -ENOMEM, or the error of the buffer. */
 TD_MUST_USE int td_token_sign(const struct td_keys *keys, const struct td_token_rules *rules,
                               const struct td_claims *claims, struct td_buf *out);

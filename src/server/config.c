@@ -264,7 +264,7 @@ void td_config_free(struct td_config *config)
 {
     if (!config || --config->_refs > 0)
         return;
-    td_keys_free(config->_keys);
+    td_keys_unref(config->_keys);
     td_config_release(config);
     free(config);
 }

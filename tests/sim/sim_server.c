@@ -349,7 +349,7 @@ static void finish(struct srv_world *world)
     srv_truth_done(&world->truth);
     for (size_t i = 0; i < SRV_SUBJECTS; i++)
         td_buf_done(&world->tokens[i]);
-    td_keys_free((struct td_keys *)(uintptr_t)world->auth.keys);
+    td_keys_unref((struct td_keys *)(uintptr_t)world->auth.keys);
     td_sim_reset(0);
 }
 

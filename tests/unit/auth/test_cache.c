@@ -31,7 +31,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     td_token_cache_free(f->cache);
-    td_keys_free(f->keys);
+    td_keys_unref(f->keys);
     free(f);
     return 0;
 }
@@ -87,7 +87,7 @@ static void the_signature_is_checked_once(void **state)
     td_token_cache_clear(f->cache); /* as a reload does */
     assert_int_equal(verify(f, token_of("ann", 60), NOW, &p), TD_EUNAUTHORIZED);
     assert_int_equal(td_token_cache_len(f->cache), 0);
-    td_keys_free(none);
+    td_keys_unref(none);
 }
 
 static void a_remembered_token_expires(void **state)
@@ -116,7 +116,7 @@ static void failures_are_not_remembered(void **state)
     f->auth.keys = f->keys;
     assert_int_equal(verify(f, token_of("ann", 60), NOW, &p), 0);
     td_principal_unref(p);
-    td_keys_free(none);
+    td_keys_unref(none);
 }
 
 static void the_longest_unused_makes_room(void **state)
@@ -141,7 +141,7 @@ static void the_longest_unused_makes_room(void **state)
     td_principal_unref(p);
     assert_int_equal(verify(f, token_of("e", 60), NOW, &p), 0);
     td_principal_unref(p);
-    td_keys_free(none);
+    td_keys_unref(none);
 }
 
 static void many_tokens_stay_bounded(void **state)

@@ -32,7 +32,7 @@ static int verify(struct td_slice token)
     if (r < 0)
         assert_null(claims);
     td_claims_free(claims);
-    td_keys_free(keys);
+    td_keys_unref(keys);
     return r;
 }
 
@@ -60,7 +60,7 @@ static void a_good_token_says_what_it_says(void **state)
     assert_int_equal(claims->grants.publish.n, 1);
     assert_true(td_slice_eq(claims->grants.publish.items[0], TD_S("c")));
     td_claims_free(claims);
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 /* RFC 7515 appendix A.1: the signature is good, so that what is wrong is the claims (it has no `sub`). */
@@ -84,7 +84,7 @@ static void the_vector_of_the_rfc_is_signed(void **state)
     assert_int_equal(td_keys_add(keys, &key, &reason), 0);
     assert_int_equal(td_token_verify(keys, &rules, token, NOW, &claims, &reason), TD_EUNAUTHORIZED);
     assert_string_equal(reason, "sub must be a string of 1 to 255 bytes");
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 /* Headers that are signed with the right secret and must be refused none the less. */
@@ -241,7 +241,7 @@ static void exp_may_be_optional(void **state)
     assert_int_equal(
         verify_with(keys, &optional, forge(HS256, "{\"sub\":\"a\",\"exp\":\"1\"}"), &claims),
         TD_EUNAUTHORIZED);
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 static void issuer_and_audience(void **state)
@@ -276,7 +276,7 @@ static void issuer_and_audience(void **state)
             fail_msg("%s: %d", cases[i].claims, r);
         td_claims_free(claims);
     }
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 /* One token has one spelling: whatever else its letters could be decoded to is refused. */
@@ -398,7 +398,7 @@ static void keys_are_checked(void **state)
         assert_int_equal(td_keys_add(keys, &key, &reason), 0);
     assert_int_equal(td_keys_add(keys, &key, &reason), TD_EINVAL);
     assert_non_null(reason);
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 /* Without any key nothing is verified, whatever it says. */
@@ -410,7 +410,7 @@ static void no_keys_no_entry(void **state)
     assert_int_equal(verify_with(keys, &rules, forge(HS256, GOOD), &claims), TD_EUNAUTHORIZED);
     assert_int_equal(verify_with(keys, &rules, forge("{\"alg\":\"none\"}", GOOD), &claims),
                      TD_EUNAUTHORIZED);
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 /* A kid that both sides have must be the same; a key without one answers to all. */
@@ -439,7 +439,7 @@ static void kid_chooses_among_the_configured(void **state)
         if (r == 0)
             td_claims_free(claims);
     }
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 static void one_of_several_keys_is_enough(void **state)
@@ -458,7 +458,7 @@ static void one_of_several_keys_is_enough(void **state)
     assert_int_equal(td_keys_add(keys, &current, &reason), 0);
     assert_int_equal(verify_with(keys, &rules, forge(HS256, GOOD), &claims), 0);
     td_claims_free(claims);
-    td_keys_free(keys);
+    td_keys_unref(keys);
 }
 
 static void what_is_signed_is_verified(void **state)
@@ -491,7 +491,7 @@ static void what_is_signed_is_verified(void **state)
         assert_true(td_slice_eq(claims->grants.subscribe.items[1], patterns[1]));
         assert_int_equal(claims->roles.n, 1);
         td_claims_free(claims);
-        td_keys_free(keys);
+        td_keys_unref(keys);
         td_buf_done(&token);
     }
 }
@@ -522,8 +522,8 @@ static void what_could_not_be_verified_is_not_signed(void **state)
     assert_int_equal(td_token_sign(keys, &rules, &claims, &token), TD_EINVAL);
     assert_int_equal(token.len, 0);
     td_buf_done(&token);
-    td_keys_free(empty);
-    td_keys_free(keys);
+    td_keys_unref(empty);
+    td_keys_unref(keys);
 }
 
 int main(void)
