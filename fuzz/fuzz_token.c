@@ -2,6 +2,7 @@
 /* Tokens.  The input is tried twice: as a token as it is, and, cut at its first newline, as header and payload that are signed with
  * the right secret, so that what lies behind the signature is reached too. */
 #include "../tests/unit/auth/forge.h"
+#include "../tests/unit/auth/signatures.h"
 #include "auth/cache.h"
 #include "base/assert.h"
 #include "base/err.h"
@@ -61,16 +62,53 @@ static void check_principal(const struct td_principal *principal)
     td_buf_done(&text);
 }
 
-static void try_token(struct td_slice token)
+/* The secret, and a key for each algorithm of the vectors. */
+static struct td_keys *all_keys(void)
 {
     struct td_keys *keys = forge_keys();
-    struct td_auth auth = {.keys = keys, .rules = rules};
+    const char *reason;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(signed_tokens); i++) {
+        struct td_slice alg = td_slice_str(signed_tokens[i].alg);
+        const struct td_key_choice choice = {
+            &alg, 1, {NULL, 0}
+        };
+        int r = td_keys_add_text(keys, td_slice_str(signed_tokens[i].pem), &choice, &reason);
+        TD_ASSERT(r == 0);
+    }
+    return keys;
+}
+
+/* The private halves of the vectors' keys are not here: what passes and is not signed with the secret is one of the vectors, byte by
+ * byte. */
+static void check_signer(struct td_slice token)
+{
+    struct td_keys *secret = forge_keys();
+    struct td_claims *claims;
+    const char *reason;
+    bool known = td_token_verify(secret, &rules, token, NOW, &claims, &reason) == 0;
+
+    if (known)
+        td_claims_free(claims);
+    for (size_t i = 0; i < TD_ARRAY_LEN(signed_tokens); i++)
+        known |= td_slice_eq(token, td_slice_str(signed_tokens[i].token));
+    TD_ASSERT(known);
+    td_keys_unref(secret);
+}
+
+static void try_token(struct td_slice token)
+{
+    struct td_keys *keys = all_keys();
+    const struct td_issuer issuer = {rules, keys};
+    struct td_auth auth = {.issuers = &issuer, .n_issuers = 1};
     struct td_token_cache *cache = td_token_cache_new(2);
     struct td_claims *claims = NULL;
     const char *reason = NULL;
     int r = td_token_verify(keys, &rules, token, NOW, &claims, &reason);
 
     TD_ASSERT((r == 0) == (claims != NULL) && (r == 0 || reason));
+    if (r == 0)
+        check_signer(token);
     if (r == 0)
         check_claims(keys, claims);
     td_claims_free(claims);

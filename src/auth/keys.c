@@ -148,10 +148,10 @@ int td_keys_add(struct td_keys *keys, const struct td_key *key, const char **rea
                     "the secret is too short: HS256 needs 32 bytes, HS384 48, HS512 64");
     if (key->secret.len > TD_KEY_SECRET_MAX)
         return fail(reason, TD_EINVAL, "the secret is longer than 1024 bytes");
-    return td_keys_put(keys, key->alg, key->kid,
-                       json_pack("{s:s, s:o}", "kty", "oct", "k",
-                                 jose_b64_enc(key->secret.ptr, key->secret.len)),
-                       reason);
+    return td_keys_put(
+        keys, key->alg, key->kid,
+        json_pack("{s:s, s:o}", "kty", "oct", "k", jose_b64_enc(key->secret.ptr, key->secret.len)),
+        reason);
 }
 
 static bool signed_by(const struct key *key, const struct td_jws *parts)

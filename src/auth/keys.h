@@ -26,9 +26,10 @@
 struct td_keys;
 
 struct td_key {
-    struct td_slice alg;    /* HS256, HS384, HS512, RS256 … PS512, ES256 or ES384 */
-    struct td_slice kid;    /* empty: the key answers to every `kid`, and to none */
-    struct td_slice secret; /* of HS: at least as long as the hash: 32, 48, 64 bytes (RFC 7518 §3.2) */
+    struct td_slice alg; /* HS256, HS384, HS512, RS256 … PS512, ES256 or ES384 */
+    struct td_slice kid; /* empty: the key answers to every `kid`, and to none */
+    struct td_slice
+        secret; /* of HS: at least as long as the hash: 32, 48, 64 bytes (RFC 7518 §3.2) */
 };
 
 /* NULL when memory is out. */
@@ -50,9 +51,11 @@ TD_MUST_USE int td_keys_add(struct td_keys *keys, const struct td_key *key, cons
 
 /* Which keys of a text are taken, and for what. */
 struct td_key_choice {
-    const struct td_slice *algs; /* those allowed; a key that does not say its own gets the first that fits it */
+    const struct td_slice
+        *algs; /* those allowed; a key that does not say its own gets the first that fits it */
     size_t n_algs;
-    struct td_slice kid; /* of a set: only the key of this name; of a single key: its name; empty: as the text says */
+    struct td_slice
+        kid; /* of a set: only the key of this name; of a single key: its name; empty: as the text says */
 };
 
 /* Adds the public keys of a text: a PEM (`-----BEGIN PUBLIC KEY-----`), a JWK or a set of JWKs (RFC 7517).  Of a set, keys that can't be

@@ -32,8 +32,9 @@ struct td_token_rules {
 
 /* One who issues tokens.  Borrowed by the functions here. */
 struct td_issuer {
-    struct td_token_rules rules; /* with an empty issuer the row is for tokens that no other row names */
-    const struct td_keys *keys;  /* NULL: they have not been loaded yet */
+    struct td_token_rules
+        rules; /* with an empty issuer the row is for tokens that no other row names */
+    const struct td_keys *keys; /* NULL: they have not been loaded yet */
 };
 
 /* A borrowed list of texts. */
@@ -59,7 +60,8 @@ struct td_claims {
 
 /* What td_issuers_verify tells beyond its result. */
 struct td_token_fault {
-    const char *reason; /* a static sentence for the peer and the log that holds nothing of the token */
+    const char
+        *reason; /* a static sentence for the peer and the log that holds nothing of the token */
     int missing; /* the row whose keys may be out of date, as none fits the token; -1: none is */
 };
 

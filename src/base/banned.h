@@ -8,6 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+/* OpenSSL's headers name parameters `rand`; who includes them says so in its meson.build. */
+#ifdef TD_USES_OPENSSL
+#    include <openssl/evp.h>
+#endif
+
 /* Fortified headers make macros of some. */
 #undef strcpy
 #undef strcat

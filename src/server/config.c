@@ -3,7 +3,6 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "os/file.h"
-#include "os/random.h"
 #include "server/config_schema.h"
 #include <errno.h>
 
@@ -103,114 +102,6 @@ static void apply_flags(struct td_config *config, const struct td_config_inputs 
     }
 }
 
-/* ---- keys ---- */
-
-/* Reads a secret's file into the configuration, without the newline that editors put at its end. */
-static bool load_secret(struct td_config *config, struct td_slice path, struct td_slice *ret_secret,
-                        struct td_buf *errors)
-{
-    struct td_buf text = TD_BUF_INIT(TD_KEY_SECRET_MAX + 2);
-    int r = td_file_load(path.ptr, &text);
-
-    if (r < 0) {
-        td_buf_putf(errors, "%s: the secret cannot be read: %s\n", path.ptr, td_err_name(r));
-        td_buf_done(&text);
-        return false;
-    }
-    struct td_slice secret = td_buf_slice(&text);
-    if (secret.len > 0 && secret.ptr[secret.len - 1] == '\n')
-        secret.len--;
-    if (secret.len > 0 && secret.ptr[secret.len - 1] == '\r')
-        secret.len--;
-    *ret_secret = td_config_copy(config, secret);
-    explicit_bzero(text.ptr, text.len);
-    td_buf_done(&text);
-    return true;
-}
-
-static void compile_key(struct td_config *config, const char *path, const struct td_config_key *key,
-                        struct td_buf *errors)
-{
-    struct td_key made = {.alg = key->alg, .kid = key->kid, .secret = key->secret};
-    const char *reason;
-
-    if (key->secret.len > 0 && key->secret_file.len > 0) {
-        td_buf_putf(errors, "%s: give secret or secret_file, not both\n", path);
-        return;
-    }
-    if (key->secret_file.len > 0 && !load_secret(config, key->secret_file, &made.secret, errors))
-        return;
-    if (td_keys_add(config->_keys, &made, &reason) < 0)
-        td_buf_putf(errors, "%s: %s\n", path, reason);
-}
-
-/* The secret of a development server: made once, kept beside its log. */
-static void compile_dev_key(struct td_config *config, struct td_buf *errors)
-{
-    static const char hex[] = "0123456789abcdef";
-    struct td_config_key key = {.alg = TD_S("HS256")};
-    struct td_buf path = TD_BUF_INIT(4096);
-    unsigned char bytes[32];
-    char secret[2 * sizeof(bytes)];
-    uint64_t size;
-
-    td_buf_putf(&path, "%.*s/dev.key", (int)config->data.len, config->data.ptr);
-    td_buf_putc(&path, '\0');
-    if (path.err < 0) {
-        td_buf_puts(errors, "data: the path is too long\n");
-        td_buf_done(&path);
-        return;
-    }
-    key.secret_file = td_slice(path.ptr, path.len - 1);
-    int file = td_file_open(path.ptr, TD_FILE_READ);
-    int r = file < 0 ? file : td_file_size(file, &size);
-    if (file >= 0)
-        td_file_close(file);
-    if (r == -ENOENT) {
-        td_random_bytes(bytes, sizeof(bytes));
-        for (size_t i = 0; i < sizeof(secret); i++)
-            secret[i] = hex[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
-        r = td_dir_make(config->data.ptr);
-        if (r == 0)
-            r = td_file_store(path.ptr, td_slice(secret, sizeof(secret)));
-        explicit_bzero(secret, sizeof(secret));
-        explicit_bzero(bytes, sizeof(bytes));
-    }
-    if (r < 0)
-        td_buf_putf(errors, "%s: %s\n", path.ptr, td_err_name(r));
-    else
-        compile_key(config, path.ptr, &key, errors);
-    td_buf_done(&path);
-}
-
-static void compile_keys(struct td_config *config, const struct td_config_inputs *inputs,
-                         struct td_buf *errors)
-{
-    struct td_config_key *single = &config->_auth_key;
-    size_t errors_before = errors->len;
-
-    config->_keys = td_keys_new();
-    TD_ASSERT(config->_keys);
-    config->auth.keys = config->_keys;
-    single->alg = TD_S("HS256");
-    if (single->secret.len > 0 || single->secret_file.len > 0)
-        compile_key(config, "auth.secret", single, errors);
-    for (size_t i = 0; i < config->_auth_keys.n; i++) {
-        char path[32];
-        snprintf(path, sizeof(path), "auth.keys[%zu]", i);
-        compile_key(config, path, &config->_auth_keys.items[i], errors);
-    }
-    if (td_keys_len(config->_keys) > 0 || errors->len > errors_before)
-        return;
-    if (inputs->dev)
-        compile_dev_key(config, errors);
-    else
-        td_buf_putf(errors,
-                    "%s: no key to verify tokens with: set auth.secret_file (or auth.secret, "
-                    "auth.keys, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n",
-                    inputs->path ? inputs->path : "configuration");
-}
-
 /* ---- what no option can see alone ---- */
 
 static void check_relations(const struct td_config *config, struct td_buf *errors)
@@ -244,7 +135,7 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
         apply_env(config, inputs->env, errors);
     apply_flags(config, inputs, errors);
     check_relations(config, errors);
-    compile_keys(config, inputs, errors);
+    td_config_compile_keys(config, inputs, errors);
     if (errors->len > errors_before || errors->err < 0) {
         td_config_free(config);
         return TD_EINVAL;
@@ -264,7 +155,7 @@ void td_config_free(struct td_config *config)
 {
     if (!config || --config->_refs > 0)
         return;
-    td_keys_unref(config->_keys);
+    td_config_release_keys(config);
     td_config_release(config);
     free(config);
 }

@@ -3,7 +3,7 @@
  *
  * One table (config_schema.c) drives all of it: parser, check, help, and docs/configuration.md.  An option is
  * named by its path: `retention.age` is a key in the file, TIDINGS_RETENTION_AGE in the environment and --retention.age on
- * the command line.  Lists are comma-separated in the latter two; `auth.keys` and `roles` can only stand in the file.
+ * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers` and `roles` can only stand in the file.
  *
  * A configuration that was loaded is immutable and may be read by any thread. */
 #pragma once
@@ -23,11 +23,24 @@
 
 /* A key as it is configured; the compiled ones are in `auth.keys`. */
 struct td_config_key {
-    struct td_slice alg, kid, secret, secret_file;
+    struct td_slice alg, kid, secret, secret_file, public_key_file;
 };
 
 struct td_config_keys {
     const struct td_config_key *items;
+    size_t n;
+};
+
+/* An entry of auth.issuers. */
+struct td_config_issuer {
+    struct td_token_rules rules;
+    struct td_slices algorithms, public_key_files;
+    struct td_slice secret_file, jwks_url;
+    struct td_keys *keys; /* of its files; NULL when they come from jwks_url */
+};
+
+struct td_config_issuers {
+    struct td_config_issuer *items;
     size_t n;
 };
 
@@ -41,7 +54,13 @@ struct td_config {
     struct {
         uint64_t age_ms, bytes;
     } retention;
-    struct td_auth auth;    /* what verifies tokens, ready to use */
+    struct {
+        const struct td_keys *keys; /* the first that is a secret signs tokens */
+        struct td_token_rules rules;
+        struct td_policy policy;
+    } auth;                           /* the short form: all of `auth` but its issuers */
+    struct td_config_issuers issuers; /* auth.issuers */
+    struct td_auth verify;  /* what verifies tokens: `issuers` in their order, then `auth` */
     struct td_slice cookie; /* name; empty: cookies are not read */
     bool query_token;
     struct td_slices origins; /* `http://localhost:*`: any port */

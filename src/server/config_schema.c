@@ -15,6 +15,7 @@ static const char *const format_words[] = {"json", "text", NULL};
 _Static_assert(TD_DURABILITY_FSYNC == 0 && TD_DURABILITY_FAST == 1, "durability_words");
 _Static_assert(TD_LOG_DEBUG == 0 && TD_LOG_NONE == 4, "level_words");
 _Static_assert(sizeof(struct td_config_keys) == sizeof(struct td_config_array), "one layout");
+_Static_assert(sizeof(struct td_config_issuers) == sizeof(struct td_config_array), "one layout");
 _Static_assert(offsetof(struct td_policy, n_roles) - offsetof(struct td_policy, roles) ==
                    offsetof(struct td_config_array, n),
                "one layout");
@@ -79,22 +80,47 @@ static bool cookie_valid(struct td_slice text)
     return text.len > 0 && text.len <= 64;
 }
 
+/* Only what is fetched by HTTP: no file, no other scheme. */
+static bool url_valid(struct td_slice text)
+{
+    if (!td_slice_starts(text, TD_S("https://")) && !td_slice_starts(text, TD_S("http://")))
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] == 127)
+            return false;
+    return text.len <= 2048;
+}
+
 static bool filled(struct td_slice text)
 {
     return text.len > 0;
 }
 
+#define ALG_EXPECTED     "HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256 or ES384"
 #define PATTERN_EXPECTED "a valid pattern such as projects/42/** or users/{sub}/*"
 
 /* clang-format off */
 #define KEY(name) offsetof(struct td_config_key, name)
 static const struct td_config_option key_items[] = {
-    {"alg", TD_CONFIG_TEXT, KEY(alg), .standard = "HS256", .help = "HS256, HS384 or HS512."},
+    {"alg", TD_CONFIG_TEXT, KEY(alg), .standard = "HS256", .valid = td_alg_valid, .expected = ALG_EXPECTED, .help = "The one algorithm that the key is for."},
     {"kid", TD_CONFIG_TEXT, KEY(kid), .help = "The key's name; tokens that name another are not tried with it."},
     {"secret", TD_CONFIG_TEXT, KEY(secret), .secret = true, .help = "The shared secret: 32 bytes at least for HS256, 48 for HS384, 64 for HS512."},
     {"secret_file", TD_CONFIG_TEXT, KEY(secret_file), .valid = filled, .expected = "a path", .help = "A file that holds the secret; a newline at its end is dropped."},
+    {"public_key_file", TD_CONFIG_TEXT, KEY(public_key_file), .valid = filled, .expected = "a path", .help = "For RS, PS and ES: a file with a PEM public key, a JWK, or a set of them (JWKS) of which those for alg (and of that kid) are taken. RSA has 2048 bits at least."},
 };
 static const struct td_config_fields key_fields = {key_items, TD_ARRAY_LEN(key_items), sizeof(struct td_config_key)};
+
+#define ISSUER(name) offsetof(struct td_config_issuer, name)
+static const struct td_config_option issuer_items[] = {
+    {"issuer", TD_CONFIG_TEXT, ISSUER(rules.issuer), .valid = filled, .expected = "the issuer's name", .help = "What its tokens say in iss, compared as a whole. A token is verified with the keys of its own issuer and no others."},
+    {"audience", TD_CONFIG_TEXT, ISSUER(rules.audience), .help = "What the claim aud must be or hold. Not checked when absent."},
+    {"algorithms", TD_CONFIG_LIST, ISSUER(algorithms), .valid = td_alg_valid, .expected = ALG_EXPECTED, .help = "What its keys are for. A key that does not say its own algorithm is bound to the first of these that fits it; one that says another is not used."},
+    {"public_key_files", TD_CONFIG_LIST, ISSUER(public_key_files), .valid = filled, .expected = "a path", .help = "Files with its public keys: PEM, JWK or JWKS."},
+    {"secret_file", TD_CONFIG_TEXT, ISSUER(secret_file), .valid = filled, .expected = "a path", .help = "A file that holds a secret shared with it; a newline at its end is dropped."},
+    {"jwks_url", TD_CONFIG_TEXT, ISSUER(jwks_url), .valid = url_valid, .expected = "a URL that begins with https:// or http://", .help = "Where its public keys are fetched from (JWKS), instead of files."},
+    {"leeway", TD_CONFIG_DURATION, ISSUER(rules.leeway_ms), .standard = "5s", .min = 0, .max = 5 * MINUTE, .help = "How far its clock may be ahead when nbf is checked. exp is exact."},
+};
+static const struct td_config_fields issuer_fields = {issuer_items, TD_ARRAY_LEN(issuer_items), sizeof(struct td_config_issuer)};
 
 #define ROLE(name) offsetof(struct td_role, name)
 static const struct td_config_option role_items[] = {
@@ -150,6 +176,8 @@ const struct td_config_option td_config_options[] = {
         .help = "Whether ?token= and ?access_token= are read. They are never logged."},
     {"auth.keys", TD_CONFIG_RECORDS, AT(_auth_keys), .fields = &key_fields, .reloadable = true,
         .help = "Keys that tokens may be signed with. A token is verified only with keys of its own alg, and of its own kid where both have one."},
+    {"auth.issuers", TD_CONFIG_RECORDS, AT(issuers), .fields = &issuer_fields, .reloadable = true,
+        .help = "Others who issue tokens, each with its own keys. The options above are for tokens whose iss is none of theirs."},
 
     {"heartbeat.interval", TD_CONFIG_DURATION, AT(heartbeat.interval_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,
         .help = "A WebSocket is pinged so often; one that was sent nothing meanwhile gets a `heartbeat` message too."},

@@ -82,6 +82,11 @@ bool td_config_set(struct td_config *config, void *base, const struct td_config_
 bool td_config_add(struct td_config *config, void *base, const struct td_config_option *option,
                    struct td_slice text);
 
+/* Compiles `auth`, `issuers` and `verify`, from keys in the configuration and in files that it names. */
+void td_config_compile_keys(struct td_config *config, const struct td_config_inputs *inputs,
+                            struct td_buf *errors);
+void td_config_release_keys(struct td_config *config);
+
 /* Reads a YAML text into the configuration; faults become lines in `errors`, each with `name` and the line. */
 void td_config_read_yaml(struct td_config *config, const char *name, struct td_slice text,
                          struct td_buf *errors);

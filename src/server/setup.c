@@ -21,7 +21,7 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         return -ENOMEM;
     setup->config = td_config_ref(config);
     td_setup_keep(setup, free_config, config);
-    setup->auth = config->auth;
+    setup->auth = config->verify;
     setup->edge = (struct td_edge_options){
         .message_bytes_max = config->limits.message_bytes,
         .body_bytes_max = config->limits.body_bytes,

@@ -164,6 +164,7 @@ struct srv_world {
     struct td_rng rng;
     struct td_journal_options options;
     struct td_edge_options edge;
+    struct td_issuer issuer;
     struct td_auth auth;
     struct td_api api;
     struct td_journal *journal; /* NULL: down */

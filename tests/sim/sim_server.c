@@ -40,7 +40,8 @@ static void sign_tokens(struct srv_world *world)
             .exp = td_clock_unix_ms() + UINT64_C(1000) * 86400 * 365,
         };
         td_buf_init(&world->tokens[i], TD_TOKEN_LEN_MAX);
-        int err = td_token_sign(world->auth.keys, &world->auth.rules, &claims, &world->tokens[i]);
+        int err =
+            td_token_sign(world->issuer.keys, &world->issuer.rules, &claims, &world->tokens[i]);
         TD_MUST(err == 0, "no token: %s", td_err_name(err));
     }
 }
@@ -56,7 +57,9 @@ static void auth_begin(struct srv_world *world)
         .secret = TD_S("a secret of the simulator, long enough for it"),
     };
     TD_MUST(td_keys_add(keys, &key, &why) == 0, "no key: %s", why);
-    world->auth.keys = keys;
+    world->issuer.keys = keys;
+    world->auth.issuers = &world->issuer;
+    world->auth.n_issuers = 1;
     sign_tokens(world);
 }
 
@@ -349,7 +352,7 @@ static void finish(struct srv_world *world)
     srv_truth_done(&world->truth);
     for (size_t i = 0; i < SRV_SUBJECTS; i++)
         td_buf_done(&world->tokens[i]);
-    td_keys_unref((struct td_keys *)(uintptr_t)world->auth.keys);
+    td_keys_unref(world->issuer.keys);
     td_sim_reset(0);
 }
 

@@ -11,6 +11,7 @@
 
 struct fixture {
     struct td_keys *keys;
+    struct td_issuer issuer;
     struct td_auth auth;
     struct td_token_cache *cache;
 };
@@ -20,7 +21,8 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     f->keys = forge_keys();
-    f->auth = (struct td_auth){.keys = f->keys};
+    f->issuer.keys = f->keys;
+    f->auth = (struct td_auth){.issuers = &f->issuer, .n_issuers = 1};
     f->cache = td_token_cache_new(4);
     *state = f;
     return f->cache ? 0 : -1;
@@ -80,7 +82,7 @@ static void the_signature_is_checked_once(void **state)
 
     assert_int_equal(verify(f, token_of("ann", 60), NOW, &p), 0);
     td_principal_unref(p);
-    f->auth.keys = none;
+    f->issuer.keys = none;
     assert_int_equal(verify(f, token_of("ann", 60), NOW, &p), 0);
     td_principal_unref(p);
     assert_int_equal(verify(f, token_of("bob", 60), NOW, &p), TD_EUNAUTHORIZED);
@@ -110,10 +112,10 @@ static void failures_are_not_remembered(void **state)
     struct td_keys *none = td_keys_new();
     struct td_principal *p;
 
-    f->auth.keys = none;
+    f->issuer.keys = none;
     assert_int_equal(verify(f, token_of("ann", 60), NOW, &p), TD_EUNAUTHORIZED);
     assert_int_equal(td_token_cache_len(f->cache), 0);
-    f->auth.keys = f->keys;
+    f->issuer.keys = f->keys;
     assert_int_equal(verify(f, token_of("ann", 60), NOW, &p), 0);
     td_principal_unref(p);
     td_keys_unref(none);
@@ -135,7 +137,7 @@ static void the_longest_unused_makes_room(void **state)
     assert_int_equal(verify(f, token_of("e", 60), NOW, &p), 0);
     td_principal_unref(p);
     assert_int_equal(td_token_cache_len(f->cache), 4);
-    f->auth.keys = none; /* what is still known shows */
+    f->issuer.keys = none; /* what is still known shows */
     assert_int_equal(verify(f, token_of("b", 60), NOW, &p), TD_EUNAUTHORIZED);
     assert_int_equal(verify(f, token_of("a", 60), NOW, &p), 0);
     td_principal_unref(p);

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "../auth/signatures.h"
 #include "base/err.h"
 #include "os/file.h"
 #include "server/config.h"
@@ -69,9 +70,12 @@ static void bad(const char *yaml, const char *expected)
     assert_null(config);
     for (const char *line = said; *line;) {
         const char *end = strchr(line, '\n');
-        const char *from = strncmp(line, dir, strlen(dir)) == 0 ? line + strlen(dir) + 1 : line;
+        const char *path = strstr(line, dir);
         assert_non_null(end);
-        len += (size_t)snprintf(told + len, sizeof(told) - len, "%.*s\n", (int)(end - from), from);
+        bool named = path && path < end;
+        const char *from = named ? path + strlen(dir) + 1 : line;
+        len += (size_t)snprintf(told + len, sizeof(told) - len, "%.*s%.*s\n",
+                                named ? (int)(path - line) : 0, line, (int)(end - from), from);
         line = end + 1;
     }
     assert_string_equal(told, expected);
@@ -186,10 +190,10 @@ static void every_fault_is_told(void **state)
 static void shapes_are_checked(void **state)
 {
     bad("", "t.yaml: no key to verify tokens with: set auth.secret_file (or auth.secret, "
-            "auth.keys, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n");
+            "auth.keys, auth.issuers, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n");
     bad("[]", "t.yaml:1: the file must be a mapping from options to values\n"
               "t.yaml: no key to verify tokens with: set auth.secret_file (or auth.secret, "
-              "auth.keys, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n");
+              "auth.keys, auth.issuers, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n");
     bad(KEY "workers: 1\nworkers: 2\n", "t.yaml:3: workers stands here twice\n");
     bad(KEY "retention: 7d\n", "t.yaml:2: retention must be a mapping\n");
     bad(KEY "workers: [1]\n", "t.yaml:2: workers must be a number from 1 to 64\n");
@@ -367,6 +371,93 @@ static void a_secret_may_lie_in_a_file(void **state)
                         "/nonexistent/key: the secret cannot be read: No such file or directory\n");
 }
 
+static void issuers_are_rows_of_a_table(void **state)
+{
+    char yaml[2048], rsa[128], ec[128], secret[128];
+
+    snprintf(rsa, sizeof(rsa), "%s", file_of("rsa.pem", rsa_pem));
+    snprintf(ec, sizeof(ec), "%s", file_of("ec.json", p256_jwk));
+    snprintf(secret, sizeof(secret), "%s", file_of("secret", SECRET "\n"));
+    snprintf(
+        yaml, sizeof(yaml),
+        "auth:\n"
+        "  secret: " SECRET "\n"
+        "  keys: [{alg: RS256, kid: r, public_key_file: %s}]\n"
+        "  issuers:\n"
+        "    - {issuer: a, audience: x, algorithms: [ES256, RS512], public_key_files: [%s, %s]}\n"
+        "    - {issuer: b, algorithms: [RS256, HS256], secret_file: %s, leeway: 1m}\n"
+        "    - {issuer: c, algorithms: [RS256], jwks_url: 'https://login/jwks.json'}\n",
+        rsa, ec, rsa, secret);
+    struct td_config *c = good(yaml);
+    assert_int_equal(td_keys_len(c->auth.keys), 2);
+    assert_int_equal(c->verify.n_issuers, 4);
+    const struct td_issuer *rows = c->verify.issuers;
+    assert_true(td_slice_eq(rows[0].rules.issuer, TD_S("a")));
+    assert_true(td_slice_eq(rows[0].rules.audience, TD_S("x")));
+    assert_int_equal(rows[0].rules.leeway_ms, 5000);
+    assert_int_equal(td_keys_len(rows[0].keys), 2);
+    assert_int_equal(rows[1].rules.leeway_ms, 60000);
+    assert_int_equal(td_keys_len(rows[1].keys), 1);
+    assert_null(rows[2].keys);
+    assert_ptr_equal(rows[3].keys, c->auth.keys);
+    td_config_free(c);
+    snprintf(yaml, sizeof(yaml),
+             "auth.issuers: [{issuer: a, algorithms: [RS256], public_key_files: [%s]}]\n", rsa);
+    c = good(yaml); /* there need be no short form */
+    assert_int_equal(c->verify.n_issuers, 1);
+    td_config_free(c);
+}
+
+static void keys_that_do_not_fit_are_told(void **state)
+{
+    char yaml[2048], expected[2048], rsa[128], small[128];
+
+    snprintf(rsa, sizeof(rsa), "%s", file_of("rsa.pem", rsa_pem));
+    snprintf(small, sizeof(small), "%s", file_of("small.pem", rsa_1024_pem));
+    snprintf(yaml, sizeof(yaml),
+             "auth:\n"
+             "  issuer: e\n"
+             "  keys:\n"
+             "    - {public_key_file: %s}\n"
+             "    - {alg: ES256, public_key_file: %s}\n"
+             "    - {alg: RS256, public_key_file: %s}\n"
+             "    - {alg: RS256, secret: " SECRET "}\n"
+             "    - {alg: RS256, secret: " SECRET ", public_key_file: %s}\n"
+             "  issuers:\n"
+             "    - {algorithms: [RS256], public_key_files: [%s]}\n"
+             "    - {issuer: b, public_key_files: [%s]}\n"
+             "    - {issuer: c, algorithms: [RS256]}\n"
+             "    - {issuer: d, algorithms: [RS256], jwks_url: 'http://x', secret_file: /y}\n"
+             "    - {issuer: d, algorithms: [RS256], jwks_url: 'http://x'}\n"
+             "    - {issuer: e, algorithms: [RS256], jwks_url: 'http://x'}\n",
+             rsa, rsa, small, rsa, rsa, rsa);
+    snprintf(
+        expected, sizeof(expected),
+        "auth.keys[0]: alg HS256 is for shared secrets; name that of the public key\n"
+        "auth.keys[1]: rsa.pem: the key is of another type than alg needs\n"
+        "auth.keys[2]: small.pem: the RSA key is shorter than 2048 bits\n"
+        "auth.keys[3]: this alg needs a public_key_file, not a secret\n"
+        "auth.keys[4]: give secret or secret_file, not both, and neither beside public_key_file\n"
+        "auth.issuers[0]: name the issuer, as its tokens say it in iss\n"
+        "auth.issuers[1]: name the algorithms that its keys are for\n"
+        "auth.issuers[1]: rsa.pem: the key is of another type than alg needs\n"
+        "auth.issuers[2]: give its keys either as files (public_key_files, secret_file) or as a "
+        "jwks_url\n"
+        "auth.issuers[3]: give its keys either as files (public_key_files, secret_file) or as a "
+        "jwks_url\n"
+        "auth.issuers[4]: another entry, or auth.issuer, has its name\n"
+        "auth.issuers[5]: another entry, or auth.issuer, has its name\n");
+    bad(yaml, expected);
+    bad(KEY "auth.issuers: [{issuer: a, algorithms: [none], jwks_url: 'file:///x'}]\n",
+        "t.yaml:2: auth.issuers.algorithms must be a list, each HS256, HS384, HS512, RS256, RS384, "
+        "RS512, PS256, PS384, PS512, ES256 or ES384, not 'none'\n"
+        "t.yaml:2: auth.issuers.jwks_url must be a URL that begins with https:// or http://, not "
+        "'file:///x'\n"
+        "auth.issuers[0]: name the algorithms that its keys are for\n"
+        "auth.issuers[0]: give its keys either as files (public_key_files, secret_file) or as a "
+        "jwks_url\n");
+}
+
 static void development_makes_a_key_and_keeps_it(void **state)
 {
     struct td_buf errors = TD_BUF_INIT(TD_CONFIG_ERRORS_MAX), first = TD_BUF_INIT(256),
@@ -460,7 +551,8 @@ static int make_dir(void **state)
 
 static int drop_dir(void **state)
 {
-    static const char *const names[] = {"t.yaml", "secret", "dev/dev.key"};
+    static const char *const names[] = {"t.yaml",  "secret",    "dev/dev.key",
+                                        "rsa.pem", "small.pem", "ec.json"};
 
     for (size_t i = 0; i < TD_ARRAY_LEN(names); i++)
         unlink(path_of(names[i]));
@@ -482,6 +574,8 @@ int main(void)
         cmocka_unit_test(the_environment_is_over_the_file),
         cmocka_unit_test(flags_are_over_all),
         cmocka_unit_test(a_secret_may_lie_in_a_file),
+        cmocka_unit_test(issuers_are_rows_of_a_table),
+        cmocka_unit_test(keys_that_do_not_fit_are_told),
         cmocka_unit_test(development_makes_a_key_and_keeps_it),
         cmocka_unit_test(a_missing_file_is_told),
         cmocka_unit_test(a_reload_knows_what_it_cannot_change),
