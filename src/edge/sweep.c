@@ -204,11 +204,12 @@ static void drain(struct td_worker *worker)
     /* Half of the time to tell everyone, the rest to let them go. */
     uint32_t share = TD_MAX((uint32_t)DRAIN_PER_TICK, 2 * places / TD_MAX(all, (td_ticks)1));
 
-    if (gone >= all) {
+    bool abandoned = atomic_load_explicit(&worker->abandoned, memory_order_acquire);
+    if (gone >= all || abandoned) {
         for (uint32_t i = 0; i < places; i++) {
             struct td_conn *conn = td_worker_conn(worker, i);
             if (conn && conn->state != TD_CONN_GONE)
-                td_conn_drop(worker, conn, "drain time is over");
+                td_conn_drop(worker, conn, abandoned ? "stopped at once" : "drain time is over");
         }
         return;
     }

@@ -100,6 +100,27 @@ void td_worker_stop(struct td_worker *worker)
     td_loop_wake(worker->loop);
 }
 
+void td_worker_abandon(struct td_worker *worker)
+{
+    atomic_store_explicit(&worker->abandoned, true, memory_order_release);
+    td_loop_wake(worker->loop);
+}
+
+bool td_worker_has_ended(const struct td_worker *worker)
+{
+    return atomic_load_explicit(&worker->ended, memory_order_acquire);
+}
+
+uint64_t td_worker_turns(const struct td_worker *worker)
+{
+    return atomic_load_explicit(&worker->turns, memory_order_relaxed);
+}
+
+void td_worker_wake(struct td_worker *worker)
+{
+    wake(worker);
+}
+
 void td_worker_configure(struct td_worker *worker, const struct td_edge_options *options)
 {
     TD_ASSERT(options->generation > td_worker_generation(worker));
@@ -303,6 +324,7 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     }
     int n = td_loop_wait(worker->loop, events, TD_LOOP_EVENTS_MAX, timeout);
     td_journal_quiesce(worker->reader, false);
+    atomic_fetch_add_explicit(&worker->turns, 1, memory_order_relaxed);
     if (atomic_exchange(&worker->woken, false)) /* before anything is looked at */
         td_list_splice(&worker->polls, &worker->cold_polls);
     if (has_other_options(worker))
@@ -317,5 +339,8 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     td_polls_run(worker);
     flush_dirty(worker);
     td_accept_free_gone(worker);
-    return !worker->draining || worker->n_conns > 0;
+    bool over = worker->draining && worker->n_conns == 0;
+    if (over)
+        atomic_store_explicit(&worker->ended, true, memory_order_release);
+    return !over;
 }

@@ -101,6 +101,9 @@ struct td_worker {
     _Atomic bool stopping; /* set by td_worker_stop */
     _Atomic(const struct td_edge_options *) configured; /* set by td_worker_configure */
     _Atomic uint64_t generation;                        /* of the options in use */
+    _Atomic uint64_t turns;                             /* begun */
+    _Atomic bool abandoned;                             /* set by td_worker_abandon */
+    _Atomic bool ended;                                 /* its last turn is over */
     uint64_t put_off_at; /* what was readable when a broadcast was put off; 0: none is */
     td_ns put_off_until, broadcast_ns; /* the latest it begins; what the last one took */
     bool draining;
@@ -129,6 +132,13 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms);
 /* Asks the worker to drain: no new connections, the old ones told and closed within options.drain_s.  Any thread. */
 void td_worker_stop(struct td_worker *worker);
 
+/* Asks a worker that drains to let go of everyone at once. */
+void td_worker_abandon(struct td_worker *worker);
+/* Whether td_worker_turn has returned false; how many turns were begun.  Any thread. */
+bool td_worker_has_ended(const struct td_worker *worker);
+uint64_t td_worker_turns(const struct td_worker *worker);
+/* Makes it turn soon.  Any thread. */
+void td_worker_wake(struct td_worker *worker);
 /* Gives the worker other options, which it takes up at the start of its next turn, without touching a connection; verified tokens are
  * forgotten when `auth` is another.  One thread at a time, any.  Both the old and the new options have to live until
  * td_worker_generation says that they are not used any more. */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/compiler.h"
+#include "base/units.h"
 #include <signal.h> /* the numbers of signals */
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,6 +59,9 @@ int td_poll(struct td_poll_item *items, size_t n, int timeout_ms);
 /* Tells the service manager, in the words of sd_notify(3): "READY=1", "STOPPING=1".  Does nothing, and returns 0,
  * without NOTIFY_SOCKET in the environment. */
 int td_notify(const char *state);
+
+/* How often the service manager wants to hear WATCHDOG=1 from this process (WATCHDOG_USEC, WATCHDOG_PID); 0: it does not. */
+td_ns td_watchdog_ns(void);
 
 /* The environment, `NAME=value` each, with a NULL at the end.  Not changed by us. */
 const char *const *td_environment(void);

@@ -10,12 +10,14 @@
 #include "os/thread.h"
 #include "server/reload.h"
 #include "server/setup.h"
+#include "server/watch.h"
 #include <errno.h>
 
 struct server {
     const struct td_server_options *options;
     struct td_journal *journal;
     struct td_setups setups;
+    struct td_watch watch;
     struct td_api api;
     struct td_worker **workers;
     struct td_thread *threads;
@@ -192,39 +194,78 @@ static int start(struct server *server)
 /* How often those are asked that have to let go of something, or to end. */
 #define ASK_MS 20
 
-static void reload(struct server *server)
+static void tell_ready(const struct server *server)
 {
-    char state[64];
+    char status[128];
 
-    snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
-             (unsigned long long)(td_clock_ns() / 1000));
-    (void)td_notify(state);
-    td_reload(&server->setups, server->options->config, server->options->inputs);
-    (void)td_notify("READY=1");
+    snprintf(status, sizeof(status), "listening on %s", server->bound[0]);
+    td_watch_tell_ready(status);
 }
 
-/* Waits for the signal to stop. */
-static void wait_for_end(struct server *server)
+static void reload(struct server *server)
 {
-    for (;;) {
-        struct td_poll_item item = {.fd = server->signals};
-        bool settled = td_setups_collect(&server->setups);
-        (void)td_poll(&item, 1, settled ? -1 : ASK_MS);
-        int signal = td_signals_read(server->signals);
-        if (signal == SIGTERM || signal == SIGINT) {
-            td_log(TD_LOG_INFO, "stop", "draining, at most %u s",
-                   server->setups.current->edge.drain_s);
-            return;
-        }
+    td_watch_tell_reloading();
+    td_reload(&server->setups, server->options->config, server->options->inputs);
+    tell_ready(server);
+}
+
+/* Waits for a signal, `ask_ms` at most (-1: without end), seeing to what has its time meanwhile.  0: none came. */
+static int next_signal(struct server *server, int ask_ms)
+{
+    struct td_poll_item item = {.fd = server->signals};
+    int beat_ms = td_watch_timeout_ms(&server->watch);
+
+    (void)td_poll(&item, 1, ask_ms < 0 || (beat_ms >= 0 && beat_ms < ask_ms) ? beat_ms : ask_ms);
+    td_watch_beat(&server->watch);
+    return td_signals_read(server->signals);
+}
+
+static bool is_end(int signal)
+{
+    return signal == SIGTERM || signal == SIGINT;
+}
+
+static void serve(struct server *server)
+{
+    int signal = 0;
+
+    while (!is_end(signal)) {
+        signal = next_signal(server, td_setups_collect(&server->setups) ? -1 : ASK_MS);
         if (signal == SIGHUP)
             reload(server);
+    }
+}
+
+static bool all_ended(const struct server *server)
+{
+    for (size_t i = 0; i < server->n_started; i++)
+        if (!td_worker_has_ended(server->workers[i]))
+            return false;
+    return true;
+}
+
+/* Workers let their connections go; a second signal makes them do so at once. */
+static void drain(struct server *server)
+{
+    unsigned at_most_s = server->setups.current->edge.drain_s;
+
+    td_log(TD_LOG_INFO, "stop", "draining, at most %u s", at_most_s);
+    td_watch_tell_stopping(at_most_s);
+    for (size_t i = 0; i < server->n_started; i++)
+        td_worker_stop(server->workers[i]);
+    while (!all_ended(server)) {
+        if (!is_end(next_signal(server, ASK_MS)))
+            continue;
+        td_log(TD_LOG_WARN, "stop", "a second signal: stopping at once");
+        for (size_t i = 0; i < server->n_started; i++)
+            td_worker_abandon(server->workers[i]);
     }
 }
 
 static void finish(struct server *server)
 {
     for (size_t i = 0; i < server->n_started; i++)
-        td_worker_stop(server->workers[i]);
+        td_worker_stop(server->workers[i]); /* also where only some could be started */
     for (size_t i = 0; i < server->n_started; i++)
         td_thread_join(&server->threads[i]);
     if (server->journal)
@@ -236,6 +277,7 @@ static void finish(struct server *server)
     if (server->journal)
         td_journal_close(server->journal);
     td_setups_done(&server->setups);
+    td_watch_done(&server->watch);
 }
 
 int td_server_run(const struct td_server_options *options)
@@ -252,16 +294,18 @@ int td_server_run(const struct td_server_options *options)
         return r;
     r = make_workers(&server);
     if (r == 0)
+        r = td_watch_begin(&server.watch, server.workers, server.n_workers);
+    if (r == 0)
         r = start(&server);
     if (r == 0) {
         td_log(TD_LOG_INFO, "start", "listening on %s, %zu worker%s, %lld descriptors",
                server.bound[0], server.n_workers, server.n_workers == 1 ? "" : "s",
                (long long)descriptors);
-        (void)td_notify("READY=1");
+        tell_ready(&server);
         if (options->ready)
             options->ready(server.bound[0], options->arg);
-        wait_for_end(&server);
-        (void)td_notify("STOPPING=1");
+        serve(&server);
+        drain(&server);
     }
     finish(&server);
     if (r == 0)

@@ -168,13 +168,23 @@ def test_a_slow_reader_does_not_hold_the_end_for_ever(server):
         assert time.monotonic() - began < 15
 
 
-def test_a_second_signal_does_no_harm(server):
-    with Ws(server, token=server.token()) as ws:
-        ws.until("connection")
+@pytest.mark.options("--drain", "1h", "--limits.request_time", "1h")
+def test_a_second_signal_ends_it_at_once(server):
+    token = server.token()
+    http = Http(server, token)
+    with Ws(server, token=token, receive_buffer=4096) as ws:
+        ws.subscribe("a")
+        for n in range(20):  # more than fits on the way to a reader that does not read, nor leaves
+            last = http.post([{"topic": "a", "type": "t", "data": "x" * 1000}] * 1000)
+        http.session.close()
         drain(server)
+        until(lambda: not accepts(server), "the worker drains")
+        assert server.process.poll() is None
         server.process.send_signal(signal.SIGTERM)
-        assert ws.closed()[0] == 1001
-    assert exit_status(server) == 0
+        assert exit_status(server) == 0
+    assert "stopping at once" in server.log()
+    server.start()
+    assert server.events("a")[-1]["id"] == last.json()["ids"][-1], "what was acknowledged is there"
 
 
 def test_sigint_stops_it_as_well(server):

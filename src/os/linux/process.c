@@ -3,6 +3,7 @@
 #include "os/process.h"
 
 #include "base/assert.h"
+#include "base/slice.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -242,6 +243,18 @@ int td_notify(const char *state)
         err = -errno;
     close(fd);
     return err;
+}
+
+td_ns td_watchdog_ns(void)
+{
+    const char *interval = getenv("WATCHDOG_USEC"), *whom = getenv("WATCHDOG_PID");
+    uint64_t us, pid;
+
+    if (!interval || td_slice_u64(td_slice_str(interval), &us) < 0 || us > UINT64_MAX / 1000)
+        return 0;
+    if (whom && (td_slice_u64(td_slice_str(whom), &pid) < 0 || pid != (uint64_t)getpid()))
+        return 0; /* it was meant for the process that started us */
+    return us * 1000;
 }
 
 const char *const *td_environment(void)

@@ -173,6 +173,30 @@ static void notify_wants_a_sound_address_or_none(void **state)
     assert_int_equal(td_notify("READY=1"), 0);
 }
 
+static void watchdog_is_this_process_and_a_number(void **state)
+{
+    static const char *const not_numbers[] = {
+        "", "x", "-1", "1.5", "99999999999999999999", "18446744073709551615"};
+    char pid[24];
+
+    assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+    assert_int_equal(unsetenv("WATCHDOG_PID"), 0);
+    assert_int_equal(td_watchdog_ns(), 0);
+    assert_int_equal(setenv("WATCHDOG_USEC", "30000000", 1), 0);
+    assert_int_equal(td_watchdog_ns(), 30 * TD_NS_PER_S);
+    snprintf(pid, sizeof pid, "%d", getpid());
+    assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0);
+    assert_int_equal(td_watchdog_ns(), 30 * TD_NS_PER_S);
+    assert_int_equal(setenv("WATCHDOG_PID", "1", 1), 0);
+    assert_int_equal(td_watchdog_ns(), 0);
+    assert_int_equal(unsetenv("WATCHDOG_PID"), 0);
+    for (size_t i = 0; i < TD_ARRAY_LEN(not_numbers); i++) {
+        assert_int_equal(setenv("WATCHDOG_USEC", not_numbers[i], 1), 0);
+        assert_int_equal(td_watchdog_ns(), 0);
+    }
+    assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+}
+
 #define LARGE ((size_t)1 << 20) /* many times what a pipe holds */
 
 struct drain {
@@ -270,6 +294,7 @@ int main(void)
         cmocka_unit_test(signals_become_readable),
         cmocka_unit_test(notify_tells_the_service_manager),
         cmocka_unit_test(notify_wants_a_sound_address_or_none),
+        cmocka_unit_test(watchdog_is_this_process_and_a_number),
         cmocka_unit_test(write_all_waits_for_room),
         cmocka_unit_test(write_all_tells_that_nobody_reads),
         cmocka_unit_test(the_end_of_a_reader_is_noticed),
