@@ -42,7 +42,7 @@ bool td_reload(struct td_setups *setups, const struct td_config *started,
 
     if (!config)
         return false;
-    config->auth.policy.version = setups->current->auth.policy.version + 1;
+    config->verify.policy.version = setups->current->auth.policy.version + 1;
     int r = td_setup_new(config, setups->n_workers, &setup);
     if (r < 0) {
         td_log(TD_LOG_ERROR, "reload", "%s: nothing was changed", td_err_name(r));
