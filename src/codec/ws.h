@@ -29,23 +29,33 @@ enum td_ws_opcode {
 #define TD_WS_CONTROL_MAX   125
 #define TD_WS_ACCEPT_LEN    28
 #define TD_WS_FRAGMENTS_MAX 16384 /* frames of one message */
+#define TD_WS_RSV1 \
+    0x40 /* in the first byte of a message's first frame: it is compressed (RFC 7692 §6) */
 
 /* "No code": what an empty close frame means (§7.1.5); never sent as a number. */
 #define TD_WS_NO_CODE 1005
 
+struct td_inflater;
+
 /* Decodes what a client sends.  Holds memory only while a message is incomplete: td_ws_decoder_idle says
  * whether the structure may be thrown away (with td_ws_decoder_done) and begun anew at the next byte.  That is so after
- * every whole message, ping and pong, unless part of the next frame or an open message is held. */
+ * every whole message, ping and pong, unless part of the next frame or an open message is held, or a compressed message
+ * has left a window that the next goes on in. */
 struct td_ws_decoder {
     size_t _message_max;
-    struct td_buf _message; /* of a fragmented message, or of a frame that came in pieces */
-    uint64_t _left;         /* payload bytes of the frame that are still to come */
-    struct td_utf8 _utf8;   /* of the open message */
-    uint32_t _fragments;    /* of the open message */
-    int _err;               /* what td_ws_decode returns once it has failed */
+    struct td_buf _message;        /* of a fragmented message, or of a frame that came in pieces */
+    uint64_t _left;                /* payload bytes of the frame that are still to come */
+    struct td_utf8 _utf8;          /* of the open message */
+    uint32_t _fragments;           /* of the open message */
+    uint64_t _announced;           /* bytes of its frames so far, when it is compressed */
+    struct td_inflater *_inflater; /* of an open compressed message, or with its window kept */
+    int _err;                      /* what td_ws_decode returns once it has failed */
     int failed; /* the close code to send, once the stream has broken a rule (1002, 1007, 1009) */
     uint8_t _mask[4], _mask_at;
-    uint8_t _type; /* TD_WS_TEXT or _BINARY of the open message, 0 when none */
+    uint8_t _type;        /* TD_WS_TEXT or _BINARY of the open message, 0 when none */
+    uint8_t _window_bits; /* of compressed messages; 0: none may come */
+    bool _takeover;       /* their window is kept between them */
+    bool _compressed;     /* the open message is */
     bool _in_payload, _closed;
     uint8_t _head[TD_WS_HEAD_MAX], _head_len; /* kept until the frame is whole */
     uint8_t _control[TD_WS_CONTROL_MAX], _control_len;
@@ -58,6 +68,9 @@ struct td_ws_event {
 };
 
 void td_ws_decoder_init(struct td_ws_decoder *decoder, size_t message_max);
+/* Takes compressed messages from here on, as has been agreed to (codec/ws_extension.h): with a window of `window_bits`, kept from one
+ * to the next when `takeover`. */
+void td_ws_decoder_inflate(struct td_ws_decoder *decoder, unsigned window_bits, bool takeover);
 void td_ws_decoder_done(struct td_ws_decoder *decoder);
 bool td_ws_decoder_idle(const struct td_ws_decoder *decoder);
 /* Takes bytes from the front of `in` (`*in` is moved past them; they are unmasked in place) until one event is whole.
@@ -67,6 +80,8 @@ bool td_ws_decoder_idle(const struct td_ws_decoder *decoder);
  * Messages that were whole before the fault have been given.  UTF-8 is checked as bytes arrive (§8.1), also
  * of close reasons; a close code that may not be sent (§7.4) is a fault.  TD_ETOOLARGE comes as soon as a head
  * announces what would make the message longer than `message_max`, and for more than TD_WS_FRAGMENTS_MAX frames.
+ * A compressed message is inflated as it comes, and its limit and its UTF-8 are those of what comes out; bytes that can't be inflated are
+ * TD_EPROTO.  Its frames may announce a quarter more than the limit in all, since what can't be compressed becomes longer.
  * Bytes behind a close frame are swallowed (§5.5.1); a decoder that has given one is not idle any more.
  * -ENOMEM, with `failed` 1013, is the only error that is not the peer's. */
 TD_MUST_USE int td_ws_decode(struct td_ws_decoder *decoder, char **in, size_t *in_len,

@@ -9,9 +9,13 @@
  * A payload that lies whole in the input is unmasked there and given as a slice of it.  Only what is still
  * incomplete when the input ends, and fragments, are copied: a control frame into `_control`, since it
  * may stand between the fragments of a message, which gather in `_message`.  `_message` grows by what has
- * arrived; a head that announces much costs nothing. */
+ * arrived; a head that announces much costs nothing.
+ *
+ * A compressed message (RFC 7692) is inflated as it arrives and gathers in `_message` too, whether it lies whole in the input or
+ * not.  Its inflater lives as long as the message, unless its window is kept for the next. */
 #include "base/assert.h"
 #include "base/err.h"
+#include "codec/deflate.h"
 #include "codec/ws.h"
 
 _Static_assert(TD_WS_CONTROL_MAX <= UINT8_MAX, "_control_len holds it");
@@ -22,19 +26,34 @@ void td_ws_decoder_init(struct td_ws_decoder *decoder, size_t message_max)
     td_buf_init(&decoder->_message, message_max);
 }
 
+void td_ws_decoder_inflate(struct td_ws_decoder *decoder, unsigned window_bits, bool takeover)
+{
+    TD_ASSERT(window_bits >= TD_DEFLATE_BITS_MIN && window_bits <= TD_DEFLATE_BITS_MAX);
+    decoder->_window_bits = (uint8_t)window_bits;
+    decoder->_takeover = takeover;
+}
+
+static void drop_inflater(struct td_ws_decoder *decoder)
+{
+    td_inflater_free(decoder->_inflater);
+    decoder->_inflater = NULL;
+}
+
 void td_ws_decoder_done(struct td_ws_decoder *decoder)
 {
+    drop_inflater(decoder);
     td_buf_done(&decoder->_message);
 }
 
 bool td_ws_decoder_idle(const struct td_ws_decoder *decoder)
 {
     return decoder->_head_len == 0 && decoder->_type == 0 && !decoder->_closed &&
-           decoder->failed == 0;
+           !decoder->_inflater && decoder->failed == 0;
 }
 
 static int fail(struct td_ws_decoder *decoder, int err)
 {
+    drop_inflater(decoder);
     td_buf_done(&decoder->_message);
     decoder->_err = err;
     decoder->failed = td_err_close(err);
@@ -56,12 +75,24 @@ static bool is_final(const struct td_ws_decoder *decoder)
     return (decoder->_head[0] & 0x80) != 0;
 }
 
+/* Whether the frame is of a compressed message: its first frame says so (RFC 7692 §6). */
+static bool is_compressed(const struct td_ws_decoder *decoder)
+{
+    return opcode(decoder) == TD_WS_CONT ? decoder->_compressed
+                                         : (decoder->_head[0] & TD_WS_RSV1) != 0;
+}
+
 /* ---- the head ---- */
 
 /* FIN, RSV and opcode (§5.2), and what may follow what (§5.4). */
 static int check_opcode(struct td_ws_decoder *decoder)
 {
-    if (decoder->_head[0] & 0x70) /* no extension was negotiated */
+    bool begins = opcode(decoder) == TD_WS_TEXT || opcode(decoder) == TD_WS_BINARY;
+
+    if (decoder->_head[0] & 0x30) /* what no extension that is spoken uses */
+        return TD_EPROTO;
+    /* RFC 7692 §6, §6.1: only where it was agreed to, and neither on a continuation nor on a control frame. */
+    if ((decoder->_head[0] & TD_WS_RSV1) && (decoder->_window_bits == 0 || !begins))
         return TD_EPROTO;
     switch (decoder->_head[0] & 0x0f) {
     case TD_WS_CONT:
@@ -92,6 +123,15 @@ static int check_mask(struct td_ws_decoder *decoder, size_t *ret_len_bytes)
     return 0;
 }
 
+/* How much a frame of a message may announce: §10.4, as soon as it is known, and for the message, as limits of frames do not bound it.  Of
+ * a compressed one it bounds only the work; what comes out of it is bounded where it does. */
+static uint64_t room_for(const struct td_ws_decoder *decoder)
+{
+    if (!is_compressed(decoder))
+        return decoder->_message_max - decoder->_message.len;
+    return decoder->_message_max + decoder->_message_max / 4 + 64 - decoder->_announced;
+}
+
 /* The length of the payload.  All arithmetic is unsigned, and nothing is added before it was compared. */
 static int check_len(struct td_ws_decoder *decoder, size_t len_bytes)
 {
@@ -106,8 +146,7 @@ static int check_len(struct td_ws_decoder *decoder, size_t len_bytes)
         if (len < (len_bytes == 2 ? 126 : 65536)) /* §5.2: the minimal number of bytes */
             return TD_EPROTO;
     }
-    /* §10.4, as soon as it is known, and for the message: limits of frames do not bound it. */
-    if (!is_control(decoder) && len > decoder->_message_max - decoder->_message.len)
+    if (!is_control(decoder) && len > room_for(decoder))
         return TD_ETOOLARGE;
     decoder->_left = len;
     return 0;
@@ -126,8 +165,10 @@ static void begin_payload(struct td_ws_decoder *decoder)
         decoder->_type = (uint8_t)opcode(decoder);
         decoder->_utf8 = (struct td_utf8){0};
         decoder->_fragments = 0;
+        decoder->_compressed = (decoder->_head[0] & TD_WS_RSV1) != 0;
     }
     decoder->_fragments++;
+    decoder->_announced += decoder->_compressed ? decoder->_left : 0;
 }
 
 /* Judges the head after each of its bytes.  1 when it is whole. */
@@ -220,7 +261,31 @@ static int take_control(struct td_ws_decoder *decoder, struct td_slice came,
     return 1;
 }
 
-/* The same for a frame of a message.  1 with the payload once the message is whole. */
+/* The same for a frame of a compressed message.  1 with what it says once the message is whole. */
+static int take_compressed(struct td_ws_decoder *decoder, struct td_slice came,
+                           struct td_slice *ret_payload)
+{
+    bool text = decoder->_type == TD_WS_TEXT;
+    bool whole = decoder->_left == 0 && is_final(decoder);
+    int r = 0;
+
+    if (!decoder->_inflater)
+        r = td_inflater_new(decoder->_window_bits, &decoder->_inflater);
+    if (r == 0)
+        r = td_inflate(decoder->_inflater, came, whole, text ? &decoder->_utf8 : NULL,
+                       &decoder->_message);
+    if (r < 0 || !whole)
+        return r;
+    if (text && !td_utf8_complete(&decoder->_utf8))
+        return TD_EUTF8;
+    if (!decoder->_takeover)
+        drop_inflater(decoder);
+    decoder->_announced = 0;
+    *ret_payload = decoder->_message.len > 0 ? td_buf_slice(&decoder->_message) : TD_S("");
+    return 1;
+}
+
+/* The same for a frame of a message that is not.  1 with the payload once the message is whole. */
 static int take_data(struct td_ws_decoder *decoder, struct td_slice came,
                      struct td_slice *ret_payload)
 {
@@ -274,8 +339,9 @@ static int take_payload(struct td_ws_decoder *decoder, char **in, size_t *in_len
     decoder->_left -= n;
     *in += n;
     *in_len -= n;
-    int r = is_control(decoder) ? take_control(decoder, came, &payload)
-                                : take_data(decoder, came, &payload);
+    int r = is_control(decoder)      ? take_control(decoder, came, &payload)
+            : is_compressed(decoder) ? take_compressed(decoder, came, &payload)
+                                     : take_data(decoder, came, &payload);
     if (r < 0)
         return r;
     if (r > 0)
