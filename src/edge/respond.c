@@ -182,7 +182,8 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
     td_buf_put(&lines, headers);
     if (err == TD_EUNAUTHORIZED || err == TD_EEXPIRED)
         td_buf_puts(&lines, "WWW-Authenticate: Bearer realm=\"tidings\"\r\n");
-    if (err == TD_ERATE || err == TD_EMANY || err == TD_EDRAINING || err == TD_EFULL)
+    if (err == TD_ERATE || err == TD_EMANY || err == TD_EDRAINING || err == TD_EFULL ||
+        err == TD_EUNAVAILABLE)
         td_buf_puts(&lines, "Retry-After: 1\r\n");
     if (ends_connection(err))
         closing.reply.keep_alive = false;

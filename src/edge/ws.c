@@ -104,7 +104,8 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
     if (r < 0) {
         char reason[128];
         log_handshake(request, what);
-        snprintf(reason, sizeof(reason), "Unauthorized: %s", what);
+        snprintf(reason, sizeof(reason), "%s: %s",
+                 td_err_close(r) == 4001 ? "Unauthorized" : td_err_code(r), what);
         td_ws_close(worker, conn, td_err_close(r), reason);
         return;
     }

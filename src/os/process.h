@@ -17,6 +17,12 @@ TD_MUST_USE int td_signals_open(void);
 /* Takes one signal: its number, or 0 when none waits. */
 int td_signals_read(int fd);
 
+/* A descriptor for td_poll that another thread makes readable: td_bell_ring from any thread, td_bell_answer takes all rings so far and
+ * says whether there was one.  Closed with td_file_close. */
+TD_MUST_USE int td_bell_open(void);
+void td_bell_ring(int bell);
+bool td_bell_answer(int bell);
+
 struct td_process_options {
     const char *const *argv; /* NULL at the end; argv[0] is looked up in PATH */
     const char *const *env;  /* NULL at the end; NULL: ours */

@@ -37,19 +37,17 @@ static void warn_of_fixed(const struct td_config *started, const struct td_confi
 bool td_reload(struct td_setups *setups, const struct td_config *started,
                const struct td_config_inputs *inputs)
 {
-    struct td_setup *setup = NULL;
     struct td_config *config = load(inputs);
 
     if (!config)
         return false;
     config->verify.policy.version = setups->current->auth.policy.version + 1;
-    int r = td_setup_new(config, setups->n_workers, &setup);
+    int r = td_setups_load(setups, config);
     if (r < 0) {
         td_log(TD_LOG_ERROR, "reload", "%s: nothing was changed", td_err_name(r));
         td_config_free(config);
         return false;
     }
-    td_setups_install(setups, setup);
     td_log_set_level((enum td_log_level)config->log.level);
     warn_of_fixed(started, config);
     td_log(TD_LOG_INFO, "reload", "the configuration was loaded and is in use");

@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "os/thread.h"
+#include "server/jwks.h"
 #include "server/reload.h"
 #include "server/setup.h"
 #include "server/watch.h"
@@ -22,7 +23,9 @@ struct server {
     struct td_worker **workers;
     struct td_thread *threads;
     size_t n_workers, n_started;
+    struct td_jwks *jwks;
     int signals;
+    int bell; /* rung when there are new keys */
     char bound[TD_LISTENERS_MAX][TD_ADDR_LEN_MAX + 1];
 };
 
@@ -139,15 +142,30 @@ static int make_worker(struct server *server, size_t number)
     return r < 0 ? failed("a worker", "", r) : 0;
 }
 
+static void ring(void *arg)
+{
+    const struct server *server = arg;
+
+    td_bell_ring(server->bell);
+}
+
+static int open_jwks(struct server *server)
+{
+    server->bell = td_bell_open();
+    int r = server->bell < 0 ? server->bell : td_jwks_new(ring, server, &server->jwks);
+
+    return r < 0 ? failed("fetching keys", "", r) : 0;
+}
+
 static int make_workers(struct server *server)
 {
     size_t n = server->options->config->workers;
-    struct td_setup *setup;
 
-    int r = td_setup_new(server->options->config, n, &setup);
+    server->setups.n_workers = n;
+    server->setups.jwks = server->jwks;
+    int r = td_setups_load(&server->setups, server->options->config);
     if (r < 0)
         return r;
-    td_setups_install(&server->setups, setup);
     server->workers = calloc(n, sizeof(struct td_worker *));
     server->threads = calloc(n, sizeof(*server->threads));
     if (!server->workers || !server->threads)
@@ -166,7 +184,6 @@ static int make_workers(struct server *server)
             return r;
     }
     server->setups.workers = server->workers;
-    server->setups.n_workers = n;
     return 0;
 }
 
@@ -209,14 +226,28 @@ static void reload(struct server *server)
     tell_ready(server);
 }
 
+/* The same configuration with the keys that have come. */
+static void take_new_keys(struct server *server)
+{
+    struct td_config *config = server->setups.current->config;
+
+    if (!td_bell_answer(server->bell) || !td_jwks_has_new(server->jwks))
+        return;
+    int r = td_setups_load(&server->setups, config);
+    if (r < 0)
+        td_log(TD_LOG_ERROR, "jwks", "%s: the old keys stay in use", td_err_name(r));
+}
+
 /* Waits for a signal, `ask_ms` at most (-1: without end), seeing to what has its time meanwhile.  0: none came. */
 static int next_signal(struct server *server, int ask_ms)
 {
-    struct td_poll_item item = {.fd = server->signals};
+    struct td_poll_item items[] = {{.fd = server->signals}, {.fd = server->bell}};
     int beat_ms = td_watch_timeout_ms(&server->watch);
 
-    (void)td_poll(&item, 1, ask_ms < 0 || (beat_ms >= 0 && beat_ms < ask_ms) ? beat_ms : ask_ms);
+    (void)td_poll(items, TD_ARRAY_LEN(items),
+                  ask_ms < 0 || (beat_ms >= 0 && beat_ms < ask_ms) ? beat_ms : ask_ms);
     td_watch_beat(&server->watch);
+    take_new_keys(server);
     return td_signals_read(server->signals);
 }
 
@@ -276,6 +307,9 @@ static void finish(struct server *server)
     free(server->threads);
     if (server->journal)
         td_journal_close(server->journal);
+    td_jwks_free(server->jwks);
+    if (server->bell >= 0)
+        td_file_close(server->bell);
     td_setups_done(&server->setups);
     td_watch_done(&server->watch);
 }
@@ -292,7 +326,9 @@ int td_server_run(const struct td_server_options *options)
         r = open_journal(&server);
     if (r < 0)
         return r;
-    r = make_workers(&server);
+    r = open_jwks(&server);
+    if (r == 0)
+        r = make_workers(&server);
     if (r == 0)
         r = td_watch_begin(&server.watch, server.workers, server.n_workers);
     if (r == 0)

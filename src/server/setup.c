@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/setup.h"
 #include "base/assert.h"
+#include "server/jwks.h"
 #include <errno.h>
 
 static unsigned whole_seconds(uint64_t ms)
@@ -73,6 +74,21 @@ void td_setups_install(struct td_setups *setups, struct td_setup *setup)
     setups->current = setup;
     for (size_t i = 0; setups->workers && i < setups->n_workers; i++)
         td_worker_configure(setups->workers[i], &setup->edge);
+}
+
+int td_setups_load(struct td_setups *setups, struct td_config *config)
+{
+    struct td_setup *setup;
+
+    int r = td_setup_new(config, setups->n_workers, &setup);
+    if (r < 0)
+        return r;
+    r = td_jwks_equip(setups->jwks, setup);
+    if (r < 0)
+        td_setup_free(setup);
+    else
+        td_setups_install(setups, setup);
+    return r;
 }
 
 static void free_older(struct td_setup *setup)

@@ -32,14 +32,20 @@ void td_setup_keep(struct td_setup *setup, void (*free)(void *what), void *what)
 /* Only for one that was never installed. */
 void td_setup_free(struct td_setup *setup);
 
+struct td_jwks;
+
 /* The setup in use, and those before it that a worker may still use.  Zeroed at first. */
 struct td_setups {
     struct td_setup *current;
     struct td_worker **workers; /* borrowed; NULL before they are made */
-    size_t n_workers;
+    size_t n_workers;           /* also before that */
+    struct td_jwks *jwks;       /* borrowed: gives the keys that are fetched */
     uint64_t generation;
 };
 
+/* Builds a setup from a configuration, with the keys of its issuers as far as they have been fetched, and installs it.  0; or -ENOMEM, and
+ * nothing has changed. */
+TD_MUST_USE int td_setups_load(struct td_setups *setups, struct td_config *config);
 /* Makes a setup the current one and gives it to the workers.  Takes it over. */
 void td_setups_install(struct td_setups *setups, struct td_setup *setup);
 /* Frees what no worker uses any more.  False while some older setup is still in use: ask again. */

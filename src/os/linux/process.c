@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -40,6 +41,29 @@ int td_signals_read(int fd)
     struct signalfd_siginfo info;
 
     return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+int td_bell_open(void)
+{
+    int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+    return bell < 0 ? -errno : bell;
+}
+
+void td_bell_ring(int bell)
+{
+    uint64_t one = 1;
+
+    /* -EAGAIN only after 2^64 - 2 unanswered rings. */
+    while (write(bell, &one, sizeof one) < 0)
+        TD_ASSERT(errno == EINTR);
+}
+
+bool td_bell_answer(int bell)
+{
+    uint64_t rings;
+
+    return read(bell, &rings, sizeof rings) == (ssize_t)sizeof rings;
 }
 
 static void close_fd(int *fd)
