@@ -158,9 +158,11 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
     if (topics->n == 0 || conn->state != TD_CONN_WS)
         return;
     bool seek = first && start->given;
-    if (seek) /* so that the answer tells the position that it goes on from */
-        td_hub_seek(worker->hub, &conn->subscriber,
-                    td_since_seq(worker, start->since, start->position, &other_epoch));
+    if (seek) { /* so that the answer tells the position that it goes on from */
+        uint64_t seq = td_since_seq(worker, start->since, start->position, &other_epoch);
+        td_hub_seek(worker->hub, &conn->subscriber, seq,
+                    td_since_told(worker, conn, start->since, other_epoch));
+    }
     answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
     free(conn->start); /* it was for the first, whether that used it or had its own */
     conn->start = NULL;

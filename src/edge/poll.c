@@ -69,6 +69,7 @@ static void find_newest(struct page *page)
     td_journal_newest(page->worker->reader, &read);
     page->cold = read.end == TD_READ_COLD;
     page->poll->after = read.position;
+    page->poll->gap_told = td_journal_last_trimmed(page->worker->reader, wanted, read.n_wanted);
     page->poll->newest = page->cold;
 }
 
@@ -97,6 +98,7 @@ static int read_page(struct page *page)
             .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
             .after = page->position,
             .until = until,
+            .gap_told = poll->gap_told,
             .records = records,
             .records_max = TD_MIN((size_t)PAGE_READ, poll->limit - page->n),
             .bytes_max = PAGE_BYTES,
@@ -116,7 +118,10 @@ static int read_page(struct page *page)
             poll->gap_reason = read.gap_reason;
             poll->gap_from = td_here(page->worker, poll->after);
             poll->gap_to = read.gap_to;
-            page->position = poll->after = read.gap_to;
+            if (read.gap_reason == TD_GAP_RETENTION)
+                poll->gap_told = read.gap_to;
+            else
+                page->position = poll->after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
             page->cold = page->more =
                 true; /* what has been gathered is answered; the next page goes on */
@@ -274,6 +279,7 @@ void td_page_start(struct td_request *request, const struct td_query *query)
         poll->newest = true;
     else
         poll->after = td_since_seq(worker, query->since, query->position, &other_epoch);
+    poll->gap_told = td_since_told(worker, conn, query->since, other_epoch);
     poll->waits = query->has_wait && query->wait_s > 0 && query->since != TD_SINCE_NONE;
     if (other_epoch) {
         poll->gap_reason = TD_GAP_EPOCH;

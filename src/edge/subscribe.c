@@ -174,6 +174,17 @@ uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
     return td_journal_horizon(worker->journal);
 }
 
+uint64_t td_since_told(const struct td_worker *worker, const struct td_conn *conn,
+                       enum td_since since, bool other_epoch)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+
+    if (since != TD_SINCE_EARLIEST && !other_epoch)
+        return 0;
+    return td_journal_last_trimmed(worker->reader, wanted,
+                                   td_hub_wanted(&conn->subscriber, wanted));
+}
+
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position)
 {
@@ -183,5 +194,6 @@ void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since
     if (other_epoch)
         td_control_gap(worker, conn, position, seq, TD_GAP_EPOCH);
     if (conn->state != TD_CONN_GONE)
-        td_hub_seek(worker->hub, &conn->subscriber, seq);
+        td_hub_seek(worker->hub, &conn->subscriber, seq,
+                    td_since_told(worker, conn, since, other_epoch));
 }

@@ -27,6 +27,9 @@ void td_owed_free(struct td_conn *conn);
  * the reader begins at the oldest event of this one. */
 uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
                       struct td_position position, bool *ret_other_epoch);
+/* Gaps of retention up to here such a reader of the connection's topics need not be told: it begins at the oldest that there is. */
+uint64_t td_since_told(const struct td_worker *worker, const struct td_conn *conn,
+                       enum td_since since, bool other_epoch);
 /* Moves the connection to where `since` says, telling a gap when that is of another log. */
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position);

@@ -32,6 +32,7 @@ static enum step finish_partial(struct td_hub *hub, struct td_subscriber *subscr
         .n_wanted = 1,
         .after = subscriber->_partial_seq - 1,
         .until = subscriber->_partial_seq,
+        .gap_told = UINT64_MAX,
         .records = &bytes,
         .records_max = 1,
     };
@@ -142,7 +143,12 @@ static enum step tell_gap(struct td_hub *hub, struct td_subscriber *subscriber,
 {
     uint64_t from = subscriber->_position;
 
-    subscriber->_position = read->gap_to;
+    if (read->gap_reason == TD_GAP_RETENTION) {
+        from = TD_MAX(from, subscriber->_gap_told);
+        subscriber->_gap_told = read->gap_to;
+    } else {
+        subscriber->_position = read->gap_to;
+    }
     hub->ops->gap(subscriber, from, read->gap_to, read->gap_reason, hub->arg);
     return STEP_ON;
 }
@@ -169,6 +175,7 @@ static enum step ahead(struct td_hub *hub, struct td_subscriber *subscriber)
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
         .until = td_journal_readable(hub->journal),
+        .gap_told = subscriber->_gap_told,
         .records = &none,
         .records_max = 1,
     };
@@ -194,6 +201,7 @@ static enum step step(struct td_hub *hub, struct td_subscriber *subscriber, size
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
         .until = hub->position,
+        .gap_told = subscriber->_gap_told,
         .records = records,
         .records_max = PARTS_MAX,
         .bytes_max = *budget_bytes,

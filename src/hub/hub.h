@@ -46,6 +46,7 @@ struct td_subscriber {
         _list; /* in the hub's list of those to run again, or of those that wait for a cold segment */
     uint64_t
         _position; /* everything at or before it has been sent (behind); live: see td_hub_position */
+    uint64_t _gap_told;    /* gaps of retention up to here have been told, see td_read */
     uint64_t _partial_seq; /* the record of which `_partial_sent` bytes are out; 0: none */
     uint64_t _wake;        /* the wakeup in which it was touched last */
     uint32_t _partial_sent;
@@ -67,7 +68,8 @@ struct td_hub_ops {
     /* Sends to the subscriber's socket.  Returns the bytes taken (0: it takes none now; the edge calls
      * td_hub_catch_up when it does), or an error: the connection is going and nothing more is sent. */
     int64_t (*send)(struct td_subscriber *subscriber, const struct iovec *parts, int n, void *arg);
-    /* Tells a gap; the message has to go before any further event. */
+    /* Tells a gap; the message has to go before any further event.  After one of retention the position is still `from`: events
+     * that other groups of topics have kept may lie in it. */
     void (*gap)(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
                 enum td_gap_reason reason, void *arg);
     /* It had a position of its own and has met the hub's: all that it missed has been sent. */
@@ -110,8 +112,9 @@ bool td_hub_has_named(const struct td_subscriber *subscriber, struct td_slice na
 size_t td_hub_count_named(const struct td_subscriber *subscriber);
 
 /* Sets the position to go on from; the subscriber is behind (even at the hub's own position), will be run again by
- * td_hub_run, and gets ops->caught_up once it meets the hub's. */
-void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position);
+ * td_hub_run, and gets ops->caught_up once it meets the hub's.  Gaps of retention up to `gap_told` are not told. */
+void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position,
+                 uint64_t gap_told);
 /* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here.  One with TD_WIRE_NONE is
  * only ever told, and stays live. */
 void td_hub_fall_behind(struct td_hub *hub, struct td_subscriber *subscriber);

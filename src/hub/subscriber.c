@@ -151,11 +151,13 @@ size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *r
     return subscriber->_n_subs;
 }
 
-void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position)
+void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position,
+                 uint64_t gap_told)
 {
     /* The rest of a record that is out in part goes first, and leaves the new position alone. */
     subscriber->_sought = td_hub_is_partial(subscriber);
     subscriber->_position = position;
+    subscriber->_gap_told = gap_told;
     subscriber->_behind = true;
     subscriber->_owes_caught_up = true;
     td_list_remove(&subscriber->_list);

@@ -69,6 +69,33 @@ static int plan_dedup(struct td_journal *journal, size_t i, struct td_map *batch
     return journal->plan[*first].hash.content == plan->hash.content ? 0 : TD_EMISMATCH;
 }
 
+/* What the new draft `i` does to the state. */
+static int plan_state(struct td_journal *journal, const struct td_draft *draft, td_unix_ms now)
+{
+    unsigned flags = td_state_flags(draft);
+
+    if (draft->key.len == 0)
+        return 0;
+    if (journal->n_keyed == journal->keyed_cap) {
+        size_t cap = journal->keyed_cap ? journal->keyed_cap * 2 : 16;
+        struct td_state_event *keyed = realloc(journal->keyed, cap * sizeof(*keyed));
+        if (!keyed)
+            return -ENOMEM;
+        journal->keyed = keyed;
+        journal->keyed_cap = cap;
+    }
+    struct td_state_event *event = &journal->keyed[journal->n_keyed++];
+    *event = (struct td_state_event){
+        .topic = draft->topic,
+        .time = now,
+        .append = flags & TD_RECORD_APPEND,
+        .begins = flags & TD_RECORD_BEGINS,
+        .removes = flags & TD_RECORD_REMOVES,
+    };
+    td_state_hash(journal->seed, draft->topic, draft->key, event->key);
+    return 0;
+}
+
 static int plan_batch(struct td_journal *journal, const struct td_batch *batch, td_unix_ms now,
                       struct planned *ret_planned)
 {
@@ -77,6 +104,7 @@ static int plan_batch(struct td_journal *journal, const struct td_batch *batch, 
     int r = reserve(journal, batch->n);
 
     td_map_init(&batch_keys, sizeof(size_t));
+    journal->n_keyed = 0;
     for (size_t i = 0; r == 0 && i < batch->n; i++) {
         struct td_plan *plan = &journal->plan[i];
         *plan = (struct td_plan){.same_as = i};
@@ -87,11 +115,15 @@ static int plan_batch(struct td_journal *journal, const struct td_batch *batch, 
             continue;
         planned.n_new++;
         planned.last_new = i;
+        if (r == 0)
+            r = plan_state(journal, &batch->drafts[i], now);
         planned.bytes_max += td_record_size_max(&batch->drafts[i]);
         if (planned.bytes_max > journal->options.segment_bytes - sizeof(struct td_segment_header))
             r = r < 0 ? r : TD_ETOOLARGE;
     }
     td_map_done(&batch_keys);
+    if (r == 0 && journal->n_keyed > 0)
+        r = td_state_check(&journal->state, journal->keyed, journal->n_keyed);
     if (r == 0)
         *ret_planned = planned;
     return r;
@@ -115,6 +147,7 @@ static int take(struct td_journal *journal, size_t n, uint64_t *ret_first)
 static uint32_t build(struct td_journal *journal, const struct td_batch *batch,
                       const struct planned *planned, struct td_stamp *stamp, uint64_t *ret_seqs)
 {
+    size_t keyed = 0;
     uint32_t at = 0;
 
     for (size_t i = 0; i < batch->n; i++) {
@@ -123,11 +156,14 @@ static uint32_t build(struct td_journal *journal, const struct td_batch *batch,
             ret_seqs[i] = plan->known_seq > 0 ? plan->known_seq : ret_seqs[plan->same_as];
             continue;
         }
-        stamp->flags =
-            (plan->has_dedup ? TD_RECORD_DEDUP : 0) | (i == planned->last_new ? TD_RECORD_LAST : 0);
+        stamp->flags = (plan->has_dedup ? TD_RECORD_DEDUP : 0) |
+                       (i == planned->last_new ? TD_RECORD_LAST : 0) |
+                       td_state_flags(&batch->drafts[i]);
         stamp->dedup = &plan->hash;
         plan->offset = at;
         ret_seqs[i] = stamp->seq;
+        if (batch->drafts[i].key.len > 0)
+            journal->keyed[keyed++].seq = stamp->seq;
         at += td_record_encode(&batch->drafts[i], stamp, journal->staging + at);
         stamp->seq++;
     }
@@ -160,6 +196,9 @@ static void publish(struct td_journal *journal, const struct td_batch *batch,
         };
         td_dedup_add(&journal->dedup, &entry);
     }
+    if (journal->n_keyed > 0)
+        td_state_apply(&journal->state, journal->keyed, journal->n_keyed,
+                       td_journal_readable(journal));
     if (segment->first_time == 0)
         segment->first_time = stamp->time;
     segment->last_time = TD_MAX(segment->last_time, stamp->time);

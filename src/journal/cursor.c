@@ -117,13 +117,13 @@ static struct td_offsets stretch(const struct td_segment *segment, uint64_t key,
 }
 
 uint32_t td_segment_offset_after(struct td_journal *journal, const struct td_segment *segment,
-                                 uint64_t position, uint32_t to)
+                                 uint64_t key, uint64_t position, uint32_t to)
 {
     bool locked = !atomic_load_explicit(&segment->sealed, memory_order_acquire);
 
     if (locked)
         td_mutex_lock(&journal->index_lock);
-    struct td_offsets all = stretch(segment, journal->all_key, to);
+    struct td_offsets all = stretch(segment, key, to);
     uint32_t i = td_offsets_after(all, segment->map, position);
     uint32_t offset = i < all.n ? all.at[i] : to;
     if (locked)
@@ -155,6 +155,14 @@ static void ask(struct td_journal *journal, struct td_segment *segment, int what
             td_journal_call_keeper(journal);
             return;
         }
+}
+
+bool td_segment_warm(struct td_journal *journal, struct td_segment *segment)
+{
+    if (atomic_load_explicit(&segment->heat, memory_order_acquire) == TD_HOT)
+        return true;
+    ask(journal, segment, TD_WANTED);
+    return atomic_load(&segment->heat) == TD_HOT;
 }
 
 enum td_entry td_segment_enter(struct td_journal *journal, struct td_segment *segment,

@@ -50,9 +50,11 @@ bool td_wanted_matches(const struct td_wanted *wanted, struct td_slice topic);
 /* The first damage that a reader at `position` has before it or is in; NULL when there is none. */
 const struct td_damage *td_segment_damage_after(const struct td_segment *segment,
                                                 uint64_t position);
-/* The offset of the first record behind `position` in the sound stretch that ends at `to`; `to` when there is none. */
+/* The offset of the first record filed under a key behind `position` in the sound stretch that ends at `to`; `to` when there is none. */
 uint32_t td_segment_offset_after(struct td_journal *journal, const struct td_segment *segment,
-                                 uint64_t position, uint32_t to);
+                                 uint64_t key, uint64_t position, uint32_t to);
+/* Whether a segment's records may be looked at; if not, the keeper has been asked for them. */
+bool td_segment_warm(struct td_journal *journal, struct td_segment *segment);
 /* The segment to begin with for what comes after a position (read.c). */
 size_t td_set_find(const struct td_set *set, uint64_t after);
 

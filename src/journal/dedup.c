@@ -50,6 +50,8 @@ bool td_dedup_hash(const struct td_dedup *dedup, const struct td_batch *batch, s
     td_hash_field(&hash, draft->key);
     td_hash_field(&hash, draft->data);
     td_hash_u64(&hash, own ? 0 : batch->n);
+    if (draft->class != TD_CLASS_LOG)
+        td_hash_u64(&hash, (uint64_t)draft->class);
     td_hash_end(&hash, content);
     ret_hash->content = content[0];
     return true;

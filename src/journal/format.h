@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define TD_LOG_VERSION   1
+#define TD_INDEX_VERSION 2 /* an index of another version is made again */
 #define TD_SEGMENT_MAGIC "tdlogseg"
 #define TD_INDEX_MAGIC   "tdlogidx"
 #define TD_HEAD_MAGIC    "tdloghed"
@@ -48,7 +49,8 @@ struct td_segment_header {
 };
 
 /* `<first sequence>.idx`: this, then `keys` of struct td_index_key sorted by key, `dedups` of struct
- * td_index_dedup, and `postings` offsets of records. */
+ * td_index_dedup, `states` of struct td_index_state sorted by key, `state_seqs` sequences (u64), `topics` bytes of topics, and
+ * `postings` offsets of records (u32). */
 struct td_index_header {
     char magic[TD_MAGIC_LEN];
     uint32_t version, epoch;
@@ -59,6 +61,9 @@ struct td_index_header {
     uint32_t keys_crc, dedups_crc, postings_crc;
     uint64_t seed;    /* of the keys */
     uint32_t damaged; /* records of the segment could not be read and are not in the index */
+    uint32_t states, state_seqs;
+    uint32_t topics;     /* a multiple of 8 */
+    uint32_t states_crc; /* of these, the sequences and the topics */
     uint32_t reserved[2], crc;
 };
 
@@ -71,6 +76,25 @@ struct td_index_key {
 struct td_index_dedup {
     uint64_t key[2];
     uint64_t content, seq, time;
+};
+
+/* What a segment leaves of the state of one topic and key (state.h): the last text or event of it, as far as it is in the
+ * segment. */
+struct td_index_state {
+    uint64_t key[2];       /* td_state_hash */
+    uint64_t time;         /* of the last record */
+    uint32_t start, count; /* of the sequences of its records */
+    uint32_t topic_at;
+    uint8_t topic_len;
+    uint8_t flags; /* of enum td_index_state_flags */
+    uint16_t reserved;
+};
+
+enum td_index_state_flags {
+    TD_STATE_BEGINS =
+        1, /* with the first of the sequences; without: it continues what is before the segment */
+    TD_STATE_REMOVES = 2, /* the last record removes what there was */
+    TD_STATE_APPEND = 4,  /* of class `append`: what follows may continue it */
 };
 
 /* `head`: what must be known of a log that may hold no records. */
@@ -112,7 +136,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the files are little-
 _Static_assert(sizeof(struct td_record_head) == 56, "no holes");
 _Static_assert(sizeof(struct td_record_dedup) == 24, "no holes");
 _Static_assert(sizeof(struct td_segment_header) == 64, "no holes");
-_Static_assert(sizeof(struct td_index_header) == 112, "no holes");
+_Static_assert(sizeof(struct td_index_header) == 128, "no holes");
+_Static_assert(sizeof(struct td_index_state) == 40, "no holes");
 _Static_assert(sizeof(struct td_index_key) == 24, "no holes");
 _Static_assert(sizeof(struct td_index_dedup) == 40, "no holes");
 _Static_assert(sizeof(struct td_head_file) == 56, "no holes");

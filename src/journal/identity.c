@@ -100,4 +100,5 @@ void td_recover_identity(struct td_recovery *recovery, const struct td_identity 
     journal->seed = identity.seed;
     journal->created_ms = recovery->has_head ? recovery->head.created_ms : td_clock_unix_ms();
     journal->all_key = td_pattern_key(journal->seed, TD_S("**"), NULL);
+    journal->kept_key = td_kept_key(journal->seed);
 }

@@ -10,6 +10,7 @@ struct td_index *td_index_new(uint64_t seed)
 
     TD_ASSERT(index);
     td_map_init(&index->keys, sizeof(struct td_posting));
+    td_map_init(&index->parts.map, sizeof(uint32_t));
     index->seed = seed;
     index->all_key = td_pattern_key(seed, TD_S("**"), NULL);
     return index;
@@ -33,6 +34,7 @@ void td_index_free(struct td_index *index)
         posting_done(posting);
     td_map_done(&index->keys);
     posting_done(&index->all);
+    td_parts_done(&index->parts);
     free(index->dedups);
     free(index);
 }
@@ -82,13 +84,28 @@ static void add_dedup(struct td_index *index, const char *bytes)
     };
 }
 
+uint64_t td_kept_key(uint64_t seed)
+{
+    return td_topic_key(seed, TD_S("* kept")); /* which no topic can be */
+}
+
+/* The keys under which a record is filed, but for `**`. */
+static size_t keys_of(const struct td_index *index, const struct td_record *record,
+                      uint64_t ret_keys[TD_TOPIC_KEYS_MAX])
+{
+    if (!(record->flags & TD_RECORD_KEPT))
+        return td_topic_keys(index->seed, record->topic, ret_keys);
+    ret_keys[0] = td_kept_key(index->seed);
+    return 1;
+}
+
 void td_index_add(struct td_index *index, const char *bytes, uint32_t offset)
 {
     uint64_t keys[TD_TOPIC_KEYS_MAX];
     struct td_record record;
 
     td_record_view(bytes, &record);
-    size_t n = td_topic_keys(index->seed, record.topic, keys);
+    size_t n = keys_of(index, &record, keys);
     for (size_t i = 0; i < n; i++) {
         if (keys[i] == index->all_key)
             continue;
@@ -99,9 +116,12 @@ void td_index_add(struct td_index *index, const char *bytes, uint32_t offset)
         if (offsets.n == 0 || offsets.at[offsets.n - 1] < offset)
             posting_add(posting, offset);
     }
-    posting_add(&index->all, offset);
+    if (!(record.flags & TD_RECORD_KEPT))
+        posting_add(&index->all, offset);
     if (record.flags & TD_RECORD_DEDUP)
         add_dedup(index, bytes);
+    if (record.key.len > 0)
+        td_parts_add(&index->parts, index->seed, &record, offset);
 }
 
 struct td_offsets td_index_get(const struct td_index *index, uint64_t key)

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/topic.h"
 #include "journal/format.h"
+#include "journal/record.h"
 
 /* Offsets under one key.  The first two need no memory of their own: most keys of a segment have few. */
 struct td_posting {
@@ -18,12 +19,28 @@ struct td_posting {
     };
 };
 
+/* What a segment leaves of the state of one topic and key, while it is gathered. */
+struct td_part {
+    struct td_index_state about; /* but for the places of its topic and sequences */
+    uint32_t same;   /* the index + 1 of another one with the same first half of the key */
+    uint32_t offset; /* of the last record */
+    uint32_t n, cap;
+    uint64_t *seqs, one; /* cap 0: there is room for `one` only */
+};
+
+struct td_parts {
+    struct td_map map; /* from the first half of the key to uint32_t, the index + 1 in `at` */
+    struct td_part *at;
+    uint32_t n, cap;
+};
+
 struct td_index {
     struct td_map keys;    /* to struct td_posting; all but `**` */
     struct td_posting all; /* of `**` */
     uint64_t all_key, seed;
     struct td_index_dedup *dedups;
     size_t n_dedups, dedups_cap;
+    struct td_parts parts;
 };
 
 /* A view of some offsets. */
@@ -37,8 +54,19 @@ struct td_index *td_index_new(uint64_t seed);
 void td_index_free(struct td_index *index);
 /* Files the record at `bytes`, which stands at `offset` behind all filed before. */
 void td_index_add(struct td_index *index, const char *bytes, uint32_t offset);
+/* Records that stay for the sake of state alone are filed here, and nowhere else. */
+uint64_t td_kept_key(uint64_t seed);
 /* What is filed under a key; good until the next add. */
 struct td_offsets td_index_get(const struct td_index *index, uint64_t key);
+
+/* parts.c: notes what a record with a key leaves. */
+void td_parts_add(struct td_parts *parts, uint64_t seed, const struct td_record *record,
+                  uint32_t offset);
+void td_parts_done(struct td_parts *parts);
+/* The section of an index file that says the same, of records at `segment`.  Returns its bytes (malloc), and the counts and the
+ * checksum in `header`; NULL without memory. */
+char *td_parts_section(const struct td_parts *parts, const char *segment,
+                       struct td_index_header *header, size_t *ret_bytes);
 
 struct td_sealed {
     const char *map;
@@ -46,6 +74,9 @@ struct td_sealed {
     const struct td_index_header *header;
     const struct td_index_key *keys;
     const struct td_index_dedup *dedups;
+    const struct td_index_state *states;
+    const uint64_t *state_seqs;
+    const char *topics;
     const uint32_t *postings;
     struct td_offsets all;
 };
@@ -61,7 +92,7 @@ struct td_index_about {
 /* Writes the file for the records at `segment`, atomically and durably. */
 TD_MUST_USE int td_sealed_store(const char *path, const struct td_index *index,
                                 const struct td_index_about *about, const char *segment);
-/* Maps a file and checks its header and the dedup entries only.  TD_EDAMAGED, or -errno. */
+/* Maps a file and checks its header, the dedup entries and the state only.  TD_EDAMAGED, or -errno. */
 TD_MUST_USE int td_sealed_open(const char *path, struct td_sealed *ret_sealed);
 void td_sealed_close(struct td_sealed *sealed);
 /* Checks all the rest; to be done before the first lookup.  0 or TD_EDAMAGED. */

@@ -192,7 +192,10 @@ static int dump_all(struct td_journal *journal, struct td_journal_reader *reader
     do {
         td_journal_read(reader, &read);
         r = give(dump, &read);
-        read.after = read.end == TD_READ_GAP ? read.gap_to : read.position;
+        bool retention = read.end == TD_READ_GAP && read.gap_reason == TD_GAP_RETENTION;
+        if (retention)
+            read.gap_told = read.gap_to;
+        read.after = read.end == TD_READ_GAP && !retention ? read.gap_to : read.position;
         if (read.end == TD_READ_COLD && td_journal_keep_step(journal) <= 0)
             return TD_EDAMAGED;
     } while (r == 0 && read.end != TD_READ_DONE);

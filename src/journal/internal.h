@@ -5,6 +5,7 @@
  *
  *   lock          appending: sequences, the open segment, dedup, and publishing a new set of segments
  *   index_lock    the indexes that are still in memory
+ *   state.mutex   what is the latest of each topic and key
  *   trimmed_lock  the table of what was trimmed
  *   readers_lock  the list of readers and what waits for them to pass
  *
@@ -15,6 +16,7 @@
 #include "journal/dedup.h"
 #include "journal/journal.h"
 #include "journal/segment.h"
+#include "journal/state.h"
 #include "journal/trimmed.h"
 #include "os/thread.h"
 #include <stdatomic.h>
@@ -41,7 +43,7 @@ struct td_journal {
     char dir[TD_LOG_DIR_MAX];
     struct td_journal_options options;
     uint32_t epoch;
-    uint64_t seed, all_key; /* the key of `**` */
+    uint64_t seed, all_key, kept_key; /* of `**`, and td_kept_key */
     uint64_t created_ms;
     int lock_file;
 
@@ -64,7 +66,12 @@ struct td_journal {
     struct td_plan *plan; /* a line for each of its drafts */
     size_t plan_cap;
     struct td_dedup dedup;
+    struct td_state_event
+        *keyed; /* the drafts that have a key, of the batch that is being appended */
+    size_t n_keyed, keyed_cap;
 
+    struct td_state state;
+    _Atomic uint64_t state_lost;
     struct td_mutex index_lock;
     struct td_mutex trimmed_lock;
     struct td_trimmed trimmed;

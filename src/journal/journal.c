@@ -12,6 +12,8 @@
 #define DEDUP_WINDOW_MS (UINT64_C(24) * 3600 * 1000)
 #define DEDUP_MAX       ((size_t)262144)
 #define TRIMMED_MAX     ((size_t)262144)
+#define STATE_KEYS_MAX  ((size_t)1000000)
+#define TOPIC_KEYS_MAX  ((size_t)10000)
 
 static int set_options(struct td_journal *journal, const struct td_journal_options *options)
 {
@@ -31,6 +33,10 @@ static int set_options(struct td_journal *journal, const struct td_journal_optio
         own->dedup_max = DEDUP_MAX;
     if (own->trimmed_max == 0)
         own->trimmed_max = TRIMMED_MAX;
+    if (own->state_keys_max == 0)
+        own->state_keys_max = STATE_KEYS_MAX;
+    if (own->topic_keys_max == 0)
+        own->topic_keys_max = TOPIC_KEYS_MAX;
     if (own->segment_bytes < TD_SEGMENT_MIN || own->segment_bytes > TD_SEGMENT_MAX ||
         own->segment_bytes % 8 != 0)
         return TD_EINVAL;
@@ -68,6 +74,7 @@ static struct td_journal *journal_new(void)
     td_cond_init(&journal->commit_wanted);
     td_cond_init(&journal->keeper_wanted);
     td_list_init(&journal->readers);
+    td_state_init(&journal->state);
     return journal;
 }
 
@@ -135,6 +142,8 @@ void td_journal_abandon(struct td_journal *journal)
         td_segment_free(set->segments[i]);
     free(set);
     td_dedup_done(&journal->dedup);
+    td_state_done(&journal->state);
+    free(journal->keyed);
     td_trimmed_done(&journal->trimmed);
     free(journal->staging);
     free(journal->plan);
@@ -203,6 +212,7 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
         .head = atomic_load(&journal->head),
         .durable = atomic_load(&journal->durable),
         .horizon = atomic_load(&journal->horizon),
+        .state_lost = atomic_load(&journal->state_lost),
     };
 
     td_mutex_lock(&journal->lock);
@@ -212,5 +222,6 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
     for (size_t i = 0; i < set->n; i++)
         stat.bytes += atomic_load(&set->segments[i]->end);
     td_mutex_unlock(&journal->lock);
+    td_state_stat(&journal->state, &stat);
     *ret_stat = stat;
 }

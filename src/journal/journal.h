@@ -16,6 +16,7 @@
 #include "base/compiler.h"
 #include "base/position.h"
 #include "base/slice.h"
+#include "base/topic.h"
 #include "base/units.h"
 #include "journal/record.h"
 #include <stdbool.h>
@@ -43,7 +44,11 @@ struct td_journal_options {
     uint64_t dedup_window_ms; /* 24 h when 0 */
     size_t dedup_max;         /* keys remembered; 262,144 when 0; the oldest go first */
     size_t trimmed_max; /* topics and prefixes remembered singly when trimmed; 262,144 when 0 */
-    bool read_only;     /* for tools: no lock, no repair, nothing written; append is refused */
+    uint64_t
+        state_ttl_ms; /* state whose last event is older is not kept; 0: kept until it is removed */
+    size_t state_keys_max; /* keys with state, of all topics; 1,000,000 when 0 */
+    size_t topic_keys_max; /* of one topic; 10,000 when 0 */
+    bool read_only;        /* for tools: no lock, no repair, nothing written; append is refused */
     struct td_sequencer *sequencer;
 };
 
@@ -84,6 +89,8 @@ struct td_draft {
     struct td_slice origin;      /* likewise */
     struct td_slice dedup;       /* empty: none; scoped by dedup_scope (the subject) */
     struct td_slice dedup_scope;
+    enum td_class class; /* not TD_CLASS_EPHEMERAL; TD_CLASS_APPEND only with a key */
+    bool begins_text;    /* of TD_CLASS_APPEND: its offset is 0 */
 };
 
 /* An array of drafts is atomic, also across a crash. */
@@ -102,7 +109,8 @@ struct td_batch {
 
 /* Appends; `ret_seqs` gets the sequence of each draft, an older one for what the dedup window knows.  On success
  * the events are in the log but not yet durable: wait for td_journal_readable to reach the greatest of the sequences.
- * Errors, none of which leaves a trace: TD_ETOOLARGE (a record or batch does not fit a segment), TD_ECONFLICT,
+ * Errors, none of which leaves a trace: TD_ETOOLARGE (a record or batch does not fit a segment), TD_ESTATEKEYS,
+ * TD_ETOPICKEYS, TD_ETEXTCHUNKS (it would leave more state than is kept), TD_ECONFLICT,
  * TD_EMISMATCH (a dedup key with other content), TD_EFULL (the disk), TD_ELOGFAILED (a sync has failed), TD_EUNAVAILABLE (a
  * million events wait for the disk), or -errno. */
 TD_MUST_USE int td_journal_append(struct td_journal *journal, const struct td_batch *batch,
@@ -130,6 +138,9 @@ struct td_journal_stat {
     uint64_t appended, synced_batches, segments, bytes, trimmed_segments, dedup_keys;
     uint64_t append_failures, sync_failures;
     uint64_t head, durable, horizon;
+    uint64_t state_keys, state_topics,
+        state_bytes;     /* keys with state, their topics, and the memory that takes */
+    uint64_t state_lost; /* records of it that readers were not given, because they are damaged */
 };
 void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_stat);
 
@@ -154,7 +165,7 @@ enum td_read_end {
     TD_READ_DONE,   /* everything at or before `until` has been looked at */
     TD_READ_BUDGET, /* a maximum was reached; go on after `position` */
     TD_READ_COLD,   /* the next segment is being read in and verified; `wake` will be called */
-    TD_READ_GAP,    /* what lies up to `gap_to` can't be had; tell, then go on after it */
+    TD_READ_GAP, /* what lies up to `gap_to` can't be had; tell, then go on after it (but see td_read.gap_told) */
 };
 
 enum td_gap_reason {
@@ -174,6 +185,11 @@ struct td_read {
     size_t records_max;
     size_t bytes_max;    /* of frames, but at least one record is given; 0: no bound */
     size_t examined_max; /* of records looked at; 0: no bound */
+    /* Gaps of retention up to here have been told.  What retention drops is no prefix of the log: among what is gone lies what was
+     * kept.  So such a gap (TD_GAP_RETENTION) leaves `position` where it is: the caller tells it, remembers its `gap_to` here, and
+     * reads on from the same position.  Who begins at the oldest that there is, and so has missed nothing, begins with
+     * td_journal_last_trimmed. */
+    uint64_t gap_told;
     /* out */
     size_t n;
     size_t examined;   /* how many records were looked at */
@@ -187,6 +203,9 @@ struct td_read {
  * for each segment passed over.  Records that were gathered before a gap are returned first. */
 void td_journal_read(struct td_journal_reader *reader, struct td_read *read);
 
+/* The last sequence trimmed that one of the patterns may have matched; 0: none. */
+uint64_t td_journal_last_trimmed(struct td_journal_reader *reader, const struct td_wanted *wanted,
+                                 size_t n_wanted);
 /* Whether anything of the pattern after `after` has been trimmed.  May say yes wrongly, never no. */
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,
                               uint64_t after);
@@ -195,3 +214,33 @@ bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_
  * `until`, `records_max` and `examined_max`; sets `position`, `examined` and `end`: TD_READ_DONE, TD_READ_BUDGET
  * (examined_max was reached: fewer will come), or TD_READ_COLD (ask again after the wake). */
 void td_journal_newest(struct td_journal_reader *reader, struct td_read *read);
+
+/* ---- state: the retained latest event of each topic and key ---- */
+
+/* Where a walk over the state stands; zero it to begin. */
+struct td_state_cursor {
+    uint64_t chain; /* of the topic below: what begins before this has been given, … */
+    uint64_t seq;   /* … and of what begins there, the sequences up to this one */
+    uint8_t topic_len;
+    char topic[TD_TOPIC_LEN_MAX];
+};
+
+struct td_state_read {
+    /* in */
+    const struct td_wanted *wanted;
+    size_t n_wanted;
+    uint64_t as_of; /* the state as of this position: at most td_journal_readable */
+    const char **records;
+    size_t records_max, bytes_max; /* as in td_read */
+    size_t topics_max;             /* topics looked at; 0: no bound */
+    /* in and out */
+    struct td_state_cursor *cursor;
+    /* out */
+    size_t n;
+    enum td_read_end end; /* DONE; BUDGET or COLD (`wake` will be called): go on with the cursor */
+};
+
+/* The next records of the state of some patterns: topic by topic in the order of their names, in each the keys in the order in which
+ * what they hold began, of a key of class `append` the chunks one behind the other.  Each topic and key is given once although
+ * several patterns match it.  What has changed after `as_of` may be left out: the change comes with the log. */
+void td_journal_state(struct td_journal_reader *reader, struct td_state_read *read);

@@ -220,6 +220,8 @@ static int trim(struct td_journal *journal, struct td_segment *segment)
         set->segments[i] = old->segments[i + 1];
     td_set_publish(journal, set, segment);
     td_mutex_unlock(&journal->lock);
+    for (uint32_t i = 0; i < segment->sealed_index.header->states; i++)
+        td_state_forget(&journal->state, segment->sealed_index.states[i].key, set->horizon);
     remove_files(journal, first_seq);
     /* What the table does not know must go from the front on, or the rest would look damaged after a crash. */
     if (r < 0) {
@@ -266,6 +268,8 @@ int td_journal_keep_step(struct td_journal *journal)
     }
     if (journal->options.read_only)
         return td_journal_reclaim(journal);
+    if (td_state_settle(&journal->state, td_journal_readable(journal), td_clock_unix_ms()))
+        return 1;
     td_journal_look_at_disk(journal);
     if (td_journal_seal_step(journal) > 0)
         return 1;

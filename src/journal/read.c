@@ -90,7 +90,8 @@ static enum step read_segment(struct walk *walk, struct td_segment *segment)
             return gap(walk, TD_GAP_DAMAGED, read->position, damage->next_seq - 1);
         uint32_t to =
             damage ? damage->from : atomic_load_explicit(&segment->end, memory_order_acquire);
-        uint32_t from = td_segment_offset_after(reader->journal, segment, read->position, to);
+        uint32_t from = td_segment_offset_after(reader->journal, segment, reader->journal->all_key,
+                                                read->position, to);
         td_merge_init(&merge, reader, segment, read, from);
         if (read_stretch(walk, &merge, to) == STEP_ENDED)
             return STEP_ENDED;
@@ -158,9 +159,9 @@ static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
     td_mutex_unlock(&journal->trimmed_lock);
     if (hole_end > 0)
         return gap(walk, TD_GAP_UNSYNCED, read->position, hole_end);
-    uint64_t last = last_trimmed(journal, read->wanted, read->n_wanted);
-    if (last > read->position)
-        return gap(walk, TD_GAP_RETENTION, read->position, TD_MIN(last, set->horizon));
+    uint64_t last = TD_MIN(last_trimmed(journal, read->wanted, read->n_wanted), set->horizon);
+    if (last > TD_MAX(read->position, read->gap_told))
+        return gap(walk, TD_GAP_RETENTION, read->position, last);
     read->position = set->horizon;
     return STEP_NEXT;
 }
@@ -200,6 +201,12 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
         gap(&walk, TD_GAP_DAMAGED, read->position, set->lost_tail);
     else
         end(&walk, TD_READ_DONE, TD_MAX(read->position, walk.until));
+}
+
+uint64_t td_journal_last_trimmed(struct td_journal_reader *reader, const struct td_wanted *wanted,
+                                 size_t n_wanted)
+{
+    return last_trimmed(reader->journal, wanted, n_wanted);
 }
 
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,

@@ -187,8 +187,8 @@ static bool head_sound(const struct td_record_head *head)
     return head->frame_at == TD_RECORD_HEAD + dedup && head->json_len >= 2 &&
            head->frame_head == frame_head_len(head->json_len) &&
            TD_ALIGN_UP(used, 8) == head->size && head->seq > 0 && head->synced < head->seq &&
-           (head->flags & ~(unsigned)(TD_RECORD_LAST | TD_RECORD_DEDUP)) == 0 &&
-           head->data_at < head->json_len - 1 && head->topic_at + head->topic_len < head->data_at &&
+           (head->flags & ~(unsigned)TD_RECORD_FLAGS) == 0 && head->data_at < head->json_len - 1 &&
+           head->topic_at + head->topic_len < head->data_at &&
            head->type_at + head->type_len < head->data_at &&
            head->key_at + head->key_len < head->data_at;
 }

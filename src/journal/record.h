@@ -29,11 +29,27 @@
 #include "base/slice.h"
 #include "base/units.h"
 
+/* How an event treats a reader that is slower than it. */
+enum td_class {
+    TD_CLASS_LOG,       /* each one is delivered */
+    TD_CLASS_LATEST,    /* a newer one of the same topic and key may replace it */
+    TD_CLASS_APPEND,    /* a chunk of a growing text; has a key */
+    TD_CLASS_EPHEMERAL, /* never appended: no event of it is in the log */
+};
+
 enum td_record_flags {
     TD_RECORD_LAST =
         1, /* the last of its batch: what follows the last of these was never acknowledged */
-    TD_RECORD_DEDUP = 2, /* holds a dedup block */
+    TD_RECORD_DEDUP = 2,  /* holds a dedup block */
+    TD_RECORD_LATEST = 4, /* its class; with neither of these two it is `log` */
+    TD_RECORD_APPEND = 8,
+    TD_RECORD_KEPT =
+        16, /* stays for the sake of state alone, and is no part of the history any more */
+    TD_RECORD_BEGINS = 32,  /* of class `append`: begins a text (offset 0) */
+    TD_RECORD_REMOVES = 64, /* has a key and `data` null: removes the state of its key */
 };
+/* All that a sound record may have. */
+#define TD_RECORD_FLAGS 127
 
 #define TD_RECORD_HEAD 56
 

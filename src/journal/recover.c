@@ -394,6 +394,25 @@ static void load_dedup(struct td_recovery *recovery)
     }
 }
 
+/* What each segment leaves of the state, the oldest first. */
+static void load_state(struct td_recovery *recovery)
+{
+    struct td_state *state = &recovery->journal->state;
+
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct td_segment *segment = recovery->segments[i];
+        if (segment->index)
+            td_parts_load(state, &segment->index->parts, segment->map);
+        for (uint32_t j = 0; !segment->index && j < segment->sealed_index.header->states; j++) {
+            const struct td_sealed *sealed = &segment->sealed_index;
+            const struct td_index_state *part = &sealed->states[j];
+            td_state_load(state, part, td_slice(sealed->topics + part->topic_at, part->topic_len),
+                          sealed->state_seqs + part->start);
+        }
+    }
+    td_state_loaded(state);
+}
+
 static void publish(struct td_recovery *recovery)
 {
     struct td_journal *journal = recovery->journal;
@@ -452,6 +471,8 @@ int td_journal_recover(struct td_journal *journal, struct td_journal_report *rep
         td_dedup_init(&journal->dedup, journal->seed, journal->options.dedup_max,
                       journal->options.dedup_window_ms);
         load_dedup(&recovery);
+        td_state_setup(&journal->state, journal->seed, &journal->options);
+        load_state(&recovery);
         publish(&recovery);
     }
     while (recovery.n > 0)

@@ -54,26 +54,33 @@ static void fill(const struct td_index *index, const char *segment, struct td_in
 int td_sealed_store(const char *path, const struct td_index *index,
                     const struct td_index_about *about, const char *segment)
 {
-    size_t n_keys = index->keys.len + 1, n_postings = count_postings(index);
+    struct td_index_header states = {.seed = about->seed};
+    size_t n_keys = index->keys.len + 1, n_postings = count_postings(index), states_bytes;
     size_t keys_bytes = n_keys * sizeof(struct td_index_key);
     size_t dedups_bytes = index->n_dedups * sizeof(struct td_index_dedup);
     size_t postings_bytes = n_postings * sizeof(uint32_t);
-    size_t bytes = sizeof(struct td_index_header) + keys_bytes + dedups_bytes + postings_bytes;
+    char *section = td_parts_section(&index->parts, segment, &states, &states_bytes);
 
-    if (n_postings > UINT32_MAX)
-        return TD_ETOOLARGE;
-    char *file = calloc(1, bytes);
-    if (!file)
+    if (!section)
         return -ENOMEM;
+    size_t bytes =
+        sizeof(struct td_index_header) + keys_bytes + dedups_bytes + states_bytes + postings_bytes;
+    char *file = n_postings <= UINT32_MAX ? calloc(1, bytes) : NULL;
+    if (!file) {
+        free(section);
+        return n_postings > UINT32_MAX ? TD_ETOOLARGE : -ENOMEM;
+    }
     struct td_index_header *header = (void *)file;
     struct td_index_key *keys = (void *)(header + 1);
     char *dedups = (char *)keys + keys_bytes;
-    uint32_t *postings = (void *)(dedups + dedups_bytes);
+    uint32_t *postings = (void *)(dedups + dedups_bytes + states_bytes);
     fill(index, segment, keys, postings);
     if (dedups_bytes > 0)
         memcpy(dedups, index->dedups, dedups_bytes);
+    memcpy(dedups + dedups_bytes, section, states_bytes);
+    free(section);
     *header = (struct td_index_header){
-        .version = TD_LOG_VERSION,
+        .version = TD_INDEX_VERSION,
         .epoch = about->epoch,
         .seed = about->seed,
         .first_seq = about->first_seq,
@@ -87,6 +94,10 @@ int td_sealed_store(const char *path, const struct td_index *index,
         .keys = (uint32_t)n_keys,
         .dedups = (uint32_t)index->n_dedups,
         .postings = (uint32_t)n_postings,
+        .states = states.states,
+        .state_seqs = states.state_seqs,
+        .topics = states.topics,
+        .states_crc = states.states_crc,
         .keys_crc = td_crc32c(0, keys, keys_bytes),
         .dedups_crc = td_crc32c(0, dedups, dedups_bytes),
         .postings_crc = td_crc32c(0, postings, postings_bytes),
@@ -98,14 +109,35 @@ int td_sealed_store(const char *path, const struct td_index *index,
     return r;
 }
 
+static size_t states_bytes(const struct td_index_header *header)
+{
+    return header->states * sizeof(struct td_index_state) + header->state_seqs * sizeof(uint64_t) +
+           header->topics;
+}
+
 static bool header_sound(const struct td_index_header *header, size_t bytes)
 {
     return memcmp(header->magic, TD_INDEX_MAGIC, TD_MAGIC_LEN) == 0 &&
-           header->version == TD_LOG_VERSION &&
+           header->version == TD_INDEX_VERSION &&
            header->crc == td_crc32c(0, header, offsetof(struct td_index_header, crc)) &&
+           header->topics % 8 == 0 &&
            bytes == sizeof(*header) + header->keys * sizeof(struct td_index_key) +
-                        header->dedups * sizeof(struct td_index_dedup) +
+                        header->dedups * sizeof(struct td_index_dedup) + states_bytes(header) +
                         header->postings * sizeof(uint32_t);
+}
+
+/* Whether each part of the state lies inside of its section. */
+static bool states_sound(const struct td_sealed *sealed)
+{
+    const struct td_index_header *header = sealed->header;
+
+    for (uint32_t i = 0; i < header->states; i++) {
+        const struct td_index_state *state = &sealed->states[i];
+        if (state->count == 0 || (uint64_t)state->start + state->count > header->state_seqs ||
+            (uint64_t)state->topic_at + state->topic_len > header->topics)
+            return false;
+    }
+    return true;
 }
 
 static int lay_out(struct td_sealed *sealed)
@@ -117,10 +149,15 @@ static int lay_out(struct td_sealed *sealed)
     sealed->header = header;
     sealed->keys = (const void *)(header + 1);
     sealed->dedups = (const void *)(sealed->keys + header->keys);
-    sealed->postings = (const void *)(sealed->dedups + header->dedups);
+    sealed->states = (const void *)(sealed->dedups + header->dedups);
+    sealed->state_seqs = (const void *)(sealed->states + header->states);
+    sealed->topics = (const char *)(sealed->state_seqs + header->state_seqs);
+    sealed->postings = (const void *)(sealed->topics + header->topics);
     size_t dedups_bytes = header->dedups * sizeof(struct td_index_dedup);
-    if (td_file_populate((const char *)sealed->dedups, dedups_bytes) < 0 ||
-        td_crc32c(0, sealed->dedups, dedups_bytes) != header->dedups_crc)
+    if (td_file_populate((const char *)sealed->dedups, dedups_bytes + states_bytes(header)) < 0 ||
+        td_crc32c(0, sealed->dedups, dedups_bytes) != header->dedups_crc ||
+        td_crc32c(0, sealed->states, states_bytes(header)) != header->states_crc ||
+        !states_sound(sealed))
         return TD_EDAMAGED;
     return 0;
 }

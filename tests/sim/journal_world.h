@@ -16,6 +16,7 @@ struct sim_reader {
     unsigned handle;
     uint64_t position;
     uint64_t fresh_at; /* the position that it began at */
+    uint64_t gap_told; /* gaps of retention up to here have been told */
     struct td_wanted wanted[SIM_PATTERNS];
     char patterns[SIM_PATTERNS][TD_TOPIC_LEN_MAX + 1];
     size_t n_wanted;

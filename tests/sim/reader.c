@@ -82,6 +82,9 @@ static void check_records(struct sim_journal *sim, struct sim_reader *reader,
 
         if (!td_model_wants(reader->wanted, reader->n_wanted, event))
             continue;
+        bool given = n < read->n && td_record_seq(read->records[n]) == event->seq;
+        if (!given && event->seq <= TD_MIN(reader->gap_told, model->horizon))
+            continue;
         TD_MUST(n < read->n,
                 "reader %td: nothing said of event %llu (topic %.*s), read from %llu to %llu",
                 reader - sim->readers, (unsigned long long)event->seq,
@@ -183,6 +186,7 @@ static enum td_read_end read_once(struct sim_journal *sim, struct sim_reader *re
     read->wanted = reader->wanted;
     read->n_wanted = reader->n_wanted;
     read->after = reader->position;
+    read->gap_told = reader->gap_told;
     read->records = records;
     read->records_max = 1 + (size_t)td_rng_below(rng, RECORDS_MAX);
     read->bytes_max = td_rng_one_in(rng, 2) ? 0 : 1 + (size_t)td_rng_below(rng, 4096);
@@ -198,12 +202,17 @@ static enum td_read_end read_once(struct sim_journal *sim, struct sim_reader *re
         told = true;
     }
     uint64_t before = reader->position;
-    reader->position = told ? read->gap_to : read->position;
+    bool stays = told && read->gap_reason == TD_GAP_RETENTION;
+    TD_MUST(!stays || read->gap_to > reader->gap_told, "a gap up to %llu is told twice",
+            (unsigned long long)read->gap_to);
+    reader->position = told && !stays ? read->gap_to : read->position;
+    if (stays)
+        reader->gap_told = read->gap_to;
     TD_MUST(!reader->must_hear || reader->position == before,
             "reader %td had seen events that a crash took back, and went from %llu to %llu untold",
             reader - sim->readers, (unsigned long long)before,
             (unsigned long long)reader->position);
-    reader->idle_turns = reader->position != before ? 0 : reader->idle_turns + 1;
+    reader->idle_turns = reader->position != before || stays ? 0 : reader->idle_turns + 1;
     if (read->n > 0 || told)
         td_world_say("reader %td: %zu records, now at %llu, end %d", reader - sim->readers, read->n,
                      (unsigned long long)reader->position, (int)read->end);

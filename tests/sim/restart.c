@@ -187,7 +187,10 @@ static void audit_read(struct audit *audit)
             sim_keep(sim);
         }
         done = read.end == TD_READ_DONE;
-        read.after = read.end == TD_READ_GAP ? read.gap_to : read.position;
+        bool stays = read.end == TD_READ_GAP && read.gap_reason == TD_GAP_RETENTION;
+        if (stays)
+            read.gap_told = read.gap_to;
+        read.after = read.end == TD_READ_GAP && !stays ? read.gap_to : read.position;
         td_journal_quiesce(sim->handles[0], false);
     }
 }

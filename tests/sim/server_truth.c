@@ -249,7 +249,10 @@ static void read_from(struct srv_world *world, uint64_t position,
         read.after = read.position;
         if (read.end == TD_READ_GAP) {
             pass_gap(world, &read);
-            read.after = read.gap_to;
+            if (read.gap_reason == TD_GAP_RETENTION)
+                read.gap_told = read.gap_to;
+            else
+                read.after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
             TD_MUST(++cold < 1000 || td_sim_dead(), "a segment stays cold");
             if (td_journal_keep_step(world->journal) < 0 && td_sim_dead())

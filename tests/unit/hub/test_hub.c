@@ -288,7 +288,7 @@ static void test_seek_and_unsubscribe(void **state)
     commit();
     join(0, TD_WIRE_WS_EVENT, (const char *const[4]){"a/b"});
     readers[0].from = events[9].seq;
-    td_hub_seek(hub, &readers[0].subscriber, events[9].seq);
+    td_hub_seek(hub, &readers[0].subscriber, events[9].seq, 0);
     settle();
     check(&readers[0]);
     assert_int_equal(readers[0].caught_up, 1);

@@ -133,7 +133,9 @@ static void read_all(void *arg)
         td_journal_read(own, &read);
         check_records(reader, &read, last);
         reader->gaps += read.end == TD_READ_GAP;
-        read.after = read.end == TD_READ_GAP ? read.gap_to : read.position;
+        read.after = read.position;
+        if (read.end == TD_READ_GAP)
+            read.gap_told = read.gap_to;
         finished = done && read.end == TD_READ_DONE;
         bool sleep = read.end == TD_READ_DONE && !finished;
         td_journal_quiesce(own, sleep);
