@@ -5,13 +5,22 @@
 #include "edge/http.h"
 #include "edge/worker.h"
 
+/* How the configuration came to be as it is. */
+struct td_api_reload {
+    _Atomic bool failed;        /* the last reload was refused; the configuration is an older one */
+    _Atomic td_unix_ms success; /* when one was last loaded and taken */
+};
+
 /* What the resources need to know of the whole server; immutable while workers run. */
 struct td_api {
     struct td_worker *const *workers; /* all of them, for metrics */
     size_t n_workers;
     struct td_journal *journal;
-    bool dev;                  /* `tidings dev`: the live page at / signs itself in */
-    struct td_slice dev_token; /* set as cookie on / in dev mode */
+    const char *version;          /* of the program */
+    td_unix_ms started;           /* 0: unknown */
+    struct td_api_reload *reload; /* written by the main thread; NULL: there are no reloads */
+    bool dev;                     /* `tidings dev`: the live page at / signs itself in */
+    struct td_slice dev_token;    /* set as cookie on / in dev mode */
 };
 
 /* The edge's handler; `arg` is a struct td_api.  A body is let in only where one is taken, from who has a valid token. */

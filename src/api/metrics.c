@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /metrics, in the Prometheus text format (version 0.0.4).  Labels never carry topics or subjects. */
-#include "api/api.h"
-#include "base/assert.h"
+/* /metrics: what is counted, and where it comes from.  Labels have fixed values only; never topics or subjects. */
+#include "api/metrics_text.h"
+#include "os/usage.h"
 
+/* A counter of the edge, summed over the workers.  Rows of one name stand next to each other, each with its own label. */
 struct metric {
-    const char *name, *type, *help;
-    size_t offset; /* of the counter in struct td_edge_stat */
+    const char *name, *labels, *type, *help;
+    size_t offset; /* in struct td_edge_stat */
 };
 
-#define METRIC(name, type, counter, help)                                   \
-    {                                                                       \
-        "tidings_" name, type, help, offsetof(struct td_edge_stat, counter) \
+#define METRIC(name, type, counter, help)                                         \
+    {                                                                             \
+        "tidings_" name, NULL, type, help, offsetof(struct td_edge_stat, counter) \
+    }
+#define LABELLED(name, labels, counter, help)                                            \
+    {                                                                                    \
+        "tidings_" name, labels, "counter", help, offsetof(struct td_edge_stat, counter) \
     }
 
+#define OPENED_HELP "Readers that began, by transport."
+#define GAPS_HELP   "Gaps told to readers, by reason."
+#define RESUMES_HELP \
+    "Streams that came back with a position, by whether they got all that they missed."
+#define FAILURES_HELP "Requests without a valid token, by reason."
+#define LIMITED_HELP  "What peers were refused, by the limit that they met."
+
 static const struct metric metrics[] = {
-    METRIC("connections", "gauge", connections, "Open connections of any kind."),
-    METRIC("connections_websocket", "gauge", connections_ws, "Open WebSocket connections."),
-    METRIC("connections_sse", "gauge", connections_sse, "Open event streams."),
     METRIC("connections_accepted_total", "counter", accepted, "Connections accepted."),
-    METRIC("connections_refused_total", "counter", refused, "Connections refused by a limit."),
-    METRIC("connections_closed_total", "counter", closed, "Connections ended."),
+    LABELLED("connections_opened_total", "transport=\"websocket\"", ws_opened, OPENED_HELP),
+    LABELLED("connections_opened_total", "transport=\"sse\"", sse_opened, OPENED_HELP),
+    LABELLED("connections_opened_total", "transport=\"longpoll\"", polls, OPENED_HELP),
     METRIC("http_requests_total", "counter", http_requests, "HTTP requests served."),
     METRIC("http_errors_total", "counter", http_errors, "HTTP answers with status 400 or more."),
-    METRIC("websocket_opened_total", "counter", ws_opened, "WebSocket connections opened."),
-    METRIC("sse_opened_total", "counter", sse_opened, "Event streams opened."),
-    METRIC("polls_total", "counter", polls, "Long-polls begun."),
     METRIC("events_published_total", "counter", published_events, "Events published."),
     METRIC("publish_requests_total", "counter", published_requests, "Publishes accepted."),
     METRIC("events_delivered_total", "counter", delivered, "Events sent to readers."),
@@ -36,21 +43,34 @@ static const struct metric metrics[] = {
     METRIC("patterns", "gauge", patterns, "Distinct patterns subscribed."),
     METRIC("commands_total", "counter", commands, "Commands received on WebSocket."),
     METRIC("command_errors_total", "counter", command_errors, "Commands refused."),
-    METRIC("gaps_total", "counter", gaps, "Gaps told to readers."),
-    METRIC("auth_failures_total", "counter", auth_failures, "Requests without a valid token."),
-    METRIC("limited_total", "counter", rate_limited, "Commands refused by a rate limit."),
+    LABELLED("gaps_total", "reason=\"retention\"", gaps[TD_GAP_RETENTION], GAPS_HELP),
+    LABELLED("gaps_total", "reason=\"epoch\"", gaps[TD_GAP_EPOCH], GAPS_HELP),
+    LABELLED("gaps_total", "reason=\"unsynced\"", gaps[TD_GAP_UNSYNCED], GAPS_HELP),
+    LABELLED("gaps_total", "reason=\"damaged\"", gaps[TD_GAP_DAMAGED], GAPS_HELP),
+    LABELLED("resumes_total", "result=\"whole\"", resumed[TD_RESUMED_WHOLE], RESUMES_HELP),
+    LABELLED("resumes_total", "result=\"gap\"", resumed[TD_RESUMED_GAP], RESUMES_HELP),
+    LABELLED("auth_failures_total", "reason=\"missing\"", auth_failures[TD_AUTH_MISSING],
+             FAILURES_HELP),
+    LABELLED("auth_failures_total", "reason=\"invalid\"", auth_failures[TD_AUTH_INVALID],
+             FAILURES_HELP),
+    LABELLED("auth_failures_total", "reason=\"expired\"", auth_failures[TD_AUTH_EXPIRED],
+             FAILURES_HELP),
+    LABELLED("limited_total", "limit=\"body\"", limited[TD_LIMITED_BODY], LIMITED_HELP),
+    LABELLED("limited_total", "limit=\"commands\"", limited[TD_LIMITED_COMMANDS], LIMITED_HELP),
+    LABELLED("limited_total", "limit=\"connections\"", limited[TD_LIMITED_CONNECTIONS],
+             LIMITED_HELP),
+    LABELLED("limited_total", "limit=\"descriptors\"", limited[TD_LIMITED_DESCRIPTORS],
+             LIMITED_HELP),
+    LABELLED("limited_total", "limit=\"message\"", limited[TD_LIMITED_MESSAGE], LIMITED_HELP),
+    LABELLED("limited_total", "limit=\"subscriptions\"", limited[TD_LIMITED_SUBSCRIPTIONS],
+             LIMITED_HELP),
     METRIC("heartbeat_timeouts_total", "counter", heartbeat_timeouts,
            "Connections closed because the peer was silent."),
     METRIC("sent_bytes_total", "counter", bytes_sent, "Bytes sent."),
     METRIC("received_bytes_total", "counter", bytes_received, "Bytes received."),
+    METRIC("outbox_bytes", "gauge", outbox_bytes,
+           "Answers and control messages that wait for their sockets; as of the last second."),
 };
-
-static void put(struct td_buf *out, const char *name, const char *type, const char *help,
-                uint64_t value)
-{
-    td_buf_putf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
-                (unsigned long long)value);
-}
 
 static uint64_t sum(const struct td_api *api, size_t offset)
 {
@@ -63,41 +83,136 @@ static uint64_t sum(const struct td_api *api, size_t offset)
     }
     return total;
 }
+#define SUM(api, counter) sum(api, offsetof(struct td_edge_stat, counter))
+
+static void put_connections(const struct td_api *api, struct td_buf *out)
+{
+    uint64_t all = SUM(api, connections), ws = SUM(api, connections_ws),
+             sse = SUM(api, connections_sse), poll = SUM(api, connections_poll);
+    uint64_t readers = ws + sse + poll;
+
+    td_metric_head(out, "tidings_connections", "gauge", "Open connections by transport.");
+    td_metric_value(out, "tidings_connections", "transport=\"websocket\"", ws);
+    td_metric_value(out, "tidings_connections", "transport=\"sse\"", sse);
+    td_metric_value(out, "tidings_connections", "transport=\"longpoll\"", poll);
+    /* The numbers are read one after the other while they change. */
+    td_metric_value(out, "tidings_connections", "transport=\"http\"",
+                    all > readers ? all - readers : 0);
+}
+
+static void put_closed(const struct td_api *api, struct td_buf *out)
+{
+    static const char name[] = "tidings_connections_closed_total";
+    char label[32];
+
+    td_metric_head(out, name, "counter", "Connections ended, by close code of the WebSocket.");
+    for (size_t i = 0; i < TD_CLOSE_CODES + 2; i++) {
+        if (i < TD_CLOSE_CODES)
+            snprintf(label, sizeof(label), "code=\"%u\"", td_close_codes[i]);
+        else
+            snprintf(label, sizeof(label), "code=\"%s\"", i == TD_CLOSE_CODES ? "other" : "none");
+        td_metric_value(out, name, label,
+                        sum(api, offsetof(struct td_edge_stat, closed) + i * sizeof(uint64_t)));
+    }
+}
+
+static void put_edge(const struct td_api *api, struct td_buf *out)
+{
+    struct td_histogram_sum delivery = {0};
+
+    put_connections(api, out);
+    put_closed(api, out);
+    for (size_t i = 0; i < TD_ARRAY_LEN(metrics); i++) {
+        const struct metric *metric = &metrics[i];
+        if (i == 0 || strcmp(metric->name, metrics[i - 1].name) != 0)
+            td_metric_head(out, metric->name, metric->type, metric->help);
+        td_metric_value(out, metric->name, metric->labels, sum(api, metric->offset));
+    }
+    for (size_t i = 0; i < api->n_workers; i++)
+        td_histogram_sum(&delivery, &api->workers[i]->stat.delivery);
+    td_metric_histogram(out, "tidings_delivery_seconds",
+                        "From an event's arrival to its being sent to all live readers of that "
+                        "worker; one event of a broadcast is timed.",
+                        &delivery);
+}
 
 static void put_journal(const struct td_api *api, struct td_buf *out)
 {
     struct td_journal_stat stat;
+    struct td_histogram_sum syncs = {0};
 
     td_journal_stat(api->journal, &stat);
-    put(out, "tidings_log_appended_total", "counter", "Events appended to the log.", stat.appended);
-    put(out, "tidings_log_syncs_total", "counter", "Times that the log was synced.",
-        stat.synced_batches);
-    put(out, "tidings_log_append_failures_total", "counter", "Appends that failed.",
-        stat.append_failures);
-    put(out, "tidings_log_sync_failures_total", "counter", "Syncs that failed.",
-        stat.sync_failures);
-    put(out, "tidings_log_segments", "gauge", "Segments of the log.", stat.segments);
-    put(out, "tidings_log_bytes", "gauge", "Bytes of the log on disk.", stat.bytes);
-    put(out, "tidings_log_head", "gauge", "Sequence of the last event appended.", stat.head);
-    put(out, "tidings_log_durable", "gauge", "Sequence of the last event synced.", stat.durable);
-    put(out, "tidings_log_horizon", "gauge", "Sequence of the last event trimmed.", stat.horizon);
-    put(out, "tidings_log_dedup_keys", "gauge", "Idempotency keys remembered.", stat.dedup_keys);
-    put(out, "tidings_log_writable", "gauge", "1 when the log can be written.",
-        td_journal_health(api->journal) == 0);
+    td_metric(out, "tidings_log_appended_total", "counter", "Events appended to the log.",
+              stat.appended);
+    td_metric(out, "tidings_log_syncs_total", "counter", "Times that the log was synced.",
+              stat.synced_batches);
+    td_histogram_sum(&syncs, td_journal_sync_times(api->journal));
+    td_metric_histogram(out, "tidings_log_sync_seconds", "How long a sync of the log took.",
+                        &syncs);
+    td_metric(out, "tidings_log_append_failures_total", "counter", "Appends that failed.",
+              stat.append_failures);
+    td_metric(out, "tidings_log_sync_failures_total", "counter", "Syncs that failed.",
+              stat.sync_failures);
+    td_metric(out, "tidings_log_segments", "gauge", "Segments of the log.", stat.segments);
+    td_metric(out, "tidings_log_bytes", "gauge", "Bytes of the log on disk.", stat.bytes);
+    td_metric(out, "tidings_log_head", "gauge", "Sequence of the last event appended.", stat.head);
+    td_metric(out, "tidings_log_durable", "gauge", "Sequence of the last event synced.",
+              stat.durable);
+    td_metric(out, "tidings_log_horizon", "gauge", "Sequence of the last event trimmed.",
+              stat.horizon);
+    td_metric(out, "tidings_log_dedup_keys", "gauge", "Idempotency keys remembered.",
+              stat.dedup_keys);
+    td_metric(out, "tidings_log_writable", "gauge", "1 when the log can be written.",
+              td_journal_health(api->journal) == 0);
+}
+
+static void put_process(const struct td_api *api, struct td_buf *out)
+{
+    struct td_usage usage;
+    char label[64];
+
+    td_usage_read(&usage);
+    td_metric_seconds(out, "process_cpu_seconds_total", "counter",
+                      "User and system CPU time spent, in seconds.", usage.cpu);
+    td_metric(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
+              usage.resident_bytes);
+    td_metric(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.", usage.virtual_bytes);
+    td_metric(out, "process_open_fds", "gauge", "Open descriptors.", usage.descriptors);
+    td_metric(out, "process_max_fds", "gauge", "How many descriptors may be open.",
+              usage.descriptors_max);
+    td_metric_seconds(out, "process_start_time_seconds", "gauge",
+                      "When the server was started, in seconds since 1970.",
+                      api->started * TD_NS_PER_MS);
+    snprintf(label, sizeof(label), "version=\"%s\"", api->version ? api->version : "");
+    td_metric_head(out, "tidings_build_info", "gauge", "1; the label says what runs.");
+    td_metric_value(out, "tidings_build_info", label, 1);
+}
+
+static void put_reload(const struct td_api_reload *reload, struct td_buf *out)
+{
+    td_metric(out, "tidings_config_last_reload_successful", "gauge",
+              "0 when the last reload was refused, and the configuration in use is an older one.",
+              !atomic_load(&reload->failed));
+    td_metric_seconds(out, "tidings_config_last_reload_success_timestamp_seconds", "gauge",
+                      "When the configuration in use was loaded, in seconds since 1970.",
+                      atomic_load(&reload->success) * TD_NS_PER_MS);
 }
 
 void td_api_metrics(struct td_request *request, const struct td_api *api)
 {
     struct td_buf out = TD_BUF_INIT(64 * 1024);
 
-    for (size_t i = 0; i < TD_ARRAY_LEN(metrics); i++)
-        put(&out, metrics[i].name, metrics[i].type, metrics[i].help, sum(api, metrics[i].offset));
+    put_edge(api, &out);
     put_journal(api, &out);
-    put(&out, "tidings_expect_failures_total", "counter",
-        "Broken expectations inside the server; any is a bug.",
-        atomic_load_explicit(&td_expect_failures, memory_order_relaxed));
-    td_respond(request, &(struct td_response){.status = 200,
-                                              .content_type = "text/plain; version=0.0.4",
-                                              .body = td_buf_slice(&out)});
+    put_process(api, &out);
+    if (api->reload)
+        put_reload(api->reload, &out);
+    td_metric(&out, "tidings_expect_failures_total", "counter",
+              "Broken expectations inside the server; any is a bug.",
+              atomic_load_explicit(&td_expect_failures, memory_order_relaxed));
+    td_respond(request,
+               &(struct td_response){.status = 200,
+                                     .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                     .body = td_buf_slice(&out)});
     td_buf_done(&out);
 }

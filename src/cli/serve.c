@@ -79,7 +79,8 @@ int td_cli_serve(int argc, char **argv)
     int status = load("serve", argc, argv, &inputs, &config);
     if (status != 0)
         return status;
-    int r = td_server_run(&(struct td_server_options){.config = config, .inputs = &inputs});
+    int r = td_server_run(
+        &(struct td_server_options){.config = config, .inputs = &inputs, .version = TD_VERSION});
     td_config_free(config);
     return r < 0 ? TD_CLI_FAILED : TD_CLI_DONE;
 }
@@ -147,6 +148,7 @@ int td_cli_dev(int argc, char **argv)
     r = td_server_run(&(struct td_server_options){
         .config = config,
         .inputs = &inputs,
+        .version = TD_VERSION,
         .dev = true,
         .dev_token = td_buf_slice(&token),
         .ready = print_banner,

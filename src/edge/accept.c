@@ -154,7 +154,7 @@ static void turn_away(struct td_worker *worker, int listener)
     int socket = td_net_accept(listener, &peer);
     if (socket >= 0)
         td_net_close(socket);
-    TD_COUNT(worker, refused);
+    TD_COUNT(worker, limited[TD_LIMITED_DESCRIPTORS]);
     worker->spare = td_file_open("/dev/null", TD_FILE_READ);
     if (socket < 0)
         pause_listening(worker, true);
@@ -174,7 +174,7 @@ void td_accept_from(struct td_worker *worker, int listener)
         if (socket < 0)
             return;
         if (begin_conn(worker, socket, &peer) < 0) {
-            TD_COUNT(worker, refused);
+            TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
             td_net_close(socket);
         }
     }

@@ -120,13 +120,14 @@ int td_request_authenticate(struct td_request *request, const char **reason)
         token = from_query(request);
     if (!token.ptr) {
         *reason = "no token was sent";
-        TD_COUNT(request->worker, auth_failures);
+        TD_COUNT(request->worker, auth_failures[TD_AUTH_MISSING]);
         return TD_EUNAUTHORIZED;
     }
     int r = td_token_cache_verify(request->worker->tokens, request->worker->options->auth, token,
                                   td_clock_unix_ms(), &principal, reason);
     if (r < 0) {
-        TD_COUNT(request->worker, auth_failures);
+        TD_COUNT(request->worker,
+                 auth_failures[r == TD_EEXPIRED ? TD_AUTH_EXPIRED : TD_AUTH_INVALID]);
         return r;
     }
     td_principal_unref(conn->principal); /* of an earlier request */

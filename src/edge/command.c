@@ -37,7 +37,7 @@ static bool within_rate(struct td_worker *worker, struct td_conn *conn)
         conn->refused_row = 0;
         return true;
     }
-    TD_COUNT(worker, rate_limited);
+    TD_COUNT(worker, limited[TD_LIMITED_COMMANDS]);
     if (conn->refused_row < UINT8_MAX)
         conn->refused_row++;
     return false;

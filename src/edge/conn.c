@@ -103,11 +103,36 @@ static void log_disconnect(const struct td_worker *worker, const struct td_conn 
     td_log_end(&line);
 }
 
+const uint16_t td_close_codes[TD_CLOSE_CODES] = {
+    1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1010,
+    1011, 1013, 4001, 4003, 4004, 4008, 4009, 4029,
+};
+
+static void count_close(struct td_worker *worker, const struct td_conn *conn)
+{
+    unsigned code = conn->close_code ? conn->close_code : 1006;
+    size_t i = 0;
+
+    while (i < TD_CLOSE_CODES && td_close_codes[i] != code)
+        i++;
+    if (!conn->counted_ws)
+        i = TD_CLOSE_CODES + 1;
+    TD_COUNT(worker, closed[i]);
+}
+
+void td_conn_resumed(struct td_worker *worker, struct td_conn *conn, int result)
+{
+    if (conn->resuming)
+        TD_COUNT(worker, resumed[result]);
+    conn->resuming = false;
+}
+
 void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason)
 {
     if (conn->state == TD_CONN_GONE)
         return;
     log_disconnect(worker, conn, reason);
+    count_close(worker, conn);
     td_conn_uncount(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
     td_poll_free(conn);
@@ -125,7 +150,6 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     conn->start = NULL;
     conn->socket = -1;
     conn->state = TD_CONN_GONE;
-    TD_COUNT(worker, closed);
     TD_UNCOUNT(worker, connections);
     td_list_append(&worker->gone, &conn->dirty);
 }
@@ -136,7 +160,9 @@ void td_conn_uncount(struct td_worker *worker, struct td_conn *conn)
         TD_UNCOUNT(worker, connections_ws);
     if (conn->counted_sse)
         TD_UNCOUNT(worker, connections_sse);
-    conn->counted_ws = conn->counted_sse = false;
+    if (conn->counted_poll)
+        TD_UNCOUNT(worker, connections_poll);
+    conn->counted_ws = conn->counted_sse = conn->counted_poll = false;
 }
 
 /* From here on input is dropped and the subscriber gets no more.  An event that was sent in part is finished by nobody: the

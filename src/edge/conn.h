@@ -133,6 +133,8 @@ struct td_conn {
     bool shut : 1;         /* our side of the stream has been ended */
     bool counted_ws : 1;   /* among connections_ws, connections_sse */
     bool counted_sse : 1;
+    bool counted_poll : 1; /* connections_poll */
+    bool resuming : 1;     /* it came with a position and has not met the head yet */
 };
 
 /* Bytes of control messages that may wait before nothing more is read from the connection. */
@@ -161,6 +163,8 @@ void td_conn_hung_up(struct td_worker *worker, struct td_conn *conn);
 void td_conn_finish(struct td_worker *worker, struct td_conn *conn);
 /* Closes at once; the memory goes at the end of the turn.  `reason` is for the log. */
 void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason);
+/* What became of a reader that came back with a position; counts once for each time that it did. */
+void td_conn_resumed(struct td_worker *worker, struct td_conn *conn, int result);
 /* Takes it out of the counts by transport. */
 void td_conn_uncount(struct td_worker *worker, struct td_conn *conn);
 /* The inbox, made when absent; NULL when memory is out. */

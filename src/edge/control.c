@@ -176,7 +176,8 @@ void td_control_gap(struct td_worker *worker, struct td_conn *conn, struct td_po
     struct td_control control;
     struct td_buf topics = TD_BUF_INIT(TD_SUBSCRIPTIONS_MAX * 260);
 
-    TD_COUNT(worker, gaps);
+    TD_COUNT(worker, gaps[reason]);
+    td_conn_resumed(worker, conn, TD_RESUMED_GAP);
     put_topics(conn, &topics);
     td_control_begin(&control, "gap", (struct td_slice){NULL, 0});
     td_control_raw(&control, "topics", td_buf_slice(&topics));

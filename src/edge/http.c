@@ -94,6 +94,8 @@ static int64_t take_chunked(struct td_worker *worker, struct td_conn *conn,
     }
     int r = decode_chunks(in, head_len);
     if (r < 0) {
+        if (r == TD_ETOOLARGE)
+            TD_COUNT(worker, limited[TD_LIMITED_BODY]);
         td_conn_refuse(worker, conn, r,
                        r == TD_ETOOLARGE ? "The body is larger than this server takes."
                                          : "The chunked body is malformed.");
@@ -123,11 +125,12 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
     if (n == 0)
         return NEED_MORE;
     if (conn->over_limit) {
-        TD_COUNT(worker, refused);
+        TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
         td_conn_refuse(worker, conn, TD_EMANY, "This server has no room for more connections.");
         return ENDED;
     }
     if (head.content_length > worker->options->body_bytes_max) {
+        TD_COUNT(worker, limited[TD_LIMITED_BODY]);
         td_conn_refuse(worker, conn, TD_ETOOLARGE, "The body is larger than this server takes.");
         return ENDED;
     }

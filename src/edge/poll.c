@@ -144,7 +144,7 @@ static void put_gap(struct page *page, struct td_buf *out)
     td_position_put(out, td_here(page->worker, poll->gap_to));
     td_buf_putf(out, ",\"reason\":\"%s\"}",
                 td_gap_reason_text((enum td_gap_reason)poll->gap_reason));
-    TD_COUNT(page->worker, gaps);
+    TD_COUNT(page->worker, gaps[poll->gap_reason]);
 }
 
 /* Sends the page and makes the connection ready for its next request. */
@@ -162,6 +162,7 @@ static void answer(struct page *page)
         put_gap(page, &page->body);
     td_buf_puts(&page->body, "}\n");
     td_unsubscribe_all(worker, conn);
+    td_conn_uncount(worker, conn);
     struct td_poll *poll = conn->poll;
     td_list_remove(&poll->list);
     conn->poll = NULL;
@@ -286,8 +287,11 @@ void td_page_start(struct td_request *request, const struct td_query *query)
         poll->gap_from = query->position;
         poll->gap_to = poll->after;
     }
-    if (query->has_wait)
+    if (query->has_wait) {
         TD_COUNT(worker, polls);
+        TD_COUNT(worker, connections_poll);
+        conn->counted_poll = true;
+    }
     conn->poll = poll;
     conn->state = TD_CONN_POLL;
     look(worker, conn, false);

@@ -305,6 +305,11 @@ static int append(struct td_publish *publish, struct td_worker *worker)
         publish->last = TD_MAX(publish->last, publish->seqs[i]);
     TD_COUNT(worker, published_requests);
     TD_COUNT_BY(worker, published_events, n);
+    /* One at a time, so that timing costs a look at the clock for each broadcast at most; a repeat of what was stored before is none. */
+    if (worker->sample_began == 0 && publish->last > td_hub_head(worker->hub)) {
+        worker->sample_seq = publish->last;
+        worker->sample_began = worker->now;
+    }
     return 0;
 }
 

@@ -23,8 +23,10 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
     bool check = false;
     bool known = td_hub_has_named(&conn->subscriber, pattern);
 
-    if (!known && td_hub_count_named(&conn->subscriber) >= worker->options->subscriptions_max)
+    if (!known && td_hub_count_named(&conn->subscriber) >= worker->options->subscriptions_max) {
+        TD_COUNT(worker, limited[TD_LIMITED_SUBSCRIPTIONS]);
         return TD_ETOOLARGE;
+    }
     int n = td_principal_intersect(conn->principal, pattern, &text, patterns, &check);
     int r = n < 0 ? n : n == 0 ? TD_EFORBIDDEN : 0;
     if (r == 0 && check) {
@@ -143,6 +145,7 @@ static void tell_caught_up(struct td_worker *worker, struct td_conn *conn, struc
 
 void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn)
 {
+    td_conn_resumed(worker, conn, TD_RESUMED_WHOLE);
     if (!conn->owed)
         tell_caught_up(worker, conn, (struct td_slice){NULL, 0});
     for (struct td_owed *owed; (owed = conn->owed);) {
@@ -191,6 +194,7 @@ void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since
     bool other_epoch;
     uint64_t seq = td_since_seq(worker, since, position, &other_epoch);
 
+    conn->resuming = since == TD_SINCE_POSITION;
     if (other_epoch)
         td_control_gap(worker, conn, position, seq, TD_GAP_EPOCH);
     if (conn->state != TD_CONN_GONE)

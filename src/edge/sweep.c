@@ -231,6 +231,13 @@ void td_worker_sweep(struct td_worker *worker)
         worker->sweep_at = (worker->sweep_at + 1) % places;
         if (conn)
             sweep_one(worker, conn);
+        if (conn)
+            worker->outbox_seen += td_outbox_unsent(conn->out);
+        if (worker->sweep_at == 0) {
+            atomic_store_explicit(&worker->stat.outbox_bytes, worker->outbox_seen,
+                                  memory_order_relaxed);
+            worker->outbox_seen = 0;
+        }
     }
     if (worker->draining)
         drain(worker);

@@ -286,8 +286,14 @@ static void broadcast(struct td_worker *worker)
         return;
     worker->put_off_at = 0;
     td_hub_advance(worker->hub);
-    if (due)
-        worker->broadcast_ns = td_clock_ns() - now;
+    if (!due)
+        return;
+    td_ns over = td_clock_ns();
+    worker->broadcast_ns = over - now;
+    if (worker->sample_began != 0 && td_hub_head(worker->hub) >= worker->sample_seq) {
+        td_histogram_add(&worker->stat.delivery, over - worker->sample_began);
+        worker->sample_began = 0;
+    }
 }
 
 static bool has_work(const struct td_worker *worker)

@@ -8,6 +8,7 @@
 
 #include "auth/cache.h"
 #include "base/compiler.h"
+#include "base/histogram.h"
 #include "base/list.h"
 #include "edge/conn.h"
 #include "hub/hub.h"
@@ -36,14 +37,48 @@ struct td_edge_options {
     size_t n_origins;
 };
 
+/* Why a token was not taken, in the order of their labels. */
+enum td_auth_failure {
+    TD_AUTH_MISSING,
+    TD_AUTH_INVALID,
+    TD_AUTH_EXPIRED,
+    TD_AUTH_FAILURES,
+};
+
+/* What kept a peer from doing more, in the order of their labels. */
+enum td_limited {
+    TD_LIMITED_BODY,
+    TD_LIMITED_COMMANDS,
+    TD_LIMITED_CONNECTIONS,
+    TD_LIMITED_DESCRIPTORS,
+    TD_LIMITED_MESSAGE,
+    TD_LIMITED_SUBSCRIPTIONS,
+    TD_LIMITED,
+};
+
+/* What a reader that came back with a position got. */
+enum td_resumed {
+    TD_RESUMED_WHOLE,
+    TD_RESUMED_GAP,
+    TD_RESUMED,
+};
+
+/* The codes that closes are counted by; behind them are all others, and those of connections that have none. */
+#define TD_CLOSE_CODES 17
+extern const uint16_t td_close_codes[TD_CLOSE_CODES];
+
 /* Counters of one worker; written by it alone, read by whoever shows metrics. */
 struct td_edge_stat {
-    _Atomic uint64_t accepted, refused, closed, http_requests, http_errors, ws_opened, sse_opened,
-        polls;
+    _Atomic uint64_t accepted, http_requests, http_errors, ws_opened, sse_opened, polls;
     _Atomic uint64_t published_events, published_requests, commands, command_errors;
-    _Atomic uint64_t auth_failures, rate_limited, gaps, bytes_sent, bytes_received;
+    _Atomic uint64_t auth_failures[TD_AUTH_FAILURES], limited[TD_LIMITED], resumed[TD_RESUMED];
+    _Atomic uint64_t gaps[TD_GAP_REASONS], closed[TD_CLOSE_CODES + 2];
+    _Atomic uint64_t bytes_sent, bytes_received, outbox_bytes;
     _Atomic uint64_t delivered, sends, short_sends, wakeups, subscriptions, patterns;
-    _Atomic uint64_t connections, connections_ws, connections_sse, heartbeat_timeouts;
+    _Atomic uint64_t connections, connections_ws, connections_sse, connections_poll;
+    _Atomic uint64_t heartbeat_timeouts;
+    struct td_histogram
+        delivery; /* from the turn that took an event to its being sent to all who are live */
 };
 #define TD_COUNT(worker, counter) \
     atomic_fetch_add_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
@@ -109,6 +144,9 @@ struct td_worker {
     bool draining;
     td_ticks drain_began;
     uint32_t drain_at;
+    uint64_t sample_seq;  /* an event whose delivery is timed since … */
+    td_ns sample_began;   /* … this; 0: none is */
+    uint64_t outbox_seen; /* unsent bytes of those that this sweep has passed */
     char *scratch;
     struct td_edge_stat stat;
 };

@@ -191,6 +191,8 @@ static void act(struct td_worker *worker, struct td_conn *conn, const struct td_
 
 static void fail(struct td_worker *worker, struct td_conn *conn, int code, int err)
 {
+    if (err == TD_ETOOLARGE)
+        TD_COUNT(worker, limited[TD_LIMITED_MESSAGE]);
     td_ws_close(worker, conn, code,
                 err == TD_ETOOLARGE ? "too_large: the message is larger than this server takes"
                 : err == TD_EUTF8   ? "invalid: text must be UTF-8"

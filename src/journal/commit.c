@@ -89,7 +89,9 @@ int td_journal_commit_step(struct td_journal *journal)
     if (commit.n == 0)
         return 0;
 
+    td_ns began = td_clock_ns();
     int r = sync_files(journal, &commit);
+    td_histogram_add(&journal->sync_times, td_clock_ns() - began);
     td_mutex_lock(&journal->lock);
     for (size_t i = 0; r == 0 && i < commit.n; i++)
         commit.segments[i]->listed = true;

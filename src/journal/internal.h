@@ -50,6 +50,7 @@ struct td_journal {
     _Atomic uint64_t head, durable, horizon;
     _Atomic int health;
     _Atomic uint64_t appended, synced_batches, trimmed_segments, append_failures, sync_failures;
+    struct td_histogram sync_times;
 
     struct td_mutex lock;
     struct td_segment *open; /* NULL until the first append after opening or a roll */

@@ -225,3 +225,8 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
     td_state_stat(&journal->state, &stat);
     *ret_stat = stat;
 }
+
+const struct td_histogram *td_journal_sync_times(const struct td_journal *journal)
+{
+    return &journal->sync_times;
+}

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/histogram.h"
 #include "base/position.h"
 #include "base/slice.h"
 #include "base/topic.h"
@@ -143,6 +144,8 @@ struct td_journal_stat {
     uint64_t state_lost; /* records of it that readers were not given, because they are damaged */
 };
 void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_stat);
+/* How long syncs took. */
+const struct td_histogram *td_journal_sync_times(const struct td_journal *journal);
 
 /* ---- reading: one reader a thread ---- */
 
@@ -174,6 +177,7 @@ enum td_gap_reason {
     TD_GAP_UNSYNCED,
     TD_GAP_DAMAGED,
 };
+#define TD_GAP_REASONS 4
 
 struct td_read {
     /* in */

@@ -19,6 +19,7 @@ struct server {
     struct td_journal *journal;
     struct td_setups setups;
     struct td_watch watch;
+    struct td_api_reload reload;
     struct td_api api;
     struct td_worker **workers;
     struct td_thread *threads;
@@ -166,6 +167,7 @@ static int make_workers(struct server *server)
     int r = td_setups_load(&server->setups, server->options->config);
     if (r < 0)
         return r;
+    atomic_init(&server->reload.success, td_clock_unix_ms());
     server->workers = calloc(n, sizeof(struct td_worker *));
     server->threads = calloc(n, sizeof(*server->threads));
     if (!server->workers || !server->threads)
@@ -175,6 +177,9 @@ static int make_workers(struct server *server)
         .workers = server->workers,
         .n_workers = n,
         .journal = server->journal,
+        .version = server->options->version,
+        .started = td_clock_unix_ms(),
+        .reload = &server->reload,
         .dev = server->options->dev,
         .dev_token = server->options->dev_token,
     };
@@ -222,7 +227,10 @@ static void tell_ready(const struct server *server)
 static void reload(struct server *server)
 {
     td_watch_tell_reloading();
-    td_reload(&server->setups, server->options->config, server->options->inputs);
+    bool taken = td_reload(&server->setups, server->options->config, server->options->inputs);
+    if (taken)
+        atomic_store(&server->reload.success, td_clock_unix_ms());
+    atomic_store(&server->reload.failed, !taken);
     tell_ready(server);
 }
 

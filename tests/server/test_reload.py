@@ -251,7 +251,7 @@ def test_who_has_nothing_left_is_let_go(configured):
         stream.until("caught_up")
         ws.subscribe("a")
         poll.send(request("GET", f"{EVENTS}?topic=a&since={since}&wait=60", token=token))
-        until(lambda: metric(configured, "tidings_polls_total") == 1, "the poll waits")
+        until(lambda: metric(configured, 'tidings_connections{transport="longpoll"}') == 1, "the poll waits")
         configured.reload(granting("b"))
         assert stream.until("access_lost")[1]["topics"] == ["a"]
         assert stream.message() is None
