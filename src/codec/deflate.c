@@ -7,7 +7,7 @@
 #include <zlib.h>
 
 /* What ends each message and is left out of it (RFC 7692 §7.2.1): length and complement of an empty stored block. */
-static const char tail[4] = {'\x00', '\x00', '\xff', '\xff'};
+static const char tail[TD_DEFLATE_ROOM] = {'\x00', '\x00', '\xff', '\xff'};
 
 /* ---- deflating ---- */
 

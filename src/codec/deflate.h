@@ -21,7 +21,9 @@ struct td_deflater;
 TD_MUST_USE int td_deflater_new(struct td_deflater **ret_deflater);
 void td_deflater_free(struct td_deflater *deflater);
 /* Appends the compressed message if that is shorter than the message.  1, 0 when it is not (nothing is appended then), or the error
- * of the buffer, TD_ETOOLARGE or -ENOMEM. */
+ * of the buffer, TD_ETOOLARGE or -ENOMEM.  The message may lie in the same buffer if that has room for its length and TD_DEFLATE_ROOM,
+ * so that it does not move. */
+#define TD_DEFLATE_ROOM 4
 TD_MUST_USE int td_deflate(struct td_deflater *deflater, struct td_slice message,
                            struct td_buf *out);
 

@@ -47,7 +47,7 @@ static int put_records(struct page *page, const struct td_read *read)
             continue;
         if (page->n++ > 0)
             td_buf_putc(&page->body, ',');
-        int r = td_encode(&record, page->poll->wire, &page->body);
+        int r = td_encode(NULL, &record, page->poll->wire, &page->body);
         if (r < 0)
             return r;
     }

@@ -50,7 +50,7 @@ static enum step finish_partial(struct td_hub *hub, struct td_subscriber *subscr
     struct td_slice rest = record.frame;
     if (subscriber->wire != TD_WIRE_WS_EVENT) {
         td_buf_reset(&hub->scratch);
-        if (td_encode(&record, subscriber->wire, &hub->scratch) < 0) {
+        if (td_encode(&hub->encoder, &record, subscriber->wire, &hub->scratch) < 0) {
             hub->ops->broken(subscriber, hub->arg);
             return STEP_BLOCKED;
         }
@@ -90,7 +90,7 @@ static int lay_out(struct td_hub *hub, struct td_subscriber *subscriber, const c
         seqs[used] = record.seq;
         parts[used] = (struct iovec){(void *)(uintptr_t)record.frame.ptr, record.frame.len};
         if (subscriber->wire != TD_WIRE_WS_EVENT) {
-            int r = td_encode(&record, subscriber->wire, &hub->scratch);
+            int r = td_encode(&hub->encoder, &record, subscriber->wire, &hub->scratch);
             if (r < 0)
                 return r;
             ends[used] = hub->scratch.len;
@@ -209,12 +209,14 @@ static enum step step(struct td_hub *hub, struct td_subscriber *subscriber, size
     };
     td_journal_read(hub->reader, &read);
     int64_t sent = 0;
+    uint64_t n_deflated = hub->encoder.n_deflated;
     if (read.n > 0)
         sent = send_records(hub, subscriber, &read);
     if (sent < 0)
         return STEP_BLOCKED;
     subscriber->_position = read.position;
-    *budget_bytes -= TD_MIN(*budget_bytes, (size_t)sent);
+    size_t cost = TD_TURN_DEFLATED * (size_t)(hub->encoder.n_deflated - n_deflated);
+    *budget_bytes -= TD_MIN(*budget_bytes, TD_MAX((size_t)sent, cost));
     *budget_records -= TD_MIN(*budget_records, TD_MAX(read.examined, (size_t)1));
     switch (read.end) {
     case TD_READ_GAP: return tell_gap(hub, subscriber, &read);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/units.h"
+#include "codec/deflate.h"
 #include "codec/sse.h"
 #include "codec/ws.h"
 
@@ -41,17 +42,32 @@ enum td_wire td_wire_of(enum td_transport transport, enum td_format format)
     return wires[transport][format];
 }
 
+enum td_wire td_wire_deflated(enum td_wire wire)
+{
+    TD_ASSERT(wire >= TD_WIRE_WS_EVENT && wire <= TD_WIRE_WS_ENTITY);
+    return wire + (TD_WIRE_WS_EVENT_DEFLATED - TD_WIRE_WS_EVENT);
+}
+
+void td_encoder_done(struct td_encoder *encoder)
+{
+    td_deflater_free(encoder->_deflater);
+    encoder->_deflater = NULL;
+}
+
 static enum td_format format_of(enum td_wire wire)
 {
     switch (wire) {
     case TD_WIRE_WS_FLAT:
+    case TD_WIRE_WS_FLAT_DEFLATED:
     case TD_WIRE_SSE_FLAT:
     case TD_WIRE_JSON_FLAT: return TD_FORMAT_FLAT;
     case TD_WIRE_WS_ENTITY:
+    case TD_WIRE_WS_ENTITY_DEFLATED:
     case TD_WIRE_SSE_ENTITY:
     case TD_WIRE_JSON_ENTITY: return TD_FORMAT_ENTITY;
     case TD_WIRE_NONE:
     case TD_WIRE_WS_EVENT:
+    case TD_WIRE_WS_EVENT_DEFLATED:
     case TD_WIRE_SSE_EVENT:
     case TD_WIRE_JSON_EVENT: break;
     }
@@ -86,24 +102,77 @@ static int put_json(const struct td_record *record, enum td_wire wire, struct td
     return td_format_event(format, &in, out);
 }
 
+/* Where the payload of a frame begins until its head is known, which is no longer. */
+#define HEAD_ROOM 10
+
+/* Puts the payload that lies HEAD_ROOM behind `at`, up to the end, close behind its head. */
+static void close_up(struct td_buf *out, size_t at, unsigned char first_byte)
+{
+    char head[HEAD_ROOM];
+    size_t payload = out->len - at - HEAD_ROOM;
+    size_t n = td_ws_frame_head(TD_WS_TEXT, payload, head);
+
+    head[0] = (char)(head[0] | first_byte);
+    memcpy(out->ptr + at, head, n);
+    memmove(out->ptr + at + n, out->ptr + at + HEAD_ROOM, payload);
+    out->len = at + n + payload;
+}
+
 static int put_ws(const struct td_record *record, enum td_wire wire, struct td_buf *out)
 {
     size_t at = out->len;
-    char head[10];
 
     if (wire == TD_WIRE_WS_EVENT)
         return td_buf_put(out, record->frame);
-    /* The head's length follows from the payload's: leave room for the longest, then close up. */
-    int r = td_buf_put(out, td_slice("          ", sizeof(head)));
+    int r = td_buf_put(out, td_slice("          ", HEAD_ROOM));
     if (r == 0)
         r = put_json(record, wire, out);
     if (r < 0)
         return r;
-    size_t payload = out->len - at - sizeof(head);
-    size_t n = td_ws_frame_head(TD_WS_TEXT, payload, head);
-    memcpy(out->ptr + at, head, n);
-    memmove(out->ptr + at + n, out->ptr + at + sizeof(head), payload);
-    out->len = at + n + payload;
+    close_up(out, at, 0);
+    return 0;
+}
+
+/* Compresses the payload of `payload_len` bytes at the end of `out`, in place when that makes it shorter.  1, 0 when it does not, or an
+ * error. */
+static int deflate_end(struct td_encoder *encoder, struct td_buf *out, size_t payload_len)
+{
+    size_t at = out->len - payload_len;
+    int r = 0;
+
+    if (!encoder->_deflater)
+        r = td_deflater_new(&encoder->_deflater);
+    if (r == 0) /* the payload moves with the buffer, so it makes room first */
+        r = td_buf_reserve(out, payload_len + TD_DEFLATE_ROOM);
+    if (r < 0)
+        return r;
+    r = td_deflate(encoder->_deflater, td_slice(out->ptr + at, payload_len), out);
+    if (r <= 0)
+        return r;
+    size_t len = out->len - at - payload_len;
+    memmove(out->ptr + at, out->ptr + at + payload_len, len);
+    out->len = at + len;
+    return 1;
+}
+
+static int put_ws_deflated(struct td_encoder *encoder, const struct td_record *record,
+                           enum td_wire wire, struct td_buf *out)
+{
+    size_t at = out->len;
+
+    int r = td_buf_put(out, td_slice("          ", HEAD_ROOM));
+    if (r == 0)
+        r = put_json(record, wire, out);
+    if (r < 0)
+        return r;
+    size_t payload_len = out->len - at - HEAD_ROOM;
+    if (payload_len >= encoder->deflate_min) {
+        encoder->n_deflated += payload_len;
+        r = deflate_end(encoder, out, payload_len);
+    }
+    if (r < 0)
+        return r;
+    close_up(out, at, r > 0 ? TD_WS_RSV1 : 0);
     return 0;
 }
 
@@ -125,12 +194,16 @@ static int put_sse(const struct td_record *record, enum td_wire wire, struct td_
     return r == 0 ? td_buf_puts(out, "\n\n") : r;
 }
 
-int td_encode(const struct td_record *record, enum td_wire wire, struct td_buf *out)
+int td_encode(struct td_encoder *encoder, const struct td_record *record, enum td_wire wire,
+              struct td_buf *out)
 {
     switch (wire) {
     case TD_WIRE_WS_EVENT:
     case TD_WIRE_WS_FLAT:
     case TD_WIRE_WS_ENTITY: return put_ws(record, wire, out);
+    case TD_WIRE_WS_EVENT_DEFLATED:
+    case TD_WIRE_WS_FLAT_DEFLATED:
+    case TD_WIRE_WS_ENTITY_DEFLATED: return put_ws_deflated(encoder, record, wire, out);
     case TD_WIRE_SSE_EVENT:
     case TD_WIRE_SSE_FLAT:
     case TD_WIRE_SSE_ENTITY: return put_sse(record, wire, out);

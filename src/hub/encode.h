@@ -8,12 +8,16 @@
 #include "codec/format.h"
 #include "journal/record.h"
 
-/* Transport and format together.  TD_WIRE_WS_EVENT is special: it is a slice of the log. */
+/* Transport and format together.  TD_WIRE_WS_EVENT is special: it is a slice of the log.  On the deflated ones each message goes compressed
+ * where that makes it shorter (RFC 7692); without context takeover, so that its bytes are the same for everyone. */
 enum td_wire {
     TD_WIRE_NONE, /* nothing is sent; long-poll */
     TD_WIRE_WS_EVENT,
     TD_WIRE_WS_FLAT,
     TD_WIRE_WS_ENTITY, /* `entity` for entities, else `event` */
+    TD_WIRE_WS_EVENT_DEFLATED,
+    TD_WIRE_WS_FLAT_DEFLATED,
+    TD_WIRE_WS_ENTITY_DEFLATED,
     TD_WIRE_SSE_EVENT,
     TD_WIRE_SSE_FLAT,
     TD_WIRE_SSE_ENTITY,
@@ -28,7 +32,22 @@ enum td_transport { TD_TRANSPORT_WS, TD_TRANSPORT_SSE, TD_TRANSPORT_JSON };
 /* What an event in `format` goes as on `transport`. */
 enum td_wire td_wire_of(enum td_transport transport, enum td_format format);
 
-/* Appends the record as it goes on `wire`.  0 or the error of the buffer. */
-TD_MUST_USE int td_encode(const struct td_record *record, enum td_wire wire, struct td_buf *out);
+/* The same compressed; `wire` is one of WebSocket. */
+enum td_wire td_wire_deflated(enum td_wire wire);
+
+/* What encoding needs beside the record: one for each hub. */
+struct td_encoder {
+    size_t
+        deflate_min; /* messages with fewer bytes go as they are; immutable, or a record would not give the same bytes again */
+    uint64_t
+        n_deflated; /* bytes that have been put through the compressor: what they cost shows nowhere else */
+    struct td_deflater *_deflater; /* made when the first message is to be compressed */
+};
+
+void td_encoder_done(struct td_encoder *encoder);
+
+/* Appends the record as it goes on `wire`.  `encoder` may be NULL for a wire that is not deflated.  0 or the error of the buffer. */
+TD_MUST_USE int td_encode(struct td_encoder *encoder, const struct td_record *record,
+                          enum td_wire wire, struct td_buf *out);
 /* The text of the record's position, a slice of its JSON. */
 struct td_slice td_encode_id(const struct td_record *record);

@@ -13,7 +13,7 @@ int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
 
     if (!hub)
         return -ENOMEM;
-    int r = td_wakeup_new(&hub->wakeup);
+    int r = td_wakeup_new(&hub->encoder, &hub->wakeup);
     if (r < 0) {
         free(hub);
         return r;
@@ -38,8 +38,15 @@ void td_hub_free(struct td_hub *hub)
     TD_ASSERT(td_list_empty(&hub->again) && td_list_empty(&hub->cold));
     td_index_done(&hub->index);
     td_wakeup_free(hub->wakeup);
+    td_encoder_done(&hub->encoder);
     td_buf_done(&hub->scratch);
     free(hub);
+}
+
+void td_hub_deflate_from(struct td_hub *hub, size_t bytes)
+{
+    TD_ASSERT(hub->encoder.n_deflated == 0);
+    hub->encoder.deflate_min = bytes;
 }
 
 uint64_t td_hub_head(const struct td_hub *hub)

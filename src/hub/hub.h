@@ -93,6 +93,9 @@ TD_MUST_USE int td_hub_new(struct td_journal *journal, struct td_journal_reader 
 /* All subscribers must have been left. */
 void td_hub_free(struct td_hub *hub);
 
+/* Messages of fewer bytes than that are not compressed on any wire.  Said once, before the first is sent. */
+void td_hub_deflate_from(struct td_hub *hub, size_t bytes);
+
 void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire);
 
 /* Adds `patterns` (what `named` comes to under the subject's grants; at least one, all valid).  A new

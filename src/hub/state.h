@@ -9,6 +9,9 @@
 /* A turn of one subscriber that is behind: bytes sent, records looked at. */
 #define TD_TURN_BYTES   (64 * 1024)
 #define TD_TURN_RECORDS 1024
+/* As how many bytes sent a byte counts that was compressed for this one alone: it takes some ten times as long, and is worth some of that
+ * to whoever has a slow line. */
+#define TD_TURN_DEFLATED 4
 
 struct td_hub {
     struct td_journal *journal;
@@ -18,6 +21,7 @@ struct td_hub {
     uint64_t position; /* the worker's cursor: the live have everything at or before it */
     struct td_index index;
     struct td_wakeup *wakeup;
+    struct td_encoder encoder;
     struct td_list again;  /* behind, and able to go on at once */
     struct td_list cold;   /* behind, waiting for a segment to be read in */
     struct td_buf scratch; /* encoded records of one that is behind */

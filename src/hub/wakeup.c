@@ -9,12 +9,13 @@
 
 _Static_assert(TD_WAKEUP_RECORDS <= UINT16_MAX, "items are 16 bits wide");
 
-int td_wakeup_new(struct td_wakeup **ret_wakeup)
+int td_wakeup_new(struct td_encoder *encoder, struct td_wakeup **ret_wakeup)
 {
     struct td_wakeup *wakeup = calloc(1, sizeof(*wakeup));
 
     if (!wakeup)
         return -ENOMEM;
+    wakeup->encoder = encoder;
     td_buf_init(&wakeup->_bytes, TD_WAKEUP_ENCODED_MAX);
     td_buf_init(&wakeup->_own, TD_WAKEUP_ENCODED_MAX);
     *ret_wakeup = wakeup;
@@ -250,7 +251,7 @@ int td_wakeup_record(struct td_wakeup *wakeup, enum td_wire wire, size_t item,
     struct td_span *span = &wakeup->_encoded[wire][item];
     if (span->len == 0) {
         size_t at = wakeup->_bytes.len;
-        r = td_encode(&wakeup->views[item], wire, &wakeup->_bytes);
+        r = td_encode(wakeup->encoder, &wakeup->views[item], wire, &wakeup->_bytes);
         if (r < 0) {
             wakeup->_bytes.len = at;
             return r;

@@ -33,6 +33,7 @@ struct td_run_link {
 };
 
 struct td_wakeup {
+    struct td_encoder *encoder; /* the hub's */
     uint64_t number;
     size_t n;
     const char *records[TD_WAKEUP_RECORDS];
@@ -57,7 +58,7 @@ struct td_share {
     struct td_run *run; /* when it is all of one run, else NULL */
 };
 
-TD_MUST_USE int td_wakeup_new(struct td_wakeup **ret_wakeup);
+TD_MUST_USE int td_wakeup_new(struct td_encoder *encoder, struct td_wakeup **ret_wakeup);
 void td_wakeup_free(struct td_wakeup *wakeup);
 /* Sorts the `n` records in `records` into runs and finds whom they touch.  0 or -ENOMEM. */
 TD_MUST_USE int td_wakeup_gather(struct td_wakeup *wakeup, const struct td_index *index);

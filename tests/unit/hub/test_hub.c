@@ -3,8 +3,10 @@
 #include "../journal/fixture.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "codec/deflate.h"
 #include "codec/ws.h"
 #include "hub/hub.h"
+#include "hub/state.h"
 #include <stdlib.h>
 
 #define READERS_MAX 16
@@ -181,13 +183,30 @@ static void settle(void)
     }
 }
 
+/* What a compressed frame says; good until the next. */
+static struct td_slice inflated(struct td_slice payload)
+{
+    static char bytes[128 * 1024];
+    struct td_buf out = TD_BUF_INIT(sizeof(bytes));
+    struct td_inflater *inflater;
+
+    assert_int_equal(td_inflater_new(TD_DEFLATE_BITS, &inflater), 0);
+    assert_int_equal(td_inflate(inflater, payload, true, NULL, &out), 0);
+    memcpy(bytes, out.ptr, out.len);
+    struct td_slice said = {bytes, out.len};
+    td_inflater_free(inflater);
+    td_buf_done(&out);
+    assert_true(payload.len < said.len);
+    return said;
+}
+
 /* Takes one text frame off the front of what a socket got; false at its end. */
 static bool next_frame(struct td_slice *rest, struct td_slice *ret_payload)
 {
     if (rest->len == 0)
         return false;
     const unsigned char *b = (const unsigned char *)rest->ptr;
-    assert_int_equal(b[0], 0x81);
+    assert_int_equal(b[0] & ~TD_WS_RSV1, 0x81);
     size_t head = b[1] < 126 ? 2 : b[1] == 126 ? 4 : 10, len = b[1];
     assert_true(rest->len >= head);
     if (head > 2) {
@@ -197,6 +216,8 @@ static bool next_frame(struct td_slice *rest, struct td_slice *ret_payload)
     }
     assert_true(rest->len >= head + len);
     *ret_payload = td_slice(rest->ptr + head, len);
+    if (b[0] & TD_WS_RSV1)
+        *ret_payload = inflated(*ret_payload);
     *rest = td_slice_from(*rest, head + len);
     return true;
 }
@@ -254,12 +275,11 @@ static void test_live(void **state)
     close_hub();
 }
 
-static void test_short_at_every_byte(void **state)
+static void short_at_every_byte(enum td_wire wire)
 {
-    (void)state;
     open_hub();
     publish("a/b", 10);
-    join(0, TD_WIRE_WS_EVENT, (const char *const[4]){"a/**"});
+    join(0, wire, (const char *const[4]){"a/**"});
     settle();
     for (size_t cut = 0; cut < 400; cut++) {
         readers[0].room = cut;
@@ -268,14 +288,109 @@ static void test_short_at_every_byte(void **state)
         publish("a/d", 20);
         commit();
         td_hub_advance(hub);
-        assert_int_equal(td_hub_is_live(&readers[0].subscriber),
-                         cut >= 3 * 100 && readers[0].room > 0);
+        if (wire == TD_WIRE_WS_EVENT)
+            assert_int_equal(td_hub_is_live(&readers[0].subscriber),
+                             cut >= 3 * 100 && readers[0].room > 0);
         readers[0].room = cut % 7;
         td_hub_catch_up(hub, &readers[0].subscriber);
         settle();
         assert_true(td_hub_is_live(&readers[0].subscriber));
     }
     check(&readers[0]);
+    close_hub();
+}
+
+static void test_short_at_every_byte(void **state)
+{
+    (void)state;
+    short_at_every_byte(TD_WIRE_WS_EVENT);
+}
+
+/* The rest of a compressed record is made again, after others have been compressed. */
+static void test_short_at_every_byte_deflated(void **state)
+{
+    (void)state;
+    short_at_every_byte(TD_WIRE_WS_EVENT_DEFLATED);
+}
+
+/* Each event is compressed once, whoever gets it live; who is behind has his own. */
+static void test_compressed_once(void **state)
+{
+    (void)state;
+    open_hub();
+    td_hub_deflate_from(hub, 200);
+    for (size_t i = 0; i < READERS_MAX; i++)
+        join(i, TD_WIRE_WS_EVENT_DEFLATED, (const char *const[4]){i % 2 ? "a/**" : "a/b"});
+    publish("a/b", 10); /* too short */
+    settle();
+    assert_int_equal(hub->encoder.n_deflated, 0);
+    publish("a/b", 3000);
+    settle();
+    assert_in_range(hub->encoder.n_deflated, 3000, 3200);
+    for (size_t i = 0; i < READERS_MAX; i++) {
+        assert_in_range(readers[i].got.len, 100, 500);
+        assert_true(td_slice_eq(td_buf_slice(&readers[i].got), td_buf_slice(&readers[0].got)));
+        check(&readers[i]);
+    }
+    readers[0].room = 0;
+    publish("a/b", 3000);
+    commit();
+    td_hub_advance(hub);
+    assert_in_range(hub->encoder.n_deflated, 6000, 6400);
+    settle();
+    assert_in_range(hub->encoder.n_deflated, 9000, 9600);
+    assert_true(td_slice_eq(td_buf_slice(&readers[0].got), td_buf_slice(&readers[1].got)));
+    close_hub();
+}
+
+/* A turn of one who is behind ends by what is compressed for him, not by the little that is sent. */
+static void test_compressing_counts_in_a_turn(void **state)
+{
+    size_t turns = 0;
+
+    (void)state;
+    log_.options.segment_bytes = 4 * TD_MIB;
+    open_hub();
+    for (int i = 0; i < 40; i++)
+        publish("a/b", 60000);
+    commit();
+    td_hub_advance(hub);
+    join(0, TD_WIRE_WS_EVENT_DEFLATED, (const char *const[4]){"a/b"});
+    readers[0].from = 0;
+    td_hub_seek(hub, &readers[0].subscriber, 0, 0);
+    for (; !td_hub_is_live(&readers[0].subscriber); turns++)
+        td_hub_run(hub);
+    assert_in_range(turns, 40, 60);
+    check(&readers[0]);
+    close_hub();
+}
+
+static void test_every_format_deflated(void **state)
+{
+    static const enum td_wire wires[] = {TD_WIRE_WS_EVENT, TD_WIRE_WS_FLAT, TD_WIRE_WS_ENTITY};
+    struct td_slice rest[2], payload[2];
+
+    (void)state;
+    open_hub();
+    for (size_t i = 0; i < 6; i++)
+        join(i, i % 2 ? td_wire_deflated(wires[i / 2]) : wires[i / 2],
+             (const char *const[4]){"**"});
+    publish("entities/applications/a1", 500);
+    publish("a/b", 1);
+    settle();
+    for (size_t i = 0; i < 6; i += 2) {
+        for (size_t k = 0; k < 2; k++)
+            rest[k] = td_buf_slice(&readers[i + k].got);
+        assert_int_equal(rest[0].ptr[0] & TD_WS_RSV1, 0);
+        assert_int_equal(rest[1].ptr[0] & TD_WS_RSV1, TD_WS_RSV1);
+        assert_true(rest[1].len < rest[0].len);
+        for (int n = 0; n < 2; n++) {
+            assert_true(next_frame(&rest[0], &payload[0]));
+            assert_true(next_frame(&rest[1], &payload[1]));
+            assert_true(td_slice_eq(payload[0], payload[1]));
+        }
+        assert_int_equal(rest[0].len + rest[1].len, 0);
+    }
     close_hub();
 }
 
@@ -364,12 +479,13 @@ static void random_run(uint64_t seed)
     log_.options.segment_bytes = 128 * TD_KIB;
     n_events = 0;
     open_hub();
+    td_hub_deflate_from(hub, 200);
     for (size_t i = 0; i < READERS_MAX; i++) {
         const char *chosen[4] = {NULL};
         size_t n = 1 + td_rng_below(&rng, 3);
         for (size_t p = 0; p < n; p++)
             chosen[p] = patterns[td_rng_below(&rng, TD_ARRAY_LEN(patterns))];
-        join(i, TD_WIRE_WS_EVENT, chosen);
+        join(i, i % 3 ? TD_WIRE_WS_EVENT : TD_WIRE_WS_EVENT_DEFLATED, chosen);
         readers[i].subscriber.checked = td_rng_one_in(&rng, 4);
     }
     for (int step = 0; step < 1500; step++) {
@@ -409,6 +525,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_live, setup),
         cmocka_unit_test_setup(test_short_at_every_byte, setup),
+        cmocka_unit_test_setup(test_short_at_every_byte_deflated, setup),
+        cmocka_unit_test_setup(test_compressed_once, setup),
+        cmocka_unit_test_setup(test_compressing_counts_in_a_turn, setup),
+        cmocka_unit_test_setup(test_every_format_deflated, setup),
         cmocka_unit_test_setup(test_seek_and_unsubscribe, setup),
         cmocka_unit_test_setup(test_position_in_the_middle_of_a_record, setup),
         cmocka_unit_test_setup(test_gap, setup),
