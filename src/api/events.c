@@ -33,6 +33,7 @@ static void answer_published(struct td_request *request, const struct td_publish
                             .status = 201,
                             .content_type = "application/json",
                             .body = td_buf_slice(&body),
+                            .err = body.err,
                             .position = publish->last,
                             .has_position = true,
                             .wait_for = publish->last,

@@ -38,6 +38,7 @@ void td_api_live_page(struct td_request *request, const struct td_api *api)
                             .headers = td_buf_slice(&headers),
                             .body = td_slice(td_live_page_html,
                                              (size_t)(td_live_page_html_end - td_live_page_html)),
+                            .err = headers.err,
                         });
     td_buf_done(&headers);
 }

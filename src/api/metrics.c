@@ -213,6 +213,7 @@ void td_api_metrics(struct td_request *request, const struct td_api *api)
     td_respond(request,
                &(struct td_response){.status = 200,
                                      .content_type = "text/plain; version=0.0.4; charset=utf-8",
-                                     .body = td_buf_slice(&out)});
+                                     .body = td_buf_slice(&out),
+                                     .err = out.err});
     td_buf_done(&out);
 }

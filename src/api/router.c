@@ -34,7 +34,8 @@ static void answer_options(struct td_request *request, const char *allow)
                     "If-Match, Last-Event-ID\r\n"
                     "Access-Control-Max-Age: 600\r\n",
                     allow);
-    td_respond(request, &(struct td_response){.status = 204, .headers = td_buf_slice(&headers)});
+    td_respond(request, &(struct td_response){
+                            .status = 204, .headers = td_buf_slice(&headers), .err = headers.err});
     td_buf_done(&headers);
 }
 

@@ -74,6 +74,8 @@ static void answer_topics(struct td_worker *worker, struct td_conn *conn, const 
     put_list(&list, items, n);
     td_control_begin(&control, type, ref);
     td_control_raw(&control, "topics", td_buf_slice(&list));
+    if (list.err < 0)
+        control.json.err = list.err; /* half a list is not told; the connection ends */
     td_control_position(&control, "position",
                         td_here(worker, td_hub_position(worker->hub, &conn->subscriber)));
     td_control_send(&control, worker, conn);

@@ -333,6 +333,8 @@ void td_conn_read(struct td_worker *worker, struct td_conn *conn)
     while (conn->state != TD_CONN_GONE) {
         if (conn->state == TD_CONN_HTTP && td_http_resume(worker, conn))
             continue; /* a request that was waiting in the inbox was taken up */
+        if (conn->state == TD_CONN_GONE)
+            return; /* it was, and there was no memory for its answer */
         bool over = turn >= READ_TURN_BYTES;
         if (over || !may_read(worker, conn)) {
             conn->reading_paused =

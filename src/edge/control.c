@@ -95,7 +95,7 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
 
     td_buf_putc(&control->json, '}');
     struct td_outbox *out = td_conn_out(worker, conn);
-    if (out && (put_message(conn, control, &frame) < 0 ||
+    if (out && (control->json.err < 0 || put_message(conn, control, &frame) < 0 ||
                 td_outbox_hold(out, seq, td_buf_slice(&frame)) < 0))
         td_conn_drop(worker, conn, "no memory for a message");
     td_buf_done(&frame);

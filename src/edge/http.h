@@ -24,6 +24,7 @@ struct td_response {
     uint64_t position; /* of Tidings-Position, when … */
     bool has_position; /* … it is given; otherwise what is readable now is told */
     uint64_t wait_for; /* hold the answer until this sequence is readable; 0: send it */
+    int err; /* of the buffers in which its parts were made: half an answer is not given, the connection ends */
 };
 
 /* Takes bytes as they come. */

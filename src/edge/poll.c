@@ -193,7 +193,9 @@ static void look(struct td_worker *worker, struct td_conn *conn, bool last)
 
     td_buf_init(&page.body, PAGE_BODY_MAX);
     td_buf_puts(&page.body, "{\"events\":[");
-    (void)read_page(&page); /* an error stays in the body, and answer() sees it */
+    int r = read_page(&page);
+    if (r < 0)
+        page.body.err = r; /* answer() sees it */
     bool empty = page.n == 0 && conn->poll->gap_reason < 0 && page.body.err == 0;
     if ((page.cold || page.tired) && empty && !last) {
         conn->poll->after = page.position;

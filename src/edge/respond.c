@@ -119,7 +119,7 @@ void td_respond(struct td_request *request, const struct td_response *response)
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
     struct td_outbox *out = td_conn_out(worker, conn);
-    int r = 0;
+    int r = response->err;
 
     if (!out)
         return;
@@ -127,7 +127,9 @@ void td_respond(struct td_request *request, const struct td_response *response)
         TD_COUNT(worker, http_errors);
     /* Behind held answers even what needs no disk is held: answers go in order. */
     bool wait = response->wait_for > td_journal_readable(worker->journal) || out->n > 0;
-    if (wait) {
+    if (r < 0) {
+        /* dropped below */
+    } else if (wait) {
         r = hold(request, response, out);
     } else {
         build(request, response, &out->ready);
@@ -192,6 +194,7 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
                              .content_type = "application/problem+json",
                              .headers = td_buf_slice(&lines),
                              .body = td_buf_slice(&body),
+                             .err = body.err < 0 ? body.err : lines.err,
                          });
     td_buf_done(&body);
     td_buf_done(&lines);

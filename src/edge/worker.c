@@ -26,8 +26,11 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     int r = -ENOMEM;
 
     TD_ASSERT(options->n_listeners <= TD_LISTENERS_MAX);
-    if (!worker)
+    if (!worker) {
+        for (size_t i = 0; i < options->n_listeners; i++)
+            td_net_close(options->listeners[i]);
         return r;
+    }
     memcpy(worker->listeners, options->listeners, options->n_listeners * sizeof(int));
     worker->n_listeners = options->n_listeners;
     worker->number = options->number;

@@ -60,7 +60,8 @@ static int plan_dedup(struct td_journal *journal, size_t i, struct td_map *batch
         return known < 0 ? (int)known : 0;
     }
     size_t *first = td_map_put(batch_keys, plan->hash.key[0] ^ plan->hash.key[1], &new);
-    TD_ASSERT(first);
+    if (!first)
+        return -ENOMEM;
     if (new) {
         *first = i;
         return 0;

@@ -86,6 +86,8 @@ int td_sim_connect(const char *address)
     conn->up.last_at = conn->arrives_at;
     conn->down.capacity =
         td_rng_one_in(rng, 8) ? random_size(1, 16) : random_size(256, 64 * TD_KIB);
+    if (td_sim_wire_room() > 0)
+        conn->down.capacity = td_sim_wire_room();
     conn->down.window = 64 * TD_KIB;
     net.conns[net.n_conns++] = conn;
     return conn->client;

@@ -25,6 +25,11 @@ unsigned td_sim_wire_sockets_max(void)
     return net.sockets_max;
 }
 
+size_t td_sim_wire_room(void)
+{
+    return net.room;
+}
+
 size_t td_sim_pipe_room(const struct td_sim_pipe *pipe)
 {
     uint64_t held = pipe->written - pipe->arrived;

@@ -81,6 +81,7 @@ size_t td_sim_maps_open(void);
 struct td_sim_net_faults {
     td_ns delay_max;      /* 5 ms when 0 */
     size_t piece_max;     /* 4,096 when 0 */
+    size_t room;          /* of a connection's buffer on the way to its client; random when 0 */
     unsigned sockets_max; /* accept fails with -EMFILE at this many connections; 0: no bound */
 };
 void td_sim_net_set(const struct td_sim_net_faults *faults);

@@ -40,6 +40,7 @@ void td_sim_pipe_drop(struct td_sim_pipe *pipe);
 void td_sim_pipe_done(struct td_sim_pipe *pipe);
 /* The most connections that may be open, 0: no bound. */
 unsigned td_sim_wire_sockets_max(void);
+size_t td_sim_wire_room(void);
 /* A random delay of a piece. */
 td_ns td_sim_wire_delay(void);
 
