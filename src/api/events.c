@@ -10,32 +10,18 @@
 /* 201: what was stored, once it is durable. */
 static void answer_published(struct td_request *request, const struct td_publish *publish)
 {
-    struct td_buf body = TD_BUF_INIT(128 + publish->batch.n * (TD_POSITION_LEN_MAX + 3));
-    const struct td_worker *worker = request->worker;
+    struct td_buf body = TD_BUF_INIT(128 + publish->n * (TD_POSITION_LEN_MAX + 3));
 
-    if (publish->is_list) {
-        td_buf_puts(&body, "{\"ids\":[");
-        for (size_t i = 0; i < publish->batch.n; i++) {
-            if (i > 0)
-                td_buf_putc(&body, ',');
-            td_position_put(&body, td_here(worker, publish->seqs[i]));
-        }
-        td_buf_puts(&body, "],\"position\":");
-    } else {
-        td_buf_puts(&body, "{\"id\":");
-        td_position_put(&body, td_here(worker, publish->seqs[0]));
-        td_buf_puts(&body, ",\"position\":");
-    }
-    td_position_put(&body, td_here(worker, publish->last));
-    td_buf_puts(&body, td_journal_is_fast(worker->journal) ? ",\"durable\":false}\n"
-                                                           : ",\"durable\":true}\n");
+    td_buf_putc(&body, '{');
+    td_publish_put_answer(publish, request->worker, &body);
+    td_buf_puts(&body, "}\n");
     td_respond(request, &(struct td_response){
                             .status = 201,
                             .content_type = "application/json",
                             .body = td_buf_slice(&body),
                             .err = body.err,
                             .position = publish->last,
-                            .has_position = true,
+                            .has_position = publish->last > 0,
                             .wait_for = publish->last,
                         });
     td_buf_done(&body);
@@ -159,6 +145,8 @@ void td_api_ws(struct td_request *request, const struct td_api *api)
     }
     if (!query.has_format) /* what clients of entities have always been sent here */
         query.format = TD_FORMAT_ENTITY;
+    if (query.state == TD_STATE_DEFAULT) /* a SUBSCRIBE asks for it */
+        query.state = TD_STATE_AFTER_GAP;
     if (request->head->upgrade)
         td_ws_upgrade(request, &query);
     else

@@ -49,6 +49,8 @@ bool td_json_get(struct td_slice object, const char *name, struct td_slice *ret_
 bool td_json_string_is(struct td_slice raw, const char *text);
 /* Appends the unescaped bytes of a raw string.  0, or the error of the buffer. */
 int td_json_unescape(struct td_slice raw, struct td_buf *out);
+/* How many bytes that would be. */
+size_t td_json_text_len(struct td_slice raw);
 /* The bytes between the quotes of a raw string when it holds no escape; false otherwise. */
 bool td_json_plain(struct td_slice raw, struct td_slice *ret_text);
 /* A raw number that is a non-negative integer below 2^63 without fraction or exponent.  0 or TD_EJSON. */

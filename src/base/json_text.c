@@ -170,6 +170,17 @@ int td_json_unescape(struct td_slice raw, struct td_buf *out)
     return 0;
 }
 
+size_t td_json_text_len(struct td_slice raw)
+{
+    struct td_slice text = inside(raw);
+    char space[TD_JSON_TEXT_CHAR_MAX];
+    size_t len = 0;
+
+    while (text.len > 0)
+        len += next_part(&text, space).len;
+    return len;
+}
+
 /* Writes the first byte of `text`, which is not plain, and returns how many bytes that took: a whole
  * character when it begins one. */
 static size_t put_special(struct td_buf *out, struct td_slice text)

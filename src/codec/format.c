@@ -26,8 +26,11 @@ static void put_raw(struct td_buf *out, const char *name, struct td_slice raw)
     td_buf_put(out, raw);
 }
 
-static bool is_envelope(struct td_slice name)
+static bool is_envelope(struct td_slice name, const struct td_format_marks *marks)
 {
+    if ((marks->state && td_slice_eq(name, TD_S("state"))) ||
+        (marks->history && (td_slice_eq(name, TD_S("history")) || td_slice_eq(name, TD_S("ref")))))
+        return true;
     return td_slice_eq(name, TD_S("type")) || td_slice_eq(name, TD_S("event_id")) ||
            td_slice_eq(name, TD_S("topic")) || td_slice_eq(name, TD_S("timestamp"));
 }
@@ -54,7 +57,8 @@ static size_t count_members(struct td_slice object)
 
 /* Reads the members.  Names with escapes are decoded into `names`, which has room for all of them, so that it does not
  * move. */
-static void read_members(struct td_slice object, struct member *members, struct td_buf *names)
+static void read_members(struct td_slice object, const struct td_format_marks *marks,
+                         struct member *members, struct td_buf *names)
 {
     struct td_json_iter it = td_json_iter(object);
     struct td_slice raw, value;
@@ -67,7 +71,7 @@ static void read_members(struct td_slice object, struct member *members, struct 
                 return; /* remembered by the buffer */
             name = td_slice(names->ptr + at, names->len - at);
         }
-        members[i] = (struct member){raw, value, name, is_envelope(name)};
+        members[i] = (struct member){raw, value, name, is_envelope(name, marks)};
     }
 }
 
@@ -82,7 +86,8 @@ static void drop_repeated(struct member *members, struct member **sorted, size_t
             sorted[i - 1]->dropped = true;
 }
 
-static int put_members(struct td_slice object, struct td_buf *out)
+static int put_members(struct td_slice object, const struct td_format_marks *marks,
+                       struct td_buf *out)
 {
     struct member near[MEMBERS_NEAR], *members = near;
     struct member *near_sorted[MEMBERS_NEAR], **sorted = near_sorted;
@@ -102,7 +107,7 @@ static int put_members(struct td_slice object, struct td_buf *out)
     if (r == 0 && memchr(object.ptr, '\\', object.len))
         r = td_buf_reserve(&names, object.len);
     if (r == 0) {
-        read_members(object, members, &names);
+        read_members(object, marks, members, &names);
         r = names.err;
     }
     if (r == 0) {
@@ -129,10 +134,11 @@ static int put_flat(const struct td_format_input *in, struct td_buf *out)
 
     put_text(out, "{\"type\":", in->type);
     if (td_json_type(in->data) == TD_JSON_OBJECT)
-        r = put_members(in->data, out);
+        r = put_members(in->data, &in->marks, out);
     else
         put_raw(out, ",\"data\":", in->data);
-    put_text(out, ",\"event_id\":", in->id);
+    if (in->id.ptr)
+        put_text(out, ",\"event_id\":", in->id);
     put_text(out, ",\"topic\":", in->topic);
     put_text(out, ",\"timestamp\":", in->time);
     td_buf_putc(out, '}');
@@ -191,7 +197,23 @@ static void put_entity(const struct td_format_input *in, struct td_buf *out)
         put_raw(out, ",\"actor\":", in->actor);
     if (in->origin.ptr)
         put_raw(out, ",\"origin\":", in->origin);
-    put_text(out, ",\"event_id\":", in->id);
+    if (in->id.ptr)
+        put_text(out, ",\"event_id\":", in->id);
+    td_buf_putc(out, '}');
+}
+
+/* In place of the brace that ends the event. */
+static void put_marks(const struct td_format_marks *marks, struct td_buf *out)
+{
+    if (out->err < 0 || (!marks->state && !marks->history))
+        return;
+    out->len--;
+    if (marks->state)
+        td_buf_puts(out, ",\"state\":true");
+    if (marks->history)
+        td_buf_puts(out, ",\"history\":true");
+    if (marks->history && marks->ref.len > 0)
+        put_raw(out, ",\"ref\":", marks->ref);
     td_buf_putc(out, '}');
 }
 
@@ -206,6 +228,7 @@ int td_format_event(enum td_format format, const struct td_format_input *in, str
         put_entity(in, out);
     else
         td_buf_put(out, in->event);
+    put_marks(&in->marks, out);
     if (r == 0)
         r = out->err;
     if (r < 0)

@@ -12,19 +12,28 @@ enum td_format {
     TD_FORMAT_ENTITY, /* EVENT_NOTIFICATION for changes of entities, else as TD_FORMAT_EVENT */
 };
 
+/* What is said of an event besides, at its end: `"state":true` (it is retained, not new), or `"history":true` and the `ref` of the
+ * SUBSCRIBE that asked for it. */
+struct td_format_marks {
+    bool state, history;
+    struct td_slice ref; /* raw, or empty */
+};
+
 /* An event in its parts, all borrowed.  Texts are plain; what is called raw is checked JSON. */
 struct td_format_input {
     struct td_slice event; /* raw: the whole in the `event` format */
-    struct td_slice id, topic, type, time;
+    struct td_slice id;    /* ptr NULL when it has none: it is in no log */
+    struct td_slice topic, type, time;
     struct td_slice key;           /* ptr NULL when there is none */
     struct td_slice actor, origin; /* raw; ptr NULL when there is none */
     struct td_slice data;          /* raw */
+    struct td_format_marks marks;
 };
 
 /* Appends the event in that format.  0, -ENOMEM or the error of the buffer; nothing is appended then.
  *
  * FLAT: `type`, the members of data, `event_id`, `topic`, `timestamp`.  No name stands twice: members of data that
- * have one of these four names (however escaped) are left out, and of equal names the last one stays, as
+ * have one of these names or that of a mark (however escaped) are left out, and of equal names the last one stays, as
  * JSON.parse has it.  Data that is no object is the member `data`.
  * ENTITY: `payload` is data's member of that name and `version` the number beside it; data without `payload` is the
  * payload itself, without a version. */

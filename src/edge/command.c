@@ -82,44 +82,42 @@ static void answer_topics(struct td_worker *worker, struct td_conn *conn, const 
     td_buf_done(&list);
 }
 
-/* Where a SUBSCRIBE goes on from. */
+/* Where a SUBSCRIBE goes on from, and whether the state is wanted. */
 struct start {
     enum td_since since;
     struct td_position position;
-    bool given;
+    bool given, state;
 };
 
 static int read_start(struct td_conn *conn, struct td_command_topics *topics,
-                      struct td_slice command, struct start *start)
+                      struct td_slice command, struct start *start, const char **what)
 {
+    bool first = td_hub_count_named(&conn->subscriber) == 0;
     struct td_slice raw, text;
 
     *start = (struct start){.since = TD_SINCE_NOW};
+    if (conn->start && first)
+        start->state = conn->start->state;
+    *what = "`state` must be true or false.";
+    if (td_json_get(command, "state", &raw) && td_json_type(raw) != TD_JSON_NULL) {
+        if (td_json_type(raw) != TD_JSON_TRUE && td_json_type(raw) != TD_JSON_FALSE)
+            return TD_EINVAL;
+        start->state = td_json_type(raw) == TD_JSON_TRUE;
+    }
     if (td_json_get(command, "since", &raw) && td_json_type(raw) != TD_JSON_NULL) {
         int r = td_command_text(topics, raw, &text);
+        *what = "`since` is not a position.";
         if (r == 0)
             r = td_since_parse(text, &start->since, &start->position);
         if (r < 0)
             return TD_EPOSITION;
         start->given = true;
-    } else if (conn->start && td_hub_count_named(&conn->subscriber) == 0) {
+    } else if (conn->start && first && conn->start->since != TD_SINCE_NONE) {
         start->since = (enum td_since)conn->start->since;
         start->position = conn->start->position;
         start->given = true;
     }
     return 0;
-}
-
-/* A connection has one position.  It can be moved back as long as nothing is subscribed; afterwards an older `since`
- * would repeat what other subscriptions brought. */
-static bool start_fits(struct td_worker *worker, struct td_conn *conn, const struct start *start)
-{
-    bool other_epoch;
-
-    if (!start->given || start->since == TD_SINCE_NOW || td_hub_count_named(&conn->subscriber) == 0)
-        return true;
-    uint64_t seq = td_since_seq(worker, start->since, start->position, &other_epoch);
-    return !other_epoch && seq == td_hub_position(worker->hub, &conn->subscriber);
 }
 
 /* Subscribes to what may be had, telling of what may not; keeps the former in `topics`. */
@@ -144,18 +142,36 @@ static void subscribe_each(struct td_worker *worker, struct td_conn *conn, struc
     topics->n = done;
 }
 
+/* A connection has one position.  What is asked for of an older one comes beside the stream. */
+static int send_history(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
+                        const struct td_command_topics *topics, const struct start *start)
+{
+    bool other_epoch;
+    uint64_t seq = td_since_seq(worker, start->since, start->position, &other_epoch);
+
+    if (other_epoch)
+        td_tell_other_epoch(worker, conn, start->position,
+                            &(struct td_gap){.to = seq, .history = true, .ref = ref});
+    if (conn->state != TD_CONN_WS)
+        return 0;
+    const struct td_hub_history history = {
+        .named = topics->items,
+        .n_named = topics->n,
+        .since = seq,
+        .gap_told = td_since_told(worker, conn, start->since, other_epoch),
+        .ref = ref,
+    };
+    return td_hub_send_history(worker->hub, &conn->subscriber, &history);
+}
+
 static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
                            const struct command *command, struct td_command_topics *topics,
                            const struct start *start)
 {
-    bool first = td_hub_count_named(&conn->subscriber) == 0, other_epoch;
+    bool first = td_hub_count_named(&conn->subscriber) == 0;
+    bool history = !first && start->given && start->since != TD_SINCE_NOW, other_epoch;
+    int r = 0;
 
-    if (!start_fits(worker, conn, start)) {
-        td_control_error(worker, conn, command->ref, TD_EINVAL,
-                         TD_S("`since` is older than what this connection has been sent: name all "
-                              "topics in the first SUBSCRIBE, or open another connection."));
-        return;
-    }
     subscribe_each(worker, conn, command->ref, topics);
     if (topics->n == 0 || conn->state != TD_CONN_WS)
         return;
@@ -168,13 +184,19 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
     answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
     free(conn->start); /* it was for the first, whether that used it or had its own */
     conn->start = NULL;
-    if (!start->given || conn->state != TD_CONN_WS)
+    if (conn->state != TD_CONN_WS)
         return;
-    if (td_owe_caught_up(conn, command->ref) < 0)
-        td_conn_drop(worker, conn, "no memory");
-    else if (seek)
+    if (start->state || (start->given && !history))
+        r = td_owe_caught_up(conn, command->ref);
+    if (r == 0 && seek)
         td_seek(worker, conn, start->since, start->position);
-    else if (td_hub_is_live(&conn->subscriber))
+    if (r == 0 && start->state && conn->state == TD_CONN_WS)
+        r = td_hub_send_state(worker->hub, &conn->subscriber, topics->items, topics->n);
+    if (r == 0 && history && conn->state == TD_CONN_WS)
+        r = send_history(worker, conn, command->ref, topics, start);
+    if (r < 0)
+        td_conn_drop(worker, conn, "no memory");
+    else if (conn->owed && !td_hub_owe_caught_up(&conn->subscriber))
         td_tell_caught_up(worker, conn);
 }
 
@@ -182,18 +204,17 @@ static void subscribe(struct td_worker *worker, struct td_conn *conn, const stru
 {
     struct td_command_topics topics;
     struct start start;
+    const char *what = "SUBSCRIBE needs `topics` (patterns) or a `scope`.";
     int r = td_command_topics_read(&topics, command->json);
 
+    if (r == TD_ETOPIC)
+        what = "One of the topics is not a pattern.";
     if (r == 0)
-        r = read_start(conn, &topics, command->json, &start);
+        r = read_start(conn, &topics, command->json, &start, &what);
     if (r == 0)
         subscribe_from(worker, conn, command, &topics, &start);
     else
-        td_control_error(worker, conn, command->ref, r,
-                         r == TD_EPOSITION ? TD_S("`since` is not a position.")
-                         : r == TD_ETOPIC
-                             ? TD_S("One of the topics is not a pattern.")
-                             : TD_S("SUBSCRIBE needs `topics` (patterns) or a `scope`."));
+        td_control_error(worker, conn, command->ref, r, td_slice_str(what));
     td_command_topics_done(&topics);
 }
 
@@ -222,13 +243,8 @@ static void answer_published(struct td_worker *worker, struct td_conn *conn,
     struct td_control control;
 
     td_control_begin(&control, "published", command->ref);
-    if (publish->is_list)
-        td_control_positions(&control, worker, "ids", publish->seqs, publish->batch.n);
-    else
-        td_control_position(&control, "id", td_here(worker, publish->seqs[0]));
-    td_control_position(&control, "position", td_here(worker, publish->last));
-    td_control_raw(&control, "durable",
-                   td_journal_is_fast(worker->journal) ? TD_S("false") : TD_S("true"));
+    td_buf_putc(&control.json, ',');
+    td_publish_put_answer(publish, worker, &control.json);
     if (publish->last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))
         td_control_send(&control, worker, conn);
     else

@@ -256,7 +256,7 @@ void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
         flush_closing(worker, conn);
         return;
     }
-    if (conn->writable && !td_hub_is_live(&conn->subscriber))
+    if (conn->writable && td_hub_has_more(&conn->subscriber))
         td_hub_catch_up(worker->hub, &conn->subscriber);
     /* Catching up may have finished an event that messages waited for. */
     if (conn->state == TD_CONN_GONE || !flush_out(worker, conn))

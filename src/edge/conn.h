@@ -60,10 +60,11 @@ struct td_filter {
     char types[];  /* n_types times: length byte, type */
 };
 
-/* Where a WebSocket connection goes on from: told in the URL, for its first SUBSCRIBE. */
+/* What the URL of a WebSocket says for its first SUBSCRIBE: where it goes on from, and whether the state comes first. */
 struct td_start {
     int since; /* of enum td_since */
     struct td_position position;
+    bool state;
 };
 
 /* A caught_up that is owed to a SUBSCRIBE with `since`. */
@@ -89,8 +90,9 @@ struct td_poll {
     td_ticks deadline;
     uint32_t limit; /* events */
     enum td_wire wire : 8;
-    bool newest : 1; /* `after` has to be found first: the newest `limit` are wanted */
-    bool waits : 1;  /* an empty page is not answered before the deadline */
+    bool newest : 1;   /* `after` has to be found first: the newest `limit` are wanted */
+    bool waits : 1;    /* an empty page is not answered before the deadline */
+    uint8_t state : 2; /* of enum td_state_wish */
     struct td_position gap_from;
     uint64_t gap_to;
     int gap_reason;        /* of enum td_gap_reason; -1: none */

@@ -41,18 +41,6 @@ void td_control_position(struct td_control *control, const char *name, struct td
     td_position_put(&control->json, position);
 }
 
-void td_control_positions(struct td_control *control, const struct td_worker *worker,
-                          const char *name, const uint64_t *seqs, size_t n)
-{
-    td_buf_putf(&control->json, ",\"%s\":[", name);
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            td_buf_putc(&control->json, ',');
-        td_position_put(&control->json, td_here(worker, seqs[i]));
-    }
-    td_buf_putc(&control->json, ']');
-}
-
 void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq)
 {
     td_position_format(td_here(worker, seq), control->id);
@@ -171,19 +159,22 @@ static void put_topics(const struct td_conn *conn, struct td_buf *out)
 }
 
 void td_control_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
-                    uint64_t to, enum td_gap_reason reason)
+                    const struct td_gap *gap)
 {
     struct td_control control;
     struct td_buf topics = TD_BUF_INIT(TD_SUBSCRIPTIONS_MAX * 260);
 
-    TD_COUNT(worker, gaps[reason]);
-    td_conn_resumed(worker, conn, TD_RESUMED_GAP);
+    TD_COUNT(worker, gaps[gap->reason]);
+    if (!gap->history)
+        td_conn_resumed(worker, conn, TD_RESUMED_GAP);
     put_topics(conn, &topics);
-    td_control_begin(&control, "gap", (struct td_slice){NULL, 0});
+    td_control_begin(&control, "gap", gap->ref);
+    if (gap->history)
+        td_control_raw(&control, "history", TD_S("true"));
     td_control_raw(&control, "topics", td_buf_slice(&topics));
     td_control_position(&control, "from", from);
-    td_control_position(&control, "to", td_here(worker, to));
-    td_control_str(&control, "reason", td_slice_str(td_gap_reason_text(reason)));
+    td_control_position(&control, "to", td_here(worker, gap->to));
+    td_control_str(&control, "reason", td_slice_str(td_gap_reason_text(gap->reason)));
     td_control_send(&control, worker, conn);
     td_buf_done(&topics);
 }

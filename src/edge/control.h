@@ -19,8 +19,6 @@ void td_control_str(struct td_control *control, const char *name, struct td_slic
 void td_control_raw(struct td_control *control, const char *name, struct td_slice json);
 void td_control_u64(struct td_control *control, const char *name, uint64_t number);
 void td_control_position(struct td_control *control, const char *name, struct td_position position);
-void td_control_positions(struct td_control *control, const struct td_worker *worker,
-                          const char *name, const uint64_t *seqs, size_t n);
 /* Likewise `position`, which on SSE is the message's `id:` too, so that a reader who saw no event yet resumes from there. */
 void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq);
 /* Ends the message and queues it on the connection; it goes before any further event. */
@@ -33,7 +31,7 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
 void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position);
 void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_slice ref, int err,
                       struct td_slice message);
-/* A `gap` for all that the connection is subscribed to. */
+/* A `gap` for all that the connection is subscribed to; `from` may be of another log. */
 void td_control_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
-                    uint64_t to, enum td_gap_reason reason);
+                    const struct td_gap *gap);
 const char *td_gap_reason_text(enum td_gap_reason reason);

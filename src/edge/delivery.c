@@ -42,14 +42,29 @@ static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *
     return taken;
 }
 
-static void gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
-                enum td_gap_reason reason, void *arg)
+static void gap(struct td_subscriber *subscriber, const struct td_gap *gap, void *arg)
 {
     struct td_worker *worker = arg;
     struct td_conn *conn = td_conn_of(subscriber);
 
     /* The outbox goes before the next event in any case. */
-    td_control_gap(worker, conn, td_here(worker, from), to, reason);
+    td_control_gap(worker, conn, td_here(worker, gap->from), gap);
+}
+
+static void keep(struct td_subscriber *subscriber, struct td_slice rest, void *arg)
+{
+    struct td_worker *worker = arg;
+    struct td_conn *conn = td_conn_of(subscriber);
+
+    /* What was queued before has gone in front of the event, so this is next. */
+    struct td_outbox *out = conn->state == TD_CONN_GONE ? NULL : td_conn_out(worker, conn);
+    if (out && td_buf_put(&out->ready, rest) < 0)
+        td_conn_drop(worker, conn, "no memory for the rest of an event");
+}
+
+static void history_ended(struct td_subscriber *subscriber, struct td_slice ref, void *arg)
+{
+    td_tell_history_ended(arg, td_conn_of(subscriber), ref);
 }
 
 static void caught_up(struct td_subscriber *subscriber, void *arg)
@@ -87,6 +102,8 @@ static bool wants(const struct td_subscriber *subscriber, const struct td_record
 const struct td_hub_ops td_delivery_ops = {
     .send = send_parts,
     .gap = gap,
+    .keep = keep,
+    .history_ended = history_ended,
     .caught_up = caught_up,
     .touched = touched,
     .broken = broken,

@@ -10,6 +10,8 @@
 #define PAGE_BYTES    (1024 * 1024)
 #define PAGE_BODY_MAX (16 * 1024 * 1024)
 #define PAGE_READ     256
+/* As much state is shown in one page; who needs more of it reads a stream. */
+#define STATE_BYTES (4 * 1024 * 1024)
 /* Reads for one page in one turn of the worker, and records that each may look at. */
 #define PAGE_READS    16
 #define READ_EXAMINED 4096
@@ -38,16 +40,18 @@ void td_poll_free(struct td_conn *conn)
     conn->poll = NULL;
 }
 
-static int put_records(struct page *page, const struct td_read *read)
+/* Puts those of some records that are wanted, behind `*n` others. */
+static int put_records(struct page *page, const char *const *records, size_t n_records,
+                       const struct td_format_marks *marks, size_t *n)
 {
-    for (size_t i = 0; i < read->n; i++) {
+    for (size_t i = 0; i < n_records; i++) {
         struct td_record record;
-        td_record_view(read->records[i], &record);
+        td_record_view(records[i], &record);
         if (!td_conn_wants(page->conn, &record))
             continue;
-        if (page->n++ > 0)
+        if ((*n)++ > 0)
             td_buf_putc(&page->body, ',');
-        int r = td_encode(NULL, &record, page->poll->wire, &page->body);
+        int r = td_encode(NULL, &record, page->poll->wire, marks, &page->body);
         if (r < 0)
             return r;
     }
@@ -97,15 +101,15 @@ static int read_page(struct page *page)
             .wanted = wanted,
             .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
             .after = page->position,
-            .until = until,
             .gap_told = poll->gap_told,
+            .until = until,
             .records = records,
             .records_max = TD_MIN((size_t)PAGE_READ, poll->limit - page->n),
             .bytes_max = PAGE_BYTES,
             .examined_max = READ_EXAMINED,
         };
         td_journal_read(page->worker->reader, &read);
-        int r = put_records(page, &read);
+        int r = put_records(page, records, read.n, NULL, &page->n);
         if (r < 0)
             return r;
         page->position = read.position;
@@ -116,9 +120,9 @@ static int read_page(struct page *page)
                 return 0;
             }
             poll->gap_reason = read.gap_reason;
-            poll->gap_from = td_here(page->worker, poll->after);
+            poll->gap_from = td_here(page->worker, page->position);
             poll->gap_to = read.gap_to;
-            if (read.gap_reason == TD_GAP_RETENTION)
+            if (read.gap_reason == TD_GAP_RETENTION) /* what was kept in between still comes */
                 poll->gap_told = read.gap_to;
             else
                 page->position = poll->after = read.gap_to;
@@ -147,6 +151,41 @@ static void put_gap(struct page *page, struct td_buf *out)
     TD_COUNT(page->worker, gaps[poll->gap_reason]);
 }
 
+/* Whether the page holds the state: when it was asked for, and after a gap. */
+static bool shows_state(const struct page *page)
+{
+    return page->poll->state == TD_STATE_FIRST ||
+           (page->poll->gap_reason >= 0 && page->poll->state != TD_STATE_NEVER);
+}
+
+/* The state as of where the page ends, so that reading on from there misses nothing and repeats nothing.  False when a segment has to be
+ * read in first. */
+static bool put_state(struct page *page)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    const char *records[PAGE_READ];
+    const struct td_format_marks marks = {.state = true};
+    struct td_state_cursor cursor = {0};
+    struct td_state_read read = {
+        .wanted = wanted,
+        .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
+        .as_of = page->position,
+        .records = records,
+        .records_max = PAGE_READ,
+        .cursor = &cursor,
+    };
+    size_t n = 0, end = page->body.len + STATE_BYTES;
+
+    td_buf_puts(&page->body, ",\"state\":[");
+    do {
+        td_journal_state(page->worker->reader, &read);
+        if (put_records(page, records, read.n, &marks, &n) < 0)
+            return true; /* stays in the body */
+    } while (read.end == TD_READ_BUDGET && page->body.len < end);
+    td_buf_puts(&page->body, read.end == TD_READ_BUDGET ? "],\"state_complete\":false" : "]");
+    return read.end != TD_READ_COLD;
+}
+
 /* Sends the page and makes the connection ready for its next request. */
 static void answer(struct page *page)
 {
@@ -155,11 +194,6 @@ static void answer(struct page *page)
     struct td_request request = {
         .worker = worker, .conn = conn, .reply = page->poll->reply, .principal = conn->principal};
 
-    td_buf_puts(&page->body, "],\"position\":");
-    td_position_put(&page->body, td_here(worker, page->position));
-    td_buf_puts(&page->body, page->more ? ",\"more\":true" : ",\"more\":false");
-    if (page->poll->gap_reason >= 0)
-        put_gap(page, &page->body);
     td_buf_puts(&page->body, "}\n");
     td_unsubscribe_all(worker, conn);
     td_conn_uncount(worker, conn);
@@ -186,6 +220,17 @@ static void answer(struct page *page)
     }
 }
 
+/* What follows the events.  False when the state can't be had yet. */
+static bool put_rest(struct page *page)
+{
+    td_buf_puts(&page->body, "],\"position\":");
+    td_position_put(&page->body, td_here(page->worker, page->position));
+    td_buf_puts(&page->body, page->more ? ",\"more\":true" : ",\"more\":false");
+    if (page->poll->gap_reason >= 0)
+        put_gap(page, &page->body);
+    return !shows_state(page) || put_state(page);
+}
+
 /* Reads a page; answers it unless it is empty and may wait.  `last`: it may not. */
 static void look(struct td_worker *worker, struct td_conn *conn, bool last)
 {
@@ -196,7 +241,8 @@ static void look(struct td_worker *worker, struct td_conn *conn, bool last)
     int r = read_page(&page);
     if (r < 0)
         page.body.err = r; /* answer() sees it */
-    bool empty = page.n == 0 && conn->poll->gap_reason < 0 && page.body.err == 0;
+    bool empty = page.n == 0 && conn->poll->gap_reason < 0 && page.body.err == 0 &&
+                 conn->poll->state != TD_STATE_FIRST;
     if ((page.cold || page.tired) && empty && !last) {
         conn->poll->after = page.position;
         td_list_remove(&conn->poll->list);
@@ -204,8 +250,11 @@ static void look(struct td_worker *worker, struct td_conn *conn, bool last)
     } else if (empty && !last && conn->poll->waits) {
         /* Nothing up to `position`.  The connection is subscribed, so the hub tells what comes behind it. */
         conn->poll->after = page.position;
-    } else {
+    } else if (put_rest(&page) || last) {
         answer(&page);
+    } else {
+        td_list_remove(&conn->poll->list); /* the same again once the segment is there */
+        td_list_append(&worker->cold_polls, &conn->poll->list);
     }
     td_buf_done(&page.body);
 }
@@ -283,6 +332,7 @@ void td_page_start(struct td_request *request, const struct td_query *query)
     else
         poll->after = td_since_seq(worker, query->since, query->position, &other_epoch);
     poll->gap_told = td_since_told(worker, conn, query->since, other_epoch);
+    poll->state = query->state;
     poll->waits = query->has_wait && query->wait_s > 0 && query->since != TD_SINCE_NONE;
     if (other_epoch) {
         poll->gap_reason = TD_GAP_EPOCH;

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/topic.h"
+#include "codec/chunk.h"
 #include "edge/worker.h"
 #include <errno.h>
 
@@ -96,10 +97,46 @@ static bool key_valid(struct td_slice key)
     return true;
 }
 
+/* What the class asks of the other members. */
+static int take_class(struct parse *parse, const struct members *members, struct td_draft *draft)
+{
+    static const char *const classes[] = {
+        [TD_CLASS_LOG] = "log",
+        [TD_CLASS_LATEST] = "latest",
+        [TD_CLASS_APPEND] = "append",
+        [TD_CLASS_EPHEMERAL] = "ephemeral",
+    };
+    struct td_chunk chunk;
+    size_t class = 0;
+
+    while (members->class.ptr && class < TD_ARRAY_LEN(classes) &&
+           !(td_json_type(members->class) == TD_JSON_STRING &&
+             td_json_string_is(members->class, classes[class])))
+        class ++;
+    if (class == TD_ARRAY_LEN(classes))
+        return refuse(parse, TD_EINVAL,
+                      "`class` must be \"log\", \"latest\", \"append\" or \"ephemeral\".");
+    draft->class = (enum td_class) class;
+    if (draft->class == TD_CLASS_APPEND) {
+        if (draft->key.len == 0)
+            return refuse(parse, TD_EINVAL, "an event of class append needs a `key`.");
+        if (td_chunk_parse(draft->data, &chunk) < 0)
+            return refuse(
+                parse, TD_EINVAL,
+                "`data` of an event of class append must be an object with one `content`, "
+                "a string, and one `offset`, the number of UTF-8 bytes before it.");
+        draft->begins_text = chunk.at == 0;
+    }
+    if (draft->class == TD_CLASS_EPHEMERAL &&
+        (draft->dedup.len > 0 || parse->options->idempotency_key.len > 0))
+        return refuse(parse, TD_EINVAL,
+                      "an ephemeral event leaves nothing by which a repeat could be told: send it "
+                      "without `dedup` and Idempotency-Key.");
+    return 0;
+}
+
 static int take_fields(struct parse *parse, const struct members *members, struct td_draft *draft)
 {
-    struct td_slice class;
-
     if (!members->type.ptr || take_text(parse, members->type, &draft->type) < 0 ||
         !td_segment_valid(draft->type))
         return refuse(parse, TD_EINVAL,
@@ -107,9 +144,6 @@ static int take_fields(struct parse *parse, const struct members *members, struc
     draft->data = members->data.ptr ? members->data : TD_S("null");
     if (draft->data.len > parse->options->event_bytes_max)
         return refuse(parse, TD_ETOOLARGE, "`data` is larger than one message may be.");
-    if (members->class.ptr &&
-        (take_text(parse, members->class, &class) < 0 || !td_slice_eq(class, TD_S("log"))))
-        return refuse(parse, TD_EINVAL, "`class` must be \"log\": this version serves no other.");
     if (members->key.ptr &&
         (take_text(parse, members->key, &draft->key) < 0 || !key_valid(draft->key)))
         return refuse(parse, TD_EINVAL,
@@ -121,7 +155,7 @@ static int take_fields(struct parse *parse, const struct members *members, struc
     draft->dedup_scope = principal->subject;
     draft->actor = principal->subject_json;
     draft->origin = parse->options->origin;
-    return 0;
+    return take_class(parse, members, draft);
 }
 
 /* Entity topics carry entity events, so that every reader of them may rely on their shape. */
@@ -150,9 +184,9 @@ static int add_draft(struct parse *parse, const struct td_draft *fields, struct 
         return refuse(parse, TD_EINVAL,
                       "events on entities/… have type ENTITY_CREATED, ENTITY_UPDATED or "
                       "ENTITY_DELETED.");
-    if (publish->batch.n == parse->options->events_max)
+    if (publish->n == parse->options->events_max)
         return refuse(parse, TD_ETOOLARGE, "too many events in one request.");
-    if (publish->batch.n == publish->_cap) {
+    if (publish->n == publish->_cap) {
         size_t cap = publish->_cap ? publish->_cap * 4 : 1;
         struct td_draft *drafts = realloc(publish->_drafts, cap * sizeof(*drafts));
         if (!drafts)
@@ -160,7 +194,8 @@ static int add_draft(struct parse *parse, const struct td_draft *fields, struct 
         publish->_drafts = drafts;
         publish->_cap = cap;
     }
-    publish->_drafts[publish->batch.n++] = draft;
+    publish->_drafts[publish->n++] = draft;
+    publish->n_ephemeral += draft.class == TD_CLASS_EPHEMERAL;
     return 0;
 }
 
@@ -262,6 +297,30 @@ static int parse_ndjson(struct parse *parse, struct td_slice body)
     return 0;
 }
 
+/* Moves the ephemeral events behind the others. */
+static int part(struct td_publish *publish)
+{
+    size_t n = publish->n, n_log = n - publish->n_ephemeral, log = 0, ephemeral = n_log;
+
+    publish->batch.drafts = publish->_drafts;
+    publish->batch.n = n_log;
+    if (n_log == n)
+        return 0;
+    struct td_draft *drafts = calloc(n, sizeof(*drafts));
+    publish->_is_ephemeral = calloc(n, sizeof(bool));
+    if (!drafts || !publish->_is_ephemeral) {
+        free(drafts);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        publish->_is_ephemeral[i] = publish->_drafts[i].class == TD_CLASS_EPHEMERAL;
+        drafts[publish->_is_ephemeral[i] ? ephemeral++ : log++] = publish->_drafts[i];
+    }
+    free(publish->_drafts);
+    publish->batch.drafts = publish->_drafts = drafts;
+    return 0;
+}
+
 int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjson,
                      const struct td_publish_options *options, struct td_buf *why)
 {
@@ -282,29 +341,48 @@ int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjs
     int r = ndjson ? parse_ndjson(&parse, body) : parse_json(&parse, body);
     if (r < 0)
         return r;
-    if (publish->batch.n == 0)
+    if (publish->n == 0)
         return refuse(&parse, TD_EINVAL, "the request holds no event.");
-    publish->batch.drafts = publish->_drafts;
+    r = part(publish);
+    if (r < 0)
+        return r;
     publish->batch.dedup = options->idempotency_key;
     publish->batch.dedup_scope = options->principal->subject;
     return 0;
 }
 
-/* Puts what has been parsed into the log. */
+/* The sequences of the log's events, in front, each to its place in the request. */
+static void spread(struct td_publish *publish)
+{
+    size_t log = publish->batch.n;
+
+    for (size_t i = publish->n; publish->_is_ephemeral && i-- > 0;)
+        publish->seqs[i] = publish->_is_ephemeral[i] ? 0 : publish->seqs[--log];
+}
+
+/* Puts what has been parsed into the log, and tells what is not for it. */
 static int append(struct td_publish *publish, struct td_worker *worker)
 {
-    size_t n = publish->batch.n;
+    size_t n_log = publish->batch.n;
+    int r = 0;
 
-    publish->seqs = calloc(n, sizeof(*publish->seqs));
+    publish->seqs = calloc(publish->n, sizeof(*publish->seqs));
     if (!publish->seqs)
         return TD_EUNAVAILABLE;
-    int r = td_journal_append(worker->journal, &publish->batch, publish->seqs);
+    if (n_log > 0)
+        r = td_journal_append(worker->journal, &publish->batch, publish->seqs);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n_log; i++)
         publish->last = TD_MAX(publish->last, publish->seqs[i]);
+    spread(publish);
+    if (publish->n_ephemeral > 0)
+        r = td_ephemeral_publish(worker->journal, publish->_drafts + n_log, publish->n_ephemeral);
+    /* With what is in the log the publish has succeeded; the rest was never promised to anybody. */
+    if (r < 0 && n_log == 0)
+        return r;
     TD_COUNT(worker, published_requests);
-    TD_COUNT_BY(worker, published_events, n);
+    TD_COUNT_BY(worker, published_events, publish->n);
     /* One at a time, so that timing costs a look at the clock for each broadcast at most; a repeat of what was stored before is none. */
     if (worker->sample_began == 0 && publish->last > td_hub_head(worker->hub)) {
         worker->sample_seq = publish->last;
@@ -328,8 +406,34 @@ int td_publish_run(struct td_publish *publish, struct td_worker *worker, struct 
     return r;
 }
 
+static void put_id(const struct td_worker *worker, uint64_t seq, struct td_buf *out)
+{
+    if (seq > 0)
+        td_position_put(out, td_here(worker, seq));
+    else
+        td_buf_puts(out, "null");
+}
+
+void td_publish_put_answer(const struct td_publish *publish, const struct td_worker *worker,
+                           struct td_buf *out)
+{
+    uint64_t position = publish->last > 0 ? publish->last : td_journal_readable(worker->journal);
+    bool durable = publish->last > 0 && !td_journal_is_fast(worker->journal);
+
+    td_buf_puts(out, publish->is_list ? "\"ids\":[" : "\"id\":");
+    for (size_t i = 0; i < publish->n; i++) {
+        if (i > 0)
+            td_buf_putc(out, ',');
+        put_id(worker, publish->seqs[i], out);
+    }
+    td_buf_puts(out, publish->is_list ? "],\"position\":" : ",\"position\":");
+    td_position_put(out, td_here(worker, position));
+    td_buf_puts(out, durable ? ",\"durable\":true" : ",\"durable\":false");
+}
+
 void td_publish_done(struct td_publish *publish)
 {
+    free(publish->_is_ephemeral);
     free(publish->seqs);
     free(publish->_drafts);
     td_buf_done(&publish->_text);

@@ -6,6 +6,7 @@
 #include "auth/principal.h"
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "journal/ephemeral.h"
 #include "journal/journal.h"
 
 struct td_worker;
@@ -20,11 +21,16 @@ struct td_publish_options {
 
 /* A parsed publish.  Its drafts point into the body that was parsed and into `_text`. */
 struct td_publish {
-    struct td_batch batch;
-    bool is_list;   /* an array, NDJSON or `topics` was sent: the answer holds `ids` */
-    uint64_t *seqs; /* once it has been appended: of each event, in order … */
-    uint64_t last;  /* … and the highest of them */
-    struct td_draft *_drafts;
+    size_t n;              /* events in all */
+    struct td_batch batch; /* those for the log, … */
+    size_t n_ephemeral;    /* … and those for nobody but who is there */
+    bool is_list;          /* an array, NDJSON or `topics` was sent: the answer holds `ids` */
+    uint64_t
+        *seqs; /* once it has been appended: of each event, in order; 0 of an ephemeral one … */
+    uint64_t last;            /* … and the highest of them; 0 when there is none */
+    struct td_draft *_drafts; /* first those of the log, then the ephemeral ones, … */
+    bool *
+        _is_ephemeral; /* … which are these in the order of the request; NULL when there are none */
     size_t _cap;
     struct td_buf _text;
 };
@@ -41,4 +47,7 @@ TD_MUST_USE int td_publish_parse(struct td_publish *publish, struct td_slice bod
 TD_MUST_USE int td_publish_run(struct td_publish *publish, struct td_worker *worker,
                                struct td_slice body, bool ndjson,
                                const struct td_publish_options *options, struct td_buf *why);
+/* Appends the members of the answer: `"id":…` or `"ids":[…]`, then position and durable.  An ephemeral event has the id null. */
+void td_publish_put_answer(const struct td_publish *publish, const struct td_worker *worker,
+                           struct td_buf *out);
 void td_publish_done(struct td_publish *publish);

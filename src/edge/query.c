@@ -79,6 +79,11 @@ static int read_parameter(struct td_query *query, struct td_slice name, struct t
         if (read_number(value, 3600, &query->wait_s) < 0)
             return refuse(why, TD_EINVAL, "`wait` must be a number of seconds.");
         query->has_wait = true;
+    } else if (td_slice_eq(name, TD_S("state"))) {
+        uint64_t state;
+        if (read_number(value, 1, &state) < 0)
+            return refuse(why, TD_EINVAL, "`state` must be 0 or 1.");
+        query->state = state ? TD_STATE_FIRST : TD_STATE_NEVER;
     }
     return 0;
 }

@@ -12,6 +12,14 @@ enum td_since {
     TD_SINCE_POSITION,
 };
 
+/* When the retained state is sent. */
+enum td_state_wish {
+    TD_STATE_DEFAULT,   /* to a stream that begins without `since`, and after a gap */
+    TD_STATE_AFTER_GAP, /* only then */
+    TD_STATE_NEVER,     /* `state=0` */
+    TD_STATE_FIRST,     /* `state=1`: at the beginning, and after a gap */
+};
+
 struct td_query {
     struct td_slice *topics; /* valid patterns */
     size_t n_topics;
@@ -24,6 +32,7 @@ struct td_query {
     uint64_t limit; /* 0: not given */
     uint64_t wait_s;
     bool has_wait;
+    enum td_state_wish state;
     struct td_buf _text;
     struct td_slice _lists[2 * 128];
 };

@@ -26,7 +26,7 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
     TD_COUNT(worker, connections_sse);
     td_conn_log_connect(conn, "sse", request->head->path);
     td_conn_drop_inbox(conn); /* the request lay in it */
-    td_seek(worker, conn, query->since, query->position);
+    td_begin(worker, conn, query);
     td_conn_dirty(worker, conn);
 }
 

@@ -77,6 +77,9 @@ int td_subscribe_query(struct td_worker *worker, struct td_conn *conn, const str
 {
     int r = want_types(conn, query->types, query->n_types);
 
+    conn->subscriber.stateless = query->state == TD_STATE_NEVER;
+    if (worker->options->sends_per_s > 0)
+        conn->subscriber.pace_ms = (uint16_t)(1000 / worker->options->sends_per_s);
     for (size_t i = 0; r == 0 && i < query->n_topics; i++)
         r = td_subscribe(worker, conn, query->topics[i]);
     if (r < 0)
@@ -134,25 +137,33 @@ int td_owe_caught_up(struct td_conn *conn, struct td_slice ref)
     return 0;
 }
 
-static void tell_caught_up(struct td_worker *worker, struct td_conn *conn, struct td_slice ref)
+static void tell_caught_up(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
+                           uint64_t position)
 {
     struct td_control control;
 
     td_control_begin(&control, "caught_up", ref);
-    td_control_resume(&control, worker, td_hub_head(worker->hub));
+    td_control_resume(&control, worker, position);
     td_control_send(&control, worker, conn);
 }
 
 void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn)
 {
+    uint64_t position = td_hub_head(worker->hub);
+
     td_conn_resumed(worker, conn, TD_RESUMED_WHOLE);
     if (!conn->owed)
-        tell_caught_up(worker, conn, (struct td_slice){NULL, 0});
+        tell_caught_up(worker, conn, (struct td_slice){NULL, 0}, position);
     for (struct td_owed *owed; (owed = conn->owed);) {
         conn->owed = owed->next;
-        tell_caught_up(worker, conn, td_slice(owed->ref, owed->ref_len));
+        tell_caught_up(worker, conn, td_slice(owed->ref, owed->ref_len), position);
         free(owed);
     }
+}
+
+void td_tell_history_ended(struct td_worker *worker, struct td_conn *conn, struct td_slice ref)
+{
+    tell_caught_up(worker, conn, ref, td_hub_position(worker->hub, &conn->subscriber));
 }
 
 void td_owed_free(struct td_conn *conn)
@@ -188,6 +199,22 @@ uint64_t td_since_told(const struct td_worker *worker, const struct td_conn *con
                                    td_hub_wanted(&conn->subscriber, wanted));
 }
 
+void td_tell_other_epoch(struct td_worker *worker, struct td_conn *conn, struct td_position from,
+                         const struct td_gap *gap)
+{
+    struct td_gap told = *gap;
+
+    told.reason = TD_GAP_EPOCH;
+    td_control_gap(worker, conn, from, &told);
+}
+
+static void send_state(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->state != TD_CONN_GONE &&
+        td_hub_send_state(worker->hub, &conn->subscriber, NULL, 0) < 0)
+        td_conn_drop(worker, conn, "no memory");
+}
+
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position)
 {
@@ -196,8 +223,19 @@ void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since
 
     conn->resuming = since == TD_SINCE_POSITION;
     if (other_epoch)
-        td_control_gap(worker, conn, position, seq, TD_GAP_EPOCH);
-    if (conn->state != TD_CONN_GONE)
-        td_hub_seek(worker->hub, &conn->subscriber, seq,
-                    td_since_told(worker, conn, since, other_epoch));
+        td_tell_other_epoch(worker, conn, position, &(struct td_gap){.to = seq});
+    if (conn->state == TD_CONN_GONE)
+        return;
+    td_hub_seek(worker->hub, &conn->subscriber, seq,
+                td_since_told(worker, conn, since, other_epoch));
+    if (other_epoch && !conn->subscriber.stateless)
+        send_state(worker, conn);
+}
+
+void td_begin(struct td_worker *worker, struct td_conn *conn, const struct td_query *query)
+{
+    td_seek(worker, conn, query->since, query->position);
+    if (query->state == TD_STATE_FIRST ||
+        (query->state == TD_STATE_DEFAULT && query->since == TD_SINCE_NONE))
+        send_state(worker, conn);
 }

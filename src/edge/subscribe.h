@@ -23,6 +23,11 @@ TD_MUST_USE int td_owe_caught_up(struct td_conn *conn, struct td_slice ref);
 /* Queues a caught_up for each that is owed; one without `ref` when none is. */
 void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn);
 void td_owed_free(struct td_conn *conn);
+/* Queues the caught_up that ends the history which a SUBSCRIBE with that `ref` asked for. */
+void td_tell_history_ended(struct td_worker *worker, struct td_conn *conn, struct td_slice ref);
+/* Queues a gap from a position of another log to gap->to. */
+void td_tell_other_epoch(struct td_worker *worker, struct td_conn *conn, struct td_position from,
+                         const struct td_gap *gap);
 /* Where a reader begins: the sequence after which it reads.  `ret_other_epoch`: the position is of another log, and
  * the reader begins at the oldest event of this one. */
 uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
@@ -30,6 +35,8 @@ uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
 /* Gaps of retention up to here such a reader of the connection's topics need not be told: it begins at the oldest that there is. */
 uint64_t td_since_told(const struct td_worker *worker, const struct td_conn *conn,
                        enum td_since since, bool other_epoch);
+/* Begins to send what a query asks for, which is subscribed: from where `since` says, the state first where it is wanted. */
+void td_begin(struct td_worker *worker, struct td_conn *conn, const struct td_query *query);
 /* Moves the connection to where `since` says, telling a gap when that is of another log. */
 void td_seek(struct td_worker *worker, struct td_conn *conn, enum td_since since,
              struct td_position position);

@@ -25,7 +25,7 @@ static td_ticks seconds(unsigned s)
 
 static bool has_unsent(const struct td_conn *conn)
 {
-    return td_outbox_unsent(conn->out) > 0 || !td_hub_is_live(&conn->subscriber);
+    return td_outbox_unsent(conn->out) > 0 || td_hub_has_more(&conn->subscriber);
 }
 
 /* A connection that is behind is alive while its peer acknowledges bytes. */

@@ -246,6 +246,7 @@ static void show_hub_stat(struct td_worker *worker)
 static void look_at_clock(struct td_worker *worker)
 {
     worker->now = td_clock_ns();
+    td_hub_tick(worker->hub, worker->now);
     worker->tick = (td_ticks)((worker->now - worker->_began) / (TD_NS_PER_S / TD_TICKS_PER_S)) + 1;
     if (atomic_load_explicit(&worker->stopping, memory_order_acquire) && !worker->draining) {
         worker->draining = true;
@@ -302,6 +303,7 @@ static void broadcast(struct td_worker *worker)
 static bool has_work(const struct td_worker *worker)
 {
     return atomic_load(&worker->woken) || td_hub_has_again(worker->hub) ||
+           td_hub_next_due(worker->hub) <= td_clock_ns() ||
            (td_hub_is_due(worker->hub) && !is_putting_off(worker)) ||
            !td_list_empty(&worker->dirty) || !td_list_empty(&worker->polls) ||
            has_other_options(worker) ||
@@ -313,6 +315,9 @@ static int wait_ms(const struct td_worker *worker, int timeout_ms)
     /* The sweep wants a turn each tick while there is someone to sweep. */
     int tick_ms = 1000 / TD_TICKS_PER_S;
 
+    td_ns due = td_hub_next_due(worker->hub), now = td_clock_ns();
+    if (due != UINT64_MAX)
+        tick_ms = due > now ? TD_MIN(tick_ms, 1 + (int)((due - now) / TD_NS_PER_MS)) : 0;
     if (is_putting_off(worker))
         tick_ms = 1 + (int)(worker->broadcast_ns / 2 / TD_NS_PER_MS);
     else if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused)

@@ -28,6 +28,7 @@ struct td_edge_options {
     unsigned commands_per_s;        /* on one connection; twice as many at once */
     unsigned connections_max;       /* on one worker */
     unsigned pending_publishes_max; /* on one connection */
+    unsigned sends_per_s;           /* of events to one connection; 0: no bound */
     unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
     unsigned sse_interval_s, request_timeout_s, drain_s, poll_max_s;
     const struct td_auth *auth;

@@ -123,12 +123,14 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
     uint64_t position = td_since_seq(worker, query->since, query->position, &other_epoch);
     td_control_connection(worker, conn, position);
     if (query->n_topics > 0) {
-        td_seek(worker, conn, query->since, query->position);
-    } else if (query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) {
-        /* The first SUBSCRIBE goes on from there. */
+        td_begin(worker, conn, query);
+    } else if ((query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) ||
+               query->state == TD_STATE_FIRST) {
+        /* It counts for the first SUBSCRIBE. */
         conn->start = malloc(sizeof(*conn->start));
         if (conn->start)
-            *conn->start = (struct td_start){(int)query->since, query->position};
+            *conn->start = (struct td_start){(int)query->since, query->position,
+                                             query->state == TD_STATE_FIRST};
         else
             td_conn_drop(worker, conn, "no memory");
     }

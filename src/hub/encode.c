@@ -11,6 +11,9 @@
 struct td_slice td_encode_id(const struct td_record *record)
 {
     const size_t at = sizeof("{\"id\":\"") - 1;
+
+    if (record->seq == 0)
+        return (struct td_slice){NULL, 0};
     const char *end = memchr(record->json.ptr + at, '"', record->json.len - at);
 
     TD_ASSERT(end);
@@ -75,12 +78,13 @@ static enum td_format format_of(enum td_wire wire)
 }
 
 /* Appends the JSON of a record in the wire's format. */
-static int put_json(const struct td_record *record, enum td_wire wire, struct td_buf *out)
+static int put_json(const struct td_record *record, enum td_wire wire,
+                    const struct td_format_marks *marks, struct td_buf *out)
 {
     char time[TD_TIME_LEN + 1];
     enum td_format format = format_of(wire);
 
-    if (format == TD_FORMAT_EVENT)
+    if (format == TD_FORMAT_EVENT && !marks)
         return td_buf_put(out, record->json);
     td_time_format(record->time, time);
     struct td_slice actor = {NULL, 0}, origin = {NULL, 0};
@@ -98,6 +102,7 @@ static int put_json(const struct td_record *record, enum td_wire wire, struct td
         .actor = actor,
         .origin = origin,
         .data = record->data,
+        .marks = marks ? *marks : (struct td_format_marks){0},
     };
     return td_format_event(format, &in, out);
 }
@@ -118,15 +123,16 @@ static void close_up(struct td_buf *out, size_t at, unsigned char first_byte)
     out->len = at + n + payload;
 }
 
-static int put_ws(const struct td_record *record, enum td_wire wire, struct td_buf *out)
+static int put_ws(const struct td_record *record, enum td_wire wire,
+                  const struct td_format_marks *marks, struct td_buf *out)
 {
     size_t at = out->len;
 
-    if (wire == TD_WIRE_WS_EVENT)
+    if (wire == TD_WIRE_WS_EVENT && record->frame.ptr && !marks)
         return td_buf_put(out, record->frame);
     int r = td_buf_put(out, td_slice("          ", HEAD_ROOM));
     if (r == 0)
-        r = put_json(record, wire, out);
+        r = put_json(record, wire, marks, out);
     if (r < 0)
         return r;
     close_up(out, at, 0);
@@ -156,13 +162,14 @@ static int deflate_end(struct td_encoder *encoder, struct td_buf *out, size_t pa
 }
 
 static int put_ws_deflated(struct td_encoder *encoder, const struct td_record *record,
-                           enum td_wire wire, struct td_buf *out)
+                           enum td_wire wire, const struct td_format_marks *marks,
+                           struct td_buf *out)
 {
     size_t at = out->len;
 
     int r = td_buf_put(out, td_slice("          ", HEAD_ROOM));
     if (r == 0)
-        r = put_json(record, wire, out);
+        r = put_json(record, wire, marks, out);
     if (r < 0)
         return r;
     size_t payload_len = out->len - at - HEAD_ROOM;
@@ -177,39 +184,44 @@ static int put_ws_deflated(struct td_encoder *encoder, const struct td_record *r
 }
 
 /* The data of an event has no CR or LF (the journal made them spaces), so it is one line. */
-static int put_sse(const struct td_record *record, enum td_wire wire, struct td_buf *out)
+static int put_sse(const struct td_record *record, enum td_wire wire,
+                   const struct td_format_marks *marks, struct td_buf *out)
 {
-    int r = td_buf_puts(out, "id: ");
+    struct td_slice id = td_encode_id(record);
+    bool moves = id.ptr && !(marks && marks->state);
+    int r = 0;
 
+    if (moves)
+        r = td_buf_puts(out, "id: ");
+    if (r == 0 && moves)
+        r = td_buf_put(out, id);
     if (r == 0)
-        r = td_buf_put(out, td_encode_id(record));
-    if (r == 0)
-        r = td_buf_puts(out, "\nevent: ");
+        r = td_buf_puts(out, moves ? "\nevent: " : "event: ");
     if (r == 0)
         r = td_buf_put(out, td_format_sse_event_name(record->type));
     if (r == 0)
         r = td_buf_puts(out, "\ndata: ");
     if (r == 0)
-        r = put_json(record, wire, out);
+        r = put_json(record, wire, marks, out);
     return r == 0 ? td_buf_puts(out, "\n\n") : r;
 }
 
 int td_encode(struct td_encoder *encoder, const struct td_record *record, enum td_wire wire,
-              struct td_buf *out)
+              const struct td_format_marks *marks, struct td_buf *out)
 {
     switch (wire) {
     case TD_WIRE_WS_EVENT:
     case TD_WIRE_WS_FLAT:
-    case TD_WIRE_WS_ENTITY: return put_ws(record, wire, out);
+    case TD_WIRE_WS_ENTITY: return put_ws(record, wire, marks, out);
     case TD_WIRE_WS_EVENT_DEFLATED:
     case TD_WIRE_WS_FLAT_DEFLATED:
-    case TD_WIRE_WS_ENTITY_DEFLATED: return put_ws_deflated(encoder, record, wire, out);
+    case TD_WIRE_WS_ENTITY_DEFLATED: return put_ws_deflated(encoder, record, wire, marks, out);
     case TD_WIRE_SSE_EVENT:
     case TD_WIRE_SSE_FLAT:
-    case TD_WIRE_SSE_ENTITY: return put_sse(record, wire, out);
+    case TD_WIRE_SSE_ENTITY: return put_sse(record, wire, marks, out);
     case TD_WIRE_JSON_EVENT:
     case TD_WIRE_JSON_FLAT:
-    case TD_WIRE_JSON_ENTITY: return put_json(record, wire, out);
+    case TD_WIRE_JSON_ENTITY: return put_json(record, wire, marks, out);
     case TD_WIRE_NONE: break;
     }
     return TD_EINVAL; /* a wire without bytes: nothing asks for it */

@@ -46,8 +46,11 @@ struct td_encoder {
 
 void td_encoder_done(struct td_encoder *encoder);
 
-/* Appends the record as it goes on `wire`.  `encoder` may be NULL for a wire that is not deflated.  0 or the error of the buffer. */
+/* Appends the record as it goes on `wire`, with `marks` when they are not NULL.  Its frame may be empty (ptr NULL): then one is made of
+ * its JSON.  Retained state has no `id:` on an event stream, as it moves nobody's position.  `encoder` may be NULL for a wire that is not
+ * deflated.  0 or the error of the buffer. */
 TD_MUST_USE int td_encode(struct td_encoder *encoder, const struct td_record *record,
-                          enum td_wire wire, struct td_buf *out);
-/* The text of the record's position, a slice of its JSON. */
+                          enum td_wire wire, const struct td_format_marks *marks,
+                          struct td_buf *out);
+/* The text of the record's position, a slice of its JSON; ptr NULL when it is in no log (its sequence is 0). */
 struct td_slice td_encode_id(const struct td_record *record);

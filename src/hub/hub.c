@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/topic.h"
 #include "hub/state.h"
+#include "journal/ephemeral.h"
 #include <errno.h>
 
 int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
@@ -14,7 +15,10 @@ int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
     if (!hub)
         return -ENOMEM;
     int r = td_wakeup_new(&hub->encoder, &hub->wakeup);
+    if (r == 0)
+        r = td_layout_new(&hub->encoder, &hub->layout);
     if (r < 0) {
+        td_wakeup_free(hub->wakeup);
         free(hub);
         return r;
     }
@@ -26,6 +30,7 @@ int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
     td_index_init(&hub->index, td_journal_seed(journal));
     td_list_init(&hub->again);
     td_list_init(&hub->cold);
+    td_list_init(&hub->paced);
     td_buf_init(&hub->scratch, TD_WAKEUP_ENCODED_MAX);
     *ret_hub = hub;
     return 0;
@@ -35,10 +40,12 @@ void td_hub_free(struct td_hub *hub)
 {
     if (!hub)
         return;
-    TD_ASSERT(td_list_empty(&hub->again) && td_list_empty(&hub->cold));
+    TD_ASSERT(td_list_empty(&hub->again) && td_list_empty(&hub->cold) &&
+              td_list_empty(&hub->paced));
     td_index_done(&hub->index);
     td_wakeup_free(hub->wakeup);
     td_encoder_done(&hub->encoder);
+    td_layout_free(hub->layout);
     td_buf_done(&hub->scratch);
     free(hub);
 }
@@ -123,6 +130,44 @@ static void stopped_short(struct td_hub *hub, struct td_subscriber *subscriber,
     hub->stat.short_sends++;
 }
 
+/* ---- those that are paced ---- */
+
+bool td_hub_is_early(const struct td_hub *hub, const struct td_subscriber *subscriber)
+{
+    return subscriber->pace_ms > 0 && hub->now < subscriber->_due;
+}
+
+void td_hub_wait(struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    struct td_list *before = hub->paced.prev;
+
+    /* Most are paced alike, so the place is mostly at the end. */
+    while (before != &hub->paced &&
+           TD_CONTAINER_OF(before, struct td_subscriber, _list)->_due > subscriber->_due)
+        before = before->prev;
+    td_list_append(before->next, &subscriber->_list);
+}
+
+void td_hub_sent(const struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    if (subscriber->pace_ms > 0)
+        subscriber->_due = hub->now + subscriber->pace_ms * TD_NS_PER_MS;
+}
+
+void td_hub_tick(struct td_hub *hub, td_ns now)
+{
+    hub->now = now;
+}
+
+td_ns td_hub_next_due(const struct td_hub *hub)
+{
+    if (td_list_empty(&hub->paced))
+        return UINT64_MAX;
+    return TD_CONTAINER_OF(hub->paced.next, struct td_subscriber, _list)->_due;
+}
+
+/* ---- a wakeup ---- */
+
 static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     struct td_share share;
@@ -130,6 +175,12 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
 
     if (subscriber->_n_subs == 0 || subscriber->_behind)
         return; /* it went, or stopped, since it was touched */
+    if (td_hub_is_early(hub, subscriber)) {
+        td_hub_fall_behind(hub, subscriber);
+        td_list_remove(&subscriber->_list);
+        td_hub_wait(hub, subscriber);
+        return;
+    }
     td_wakeup_share(hub->wakeup, subscriber, hub->ops, hub->arg, &share);
     if (share.n == 0)
         return;
@@ -146,6 +197,7 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
     hub->stat.sends++;
     if (taken < 0)
         return;
+    td_hub_sent(hub, subscriber);
     if ((size_t)taken < bytes.len)
         stopped_short(hub, subscriber, &share, (size_t)taken);
     else
@@ -177,11 +229,70 @@ static uint64_t read_new(struct td_hub *hub, uint64_t until)
     return read.position;
 }
 
-void td_hub_advance(struct td_hub *hub)
+/* ---- ephemeral events ---- */
+
+/* The rest of the event that the socket took in part; what stood behind it is lost to this one. */
+static void keep_torn(struct td_hub *hub, struct td_subscriber *subscriber,
+                      const struct td_share *share, size_t taken)
+{
+    for (size_t i = 0; i < share->n && taken > 0; i++) {
+        struct td_slice bytes;
+        int r = td_wakeup_record(hub->wakeup, subscriber->wire, share->items[i], &bytes);
+        TD_ASSERT(r == 0); /* it was made a moment ago */
+        if (taken < bytes.len) {
+            hub->ops->keep(subscriber, td_slice_from(bytes, taken), hub->arg);
+            return;
+        }
+        taken -= bytes.len;
+    }
+}
+
+/* At most once, to those that are live: nobody waits for it, and it waits for nobody. */
+static void deliver_ephemeral(struct td_hub *hub, struct td_subscriber *subscriber)
+{
+    struct td_share share;
+    struct td_slice bytes;
+
+    if (subscriber->_n_subs == 0 || td_hub_has_more(subscriber) ||
+        subscriber->wire == TD_WIRE_NONE || td_hub_is_early(hub, subscriber))
+        return;
+    td_wakeup_share(hub->wakeup, subscriber, hub->ops, hub->arg, &share);
+    if (share.n == 0 || td_wakeup_bytes(hub->wakeup, subscriber->wire, &share, &bytes) < 0)
+        return;
+    struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+    int64_t taken = hub->ops->send(subscriber, &part, 1, hub->arg);
+    hub->stat.sends++;
+    if (taken < 0)
+        return;
+    td_hub_sent(hub, subscriber);
+    if ((size_t)taken < bytes.len)
+        keep_torn(hub, subscriber, &share, (size_t)taken);
+    else
+        hub->stat.delivered += share.n;
+}
+
+static void advance_ephemeral(struct td_hub *hub)
+{
+    uint32_t offsets[TD_WAKEUP_RECORDS];
+    struct td_wakeup *wakeup = hub->wakeup;
+
+    td_buf_reset(&hub->scratch);
+    wakeup->n = td_ephemeral_take(hub->reader, hub->position, &hub->scratch, offsets,
+                                  TD_WAKEUP_RECORDS, &hub->stat.ephemeral_missed);
+    if (wakeup->n == 0 || hub->index.n_slots == 0)
+        return;
+    for (size_t i = 0; i < wakeup->n; i++)
+        wakeup->records[i] = hub->scratch.ptr + offsets[i];
+    if (td_wakeup_gather(wakeup, &hub->index) == 0)
+        for (size_t i = 0; i < wakeup->n_touched; i++)
+            deliver_ephemeral(hub, wakeup->touched[i]);
+    td_wakeup_end(wakeup);
+}
+
+static void advance_log(struct td_hub *hub)
 {
     uint64_t readable = td_journal_readable(hub->journal);
 
-    td_list_splice(&hub->again, &hub->cold);
     if (hub->position >= readable)
         return;
     if (hub->index.n_slots == 0) {
@@ -201,8 +312,20 @@ void td_hub_advance(struct td_hub *hub)
     hub->position = reached;
 }
 
+void td_hub_advance(struct td_hub *hub)
+{
+    td_list_splice(&hub->again, &hub->cold);
+    advance_log(hub);
+    advance_ephemeral(hub);
+}
+
 void td_hub_run(struct td_hub *hub)
 {
+    while (td_hub_next_due(hub) <= hub->now) {
+        struct td_list *node = hub->paced.next;
+        td_list_remove(node);
+        td_list_append(&hub->again, node);
+    }
     struct td_list *last = hub->again.prev;
 
     for (size_t turns = 0; turns < TD_HUB_TURNS && !td_list_empty(&hub->again); turns++) {
@@ -215,7 +338,8 @@ void td_hub_run(struct td_hub *hub)
 
 bool td_hub_is_due(const struct td_hub *hub)
 {
-    return hub->position < td_journal_readable(hub->journal);
+    return hub->position < td_journal_readable(hub->journal) ||
+           td_ephemeral_waits(hub->reader, hub->position);
 }
 
 bool td_hub_has_again(const struct td_hub *hub)

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
+struct td_aside;
 struct td_hub;
 struct td_pattern;
 struct td_run;
@@ -49,18 +50,31 @@ struct td_subscriber {
     uint64_t _gap_told;    /* gaps of retention up to here have been told, see td_read */
     uint64_t _partial_seq; /* the record of which `_partial_sent` bytes are out; 0: none */
     uint64_t _wake;        /* the wakeup in which it was touched last */
+    td_ns _due;            /* paced: nothing is sent before this */
     uint32_t _partial_sent;
     struct td_run *_run;           /* in that wakeup: the first run that touches it, … */
     struct td_run_link *_more;     /* … and the others */
     struct td_subscription *_subs; /* `_one` as long as it suffices */
     struct td_subscription _one;
+    struct td_aside *_asides; /* retained state and history that it is being sent */
     uint16_t _n_subs, _n_named;
+    uint16_t
+        pace_ms; /* the least time between two sends of events, for which they gather; 0: none */
     enum td_wire
         wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
-    bool checked : 1; /* each record is put to ops->wants */
+    bool checked : 1;   /* each record is put to ops->wants */
+    bool stateless : 1; /* a gap is not followed by the state */
     bool _behind : 1;
     bool _sought : 1; /* its position was set while a record was out in part */
     bool _owes_caught_up : 1;
+};
+
+/* What can't be had any more. */
+struct td_gap {
+    uint64_t from, to;
+    enum td_gap_reason reason;
+    bool history; /* of what a SUBSCRIBE with that `ref` (raw) asked for, not of the stream */
+    struct td_slice ref;
 };
 
 /* Each gets the `arg` of td_hub_new. */
@@ -70,8 +84,11 @@ struct td_hub_ops {
     int64_t (*send)(struct td_subscriber *subscriber, const struct iovec *parts, int n, void *arg);
     /* Tells a gap; the message has to go before any further event.  After one of retention the position is still `from`: events
      * that other groups of topics have kept may lie in it. */
-    void (*gap)(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
-                enum td_gap_reason reason, void *arg);
+    void (*gap)(struct td_subscriber *subscriber, const struct td_gap *gap, void *arg);
+    /* Keeps the rest of an event that went in part and can't be made again, to be sent before anything else. */
+    void (*keep)(struct td_subscriber *subscriber, struct td_slice rest, void *arg);
+    /* All that td_hub_send_history was asked for with that `ref` has been sent. */
+    void (*history_ended)(struct td_subscriber *subscriber, struct td_slice ref, void *arg);
     /* It had a position of its own and has met the hub's: all that it missed has been sent. */
     void (*caught_up)(struct td_subscriber *subscriber, void *arg);
     /* Something arrived for a subscriber with TD_WIRE_NONE. */
@@ -85,6 +102,7 @@ struct td_hub_ops {
 
 struct td_hub_stat {
     uint64_t delivered, sends, short_sends, wakeups;
+    uint64_t ephemeral_missed; /* because the worker was slower than the ring of them */
     uint64_t patterns, subscriptions;
 };
 
@@ -115,9 +133,24 @@ bool td_hub_has_named(const struct td_subscriber *subscriber, struct td_slice na
 size_t td_hub_count_named(const struct td_subscriber *subscriber);
 
 /* Sets the position to go on from; the subscriber is behind (even at the hub's own position), will be run again by
- * td_hub_run, and gets ops->caught_up once it meets the hub's.  Gaps of retention up to `gap_told` are not told. */
+ * td_hub_run, and gets ops->caught_up once it meets the hub's.  Of what retention has dropped up to `gap_told` it is not told. */
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position,
                  uint64_t gap_told);
+/* Sends the retained state of what was named, marked as such, as of the position where the subscriber stands; its stream goes on behind
+ * that, and ops->caught_up follows.  0 or -ENOMEM. */
+TD_MUST_USE int td_hub_send_state(struct td_hub *hub, struct td_subscriber *subscriber,
+                                  const struct td_slice *named, size_t n_named);
+/* Sends what came of what was named after `since` and up to where the subscriber stands, marked as history, whenever there is nothing
+ * else to be sent; then ops->history_ended.  0 or -ENOMEM. */
+struct td_hub_history {
+    const struct td_slice *named;
+    size_t n_named;
+    uint64_t since;
+    uint64_t gap_told;   /* as of td_hub_seek */
+    struct td_slice ref; /* raw, or empty */
+};
+TD_MUST_USE int td_hub_send_history(struct td_hub *hub, struct td_subscriber *subscriber,
+                                    const struct td_hub_history *history);
 /* Stops pushing to a live subscriber whose socket is full of other bytes: it is behind from here.  One with TD_WIRE_NONE is
  * only ever told, and stays live. */
 void td_hub_fall_behind(struct td_hub *hub, struct td_subscriber *subscriber);
@@ -125,9 +158,17 @@ void td_hub_fall_behind(struct td_hub *hub, struct td_subscriber *subscriber);
  * hub's when live. */
 uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *subscriber);
 bool td_hub_is_live(const struct td_subscriber *subscriber);
+/* Whether ops->caught_up will come, because it is behind; it is asked for hereby.  False of one that is live. */
+bool td_hub_owe_caught_up(struct td_subscriber *subscriber);
+/* Whether there is something that td_hub_catch_up would send, the socket willing. */
+bool td_hub_has_more(const struct td_subscriber *subscriber);
 /* Whether a record has been sent in part: nothing else may be sent before its rest. */
 bool td_hub_is_partial(const struct td_subscriber *subscriber);
 
+/* Tells the time, which only goes on. */
+void td_hub_tick(struct td_hub *hub, td_ns now);
+/* When td_hub_run has something to do for one that is paced; UINT64_MAX: never. */
+td_ns td_hub_next_due(const struct td_hub *hub);
 /* Moves the hub towards the readable head, as far as one wakeup goes, and sends what is new to the live. */
 void td_hub_advance(struct td_hub *hub);
 /* Goes on sending to one that is behind, as far as its socket and a turn's budget let it. */

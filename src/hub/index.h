@@ -50,3 +50,9 @@ static inline struct td_slice td_pattern_text(const struct td_pattern *pattern)
 {
     return td_slice(pattern->text, pattern->len);
 }
+
+/* The pattern as the journal looks for it. */
+static inline struct td_wanted td_pattern_wanted(const struct td_pattern *pattern)
+{
+    return (struct td_wanted){pattern->key, td_pattern_text(pattern), pattern->exact};
+}

@@ -2,7 +2,7 @@
 /* Subscribers and their subscriptions. */
 #include "base/assert.h"
 #include "base/err.h"
-#include "hub/state.h"
+#include "hub/aside.h"
 #include <errno.h>
 
 void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire)
@@ -115,6 +115,7 @@ void td_hub_leave(struct td_hub *hub, struct td_subscriber *subscriber)
         free(subscriber->_subs);
     subscriber->_subs = NULL;
     subscriber->_n_named = 0;
+    td_aside_free_all(hub, subscriber);
     td_list_remove(&subscriber->_list);
     subscriber->_partial_seq = 0;
     subscriber->_behind = subscriber->_sought = false;
@@ -144,10 +145,8 @@ size_t td_hub_named(const struct td_subscriber *subscriber, struct td_named *ret
 
 size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret)
 {
-    for (size_t i = 0; i < subscriber->_n_subs; i++) {
-        const struct td_pattern *pattern = subscriber->_subs[i].pattern;
-        ret[i] = (struct td_wanted){pattern->key, td_pattern_text(pattern), pattern->exact};
-    }
+    for (size_t i = 0; i < subscriber->_n_subs; i++)
+        ret[i] = td_pattern_wanted(subscriber->_subs[i].pattern);
     return subscriber->_n_subs;
 }
 
@@ -184,6 +183,16 @@ uint64_t td_hub_position(const struct td_hub *hub, const struct td_subscriber *s
 bool td_hub_is_live(const struct td_subscriber *subscriber)
 {
     return !subscriber->_behind;
+}
+
+bool td_hub_owe_caught_up(struct td_subscriber *subscriber)
+{
+    return subscriber->_owes_caught_up = subscriber->_behind;
+}
+
+bool td_hub_has_more(const struct td_subscriber *subscriber)
+{
+    return subscriber->_behind || subscriber->_asides;
 }
 
 bool td_hub_is_partial(const struct td_subscriber *subscriber)

@@ -251,7 +251,7 @@ int td_wakeup_record(struct td_wakeup *wakeup, enum td_wire wire, size_t item,
     struct td_span *span = &wakeup->_encoded[wire][item];
     if (span->len == 0) {
         size_t at = wakeup->_bytes.len;
-        r = td_encode(wakeup->encoder, &wakeup->views[item], wire, &wakeup->_bytes);
+        r = td_encode(wakeup->encoder, &wakeup->views[item], wire, NULL, &wakeup->_bytes);
         if (r < 0) {
             wakeup->_bytes.len = at;
             return r;

@@ -10,7 +10,8 @@
 struct td_stamp {
     uint32_t epoch;
     unsigned flags; /* of enum td_record_flags */
-    uint64_t seq, synced;
+    uint64_t seq;   /* 0: of an ephemeral event */
+    uint64_t synced;
     td_unix_ms time;
     const char *time_text;               /* td_time_format of `time` */
     const struct td_record_dedup *dedup; /* with TD_RECORD_DEDUP */

@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "journal/dedup.h"
+#include "journal/ephemeral.h"
 #include "journal/journal.h"
 #include "journal/segment.h"
 #include "journal/state.h"
@@ -70,6 +71,7 @@ struct td_journal {
     struct td_state_event
         *keyed; /* the drafts that have a key, of the batch that is being appended */
     size_t n_keyed, keyed_cap;
+    struct td_ephemeral *ephemeral; /* has a lock of its own, taken last */
 
     struct td_state state;
     _Atomic uint64_t state_lost;
@@ -99,6 +101,7 @@ struct td_journal_reader {
     struct td_journal *journal;
     void (*wake)(void *arg);
     void *arg;
+    uint64_t heard;        /* ephemeral events up to here */
     _Atomic uint64_t seen; /* the generation at its last quiesce, or TD_READER_DOZES */
     struct td_cursor *cursors, **heap;
     size_t cursors_cap;

@@ -75,6 +75,7 @@ static struct td_journal *journal_new(void)
     td_cond_init(&journal->keeper_wanted);
     td_list_init(&journal->readers);
     td_state_init(&journal->state);
+    journal->ephemeral = td_ephemeral_new();
     return journal;
 }
 
@@ -144,6 +145,7 @@ void td_journal_abandon(struct td_journal *journal)
     td_dedup_done(&journal->dedup);
     td_state_done(&journal->state);
     free(journal->keyed);
+    td_ephemeral_free(journal->ephemeral);
     td_trimmed_done(&journal->trimmed);
     free(journal->staging);
     free(journal->plan);

@@ -93,6 +93,7 @@ int td_journal_reader_open(struct td_journal *journal, void (*wake)(void *arg), 
     reader->journal = journal;
     reader->wake = wake;
     reader->arg = arg;
+    reader->heard = td_ephemeral_count(journal->ephemeral);
     td_mutex_lock(&journal->readers_lock);
     atomic_init(&reader->seen, atomic_load(&journal->generation));
     td_list_append(&journal->readers, &reader->node);

@@ -70,10 +70,14 @@ static char *put_envelope(char *json, const struct td_draft *draft, const struct
 {
     char id[TD_POSITION_LEN_MAX + 1];
     struct td_position position = {stamp->epoch, stamp->seq};
-    char *at = put(json, TD_S("{\"id\":\""));
+    char *at = put(json, TD_S("{"));
 
-    at = put(at, td_slice(id, td_position_format(position, id)));
-    at = put(at, TD_S("\",\"topic\":\""));
+    if (stamp->seq > 0) { /* what is in no log has none */
+        at = put(at, TD_S("\"id\":\""));
+        at = put(at, td_slice(id, td_position_format(position, id)));
+        at = put(at, TD_S("\","));
+    }
+    at = put(at, TD_S("\"topic\":\""));
     head->topic_at = (uint16_t)(at - json);
     at = put(at, draft->topic);
     at = put(at, TD_S("\",\"type\":\""));

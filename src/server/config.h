@@ -74,6 +74,7 @@ struct td_config {
         uint64_t commands_per_second;
         uint64_t connections;
         uint64_t pending_publishes;
+        uint64_t sends_per_second;
         uint64_t request_time_ms;
     } limits;
     struct {

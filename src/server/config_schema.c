@@ -204,6 +204,8 @@ const struct td_config_option td_config_options[] = {
         .help = "Commands that one WebSocket may send a second."},
     {"limits.connections", TD_CONFIG_NUMBER, AT(limits.connections), .standard = "100000", .min = 1, .max = 4000000, .reloadable = true,
         .help = "Connections in all."},
+    {"limits.sends_per_second", TD_CONFIG_NUMBER, AT(limits.sends_per_second), .standard = "0", .min = 1, .max = 1000, .off = "no bound", .reloadable = true,
+        .help = "How often in a second one WebSocket or stream is sent events, at the most: one at once, then what has gathered, together."},
     {"limits.pending_publishes", TD_CONFIG_NUMBER, AT(limits.pending_publishes), .standard = "256", .min = 1, .max = 65536, .reloadable = true,
         .help = "Publishes of one connection that may wait for the disk; then it is not read from."},
     {"limits.request_time", TD_CONFIG_DURATION, AT(limits.request_time_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,

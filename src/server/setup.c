@@ -31,6 +31,7 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .subscriptions_max = (unsigned)config->limits.subscriptions,
         .commands_per_s = (unsigned)config->limits.commands_per_second,
         .connections_max = (unsigned)((config->limits.connections + n_workers - 1) / n_workers),
+        .sends_per_s = (unsigned)config->limits.sends_per_second,
         .pending_publishes_max = (unsigned)config->limits.pending_publishes,
         .ping_interval_s = whole_seconds(config->heartbeat.interval_ms),
         .pong_timeout_s = whole_seconds(config->heartbeat.timeout_ms),

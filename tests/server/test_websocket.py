@@ -407,20 +407,36 @@ def test_a_second_subscribe_since_where_the_connection_stands(ws, http):
     assert [e["data"] for e in ws.receive_events(1)] == [2]
 
 
-def test_a_subscribe_with_an_older_since_brings_history_or_says_that_it_can_not(ws, http):
+def test_a_subscribe_with_an_older_since_brings_history(ws, http):
     """Contract section 5: its events carry `history` and its ref, and caught_up with that ref ends them."""
     ids = [http.publish("a", n) for n in range(5)]
     ws.subscribe("b")
-    ws.send("SUBSCRIBE", topics=["a"], since=ids[1], ref="h")
-    message = ws.receive()
-    if message["type"] == "command_error":
-        assert message["ref"] == "h" and message["code"] == "bad_request"
-        return
-    assert message["type"] == "subscribed"
+    subscribed = ws.subscribe("a", since=ids[1], ref="h")
     events = ws.receive_events(3)
     assert [e["id"] for e in events] == ids[2:]
     assert all(e["history"] is True and e["ref"] == "h" for e in events)
-    assert ws.until("caught_up")["ref"] == "h"
+    assert ws.until("caught_up", ref="h")["position"] == subscribed["position"]
+    id_ = http.publish("a", "live")
+    event = ws.receive_events(1)[0]
+    assert event["id"] == id_ and "history" not in event
+
+
+def test_history_of_one_topic_does_not_repeat_another(ws, http):
+    ids = [http.publish("ab"[n % 2], n) for n in range(6)]
+    ws.subscribe("a")
+    ws.subscribe("b", since="earliest", ref=1)
+    assert [e["id"] for e in ws.receive_events(3)] == ids[1::2]
+    ws.until("caught_up", ref=1)
+
+
+def test_history_of_another_log(ws, http):
+    ids = [http.publish("a", n) for n in range(2)]
+    ws.subscribe("b")
+    ws.send("SUBSCRIBE", topics=["a"], since="00000001.17", ref="x")
+    gap = ws.until("gap")
+    assert gap["reason"] == "epoch" and gap["ref"] == "x" and gap["history"] is True
+    assert [e["id"] for e in ws.receive_events(2)] == ids
+    ws.until("caught_up", ref="x")
 
 
 def test_since_of_another_log_is_a_gap(ws, http):

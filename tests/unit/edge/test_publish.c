@@ -119,6 +119,54 @@ static void test_lists(void **state)
     td_publish_done(&publish);
 }
 
+#define CHUNK(data) "{\"topic\":\"a\",\"type\":\"t\",\"class\":\"append\",\"data\":" data
+#define KEY         ",\"key\":\"k\"}"
+
+static void test_classes(void **state)
+{
+    struct td_publish publish;
+
+    (void)state;
+    assert_int_equal(parse(&publish, CHUNK("{\"content\":\"x\",\"offset\":0}") KEY, false), 0);
+    assert_int_equal(publish.batch.drafts[0].class, TD_CLASS_APPEND);
+    assert_true(publish.batch.drafts[0].begins_text);
+    td_publish_done(&publish);
+    assert_int_equal(parse(&publish, CHUNK("{\"offset\":7,\"content\":\"\"}") KEY, false), 0);
+    assert_false(publish.batch.drafts[0].begins_text);
+    td_publish_done(&publish);
+    assert_int_equal(
+        parse(&publish, "{\"topic\":\"a\",\"type\":\"t\",\"class\":\"latest\"}", false), 0);
+    assert_int_equal(publish.batch.drafts[0].class, TD_CLASS_LATEST);
+    td_publish_done(&publish);
+}
+
+/* They are told apart, and the order of the request is remembered. */
+static void test_ephemeral(void **state)
+{
+    const struct td_publish_options options = {
+        .events_max = 8, .event_bytes_max = 64, .principal = ann};
+    struct td_buf why = TD_BUF_INIT(1024);
+    struct td_publish publish;
+
+    (void)state;
+    assert_int_equal(
+        td_publish_parse(&publish,
+                         TD_S("[{\"topic\":\"a/1\",\"type\":\"t\",\"class\":\"ephemeral\"},"
+                              "{\"topic\":\"a/2\",\"type\":\"t\"},"
+                              "{\"topic\":\"a/3\",\"type\":\"t\",\"class\":\"ephemeral\"}]"),
+                         false, &options, &why),
+        0);
+    assert_int_equal(publish.n, 3);
+    assert_int_equal(publish.batch.n, 1);
+    assert_int_equal(publish.n_ephemeral, 2);
+    assert_slice(publish.batch.drafts[0].topic, "a/2");
+    assert_slice(publish._drafts[1].topic, "a/1");
+    assert_slice(publish._drafts[2].topic, "a/3");
+    assert_true(publish._is_ephemeral[0] && !publish._is_ephemeral[1] && publish._is_ephemeral[2]);
+    td_publish_done(&publish);
+    td_buf_done(&why);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -134,7 +182,20 @@ static void test_refused(void **state)
     refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"tpye\":1}", false);
     refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"\"}", false);
     refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"x\\ny\"}", false);
-    refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"class\":\"latest\"}", false);
+    refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"class\":\"newest\"}", false);
+    refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"class\":1}", false);
+    /* a chunk without key, content or offset, or with two */
+    refused(TD_EINVAL, CHUNK("{\"content\":\"x\",\"offset\":0}") "}", false);
+    refused(TD_EINVAL, CHUNK("{\"offset\":0}") KEY, false);
+    refused(TD_EINVAL, CHUNK("{\"content\":\"x\"}") KEY, false);
+    refused(TD_EINVAL, CHUNK("{\"content\":1,\"offset\":0}") KEY, false);
+    refused(TD_EINVAL, CHUNK("{\"content\":\"x\",\"offset\":-1}") KEY, false);
+    refused(TD_EINVAL, CHUNK("{\"content\":\"x\",\"offset\":1.0}") KEY, false);
+    refused(TD_EINVAL, CHUNK("{\"content\":\"x\",\"offset\":0,\"offset\":0}") KEY, false);
+    refused(TD_EINVAL, CHUNK("{\"content\":\"x\",\"offset\":9007199254740992}") KEY, false);
+    refused(TD_EINVAL, CHUNK("\"x\"") KEY, false);
+    /* parse() gives an Idempotency-Key */
+    refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"class\":\"ephemeral\"}", false);
     refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"key\":\"a b\"}", false);
     refused(TD_EINVAL, "{\"topic\":\"a\",\"type\":\"t\",\"dedup\":\"\"}", false);
     refused(TD_EINVAL, "{\"topics\":[],\"type\":\"t\"}", false);
@@ -157,8 +218,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one),
-        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_one),     cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_ephemeral),
         cmocka_unit_test(test_refused),
     };
 

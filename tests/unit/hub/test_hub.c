@@ -15,11 +15,11 @@
 /* A socket: takes at most `room` bytes, keeps them. */
 struct reader {
     struct td_subscriber subscriber;
-    struct td_buf got;
+    struct td_buf got, kept;
     size_t room;
     const char *patterns[4];
     uint64_t from; /* its first event comes behind this */
-    unsigned gaps, caught_up, touched, broken;
+    unsigned gaps, caught_up, touched, broken, history_ended;
     uint64_t gap_from, gap_to;
 };
 
@@ -44,6 +44,11 @@ static int64_t take(struct td_subscriber *subscriber, const struct iovec *parts,
     int64_t taken = 0;
 
     assert_ptr_equal(arg, &log_);
+    /* What was kept goes first, as the edge does it. */
+    size_t first = TD_MIN(reader->room, reader->kept.len);
+    assert_int_equal(td_buf_put(&reader->got, td_slice(reader->kept.ptr, first)), 0);
+    td_buf_consume(&reader->kept, first);
+    reader->room -= first;
     for (int i = 0; i < n; i++) {
         size_t len = TD_MIN(parts[i].iov_len, reader->room);
         assert_int_equal(td_buf_put(&reader->got, td_slice(parts[i].iov_base, len)), 0);
@@ -55,17 +60,28 @@ static int64_t take(struct td_subscriber *subscriber, const struct iovec *parts,
     return taken;
 }
 
-static void gap(struct td_subscriber *subscriber, uint64_t from, uint64_t to,
-                enum td_gap_reason reason, void *arg)
+static void gap(struct td_subscriber *subscriber, const struct td_gap *gap, void *arg)
 {
     struct reader *reader = reader_of(subscriber);
 
     assert_ptr_equal(arg, &log_);
-    assert_int_equal(reason, TD_GAP_RETENTION);
+    assert_int_equal(gap->reason, TD_GAP_RETENTION);
     assert_false(td_hub_is_partial(subscriber));
     reader->gaps++;
-    reader->gap_from = from;
-    reader->gap_to = to;
+    reader->gap_from = gap->from;
+    reader->gap_to = gap->to;
+}
+
+static void keep(struct td_subscriber *subscriber, struct td_slice rest, void *arg)
+{
+    assert_ptr_equal(arg, &log_);
+    assert_int_equal(td_buf_put(&reader_of(subscriber)->kept, rest), 0);
+}
+
+static void history_ended(struct td_subscriber *subscriber, struct td_slice ref, void *arg)
+{
+    assert_ptr_equal(arg, &log_);
+    reader_of(subscriber)->history_ended += 1 + (unsigned)ref.len;
 }
 
 static void caught_up(struct td_subscriber *subscriber, void *arg)
@@ -94,7 +110,8 @@ static bool wants(const struct td_subscriber *subscriber, const struct td_record
     return (record->type.ptr[record->type.len - 1] - '0') % 2 == 0;
 }
 
-static const struct td_hub_ops ops = {take, gap, caught_up, touched, broken, wants};
+static const struct td_hub_ops ops = {take,      gap,     keep,   history_ended,
+                                      caught_up, touched, broken, wants};
 
 static int setup(void **state)
 {
@@ -116,6 +133,7 @@ static void close_hub(void)
         if (readers[i].patterns[0])
             td_hub_leave(hub, &readers[i].subscriber);
         td_buf_done(&readers[i].got);
+        td_buf_done(&readers[i].kept);
     }
     td_hub_free(hub);
     fixture_close(&log_);
@@ -128,6 +146,7 @@ static void join(size_t i, enum td_wire wire, const char *const patterns[4])
 
     td_subscriber_init(&reader->subscriber, wire);
     td_buf_init(&reader->got, 64 * TD_MIB);
+    td_buf_init(&reader->kept, TD_MIB);
     reader->room = SIZE_MAX;
     for (size_t p = 0; p < 4 && patterns[p]; p++) {
         struct td_slice pattern = td_slice_str(patterns[p]);
