@@ -325,21 +325,24 @@ static int read_command(struct td_slice text, struct command *command)
     return r < 0 ? TD_EINVAL : 0;
 }
 
+bool td_command_admit(struct td_worker *worker, struct td_conn *conn)
+{
+    TD_COUNT(worker, commands);
+    if (within_rate(worker, conn))
+        return true;
+    /* A burst is told; who goes on all the same is abusing the limit. */
+    if (conn->refused_row > 2 * worker->options->commands_per_s || conn->refused_row == UINT8_MAX)
+        td_ws_close(worker, conn, 4029, "rate_limited: too many commands");
+    else
+        td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_ERATE,
+                         TD_S("Too many commands; this one was not carried out."));
+    return false;
+}
+
 void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_slice text)
 {
     struct command command;
 
-    TD_COUNT(worker, commands);
-    if (!within_rate(worker, conn)) {
-        /* A burst is told; who goes on all the same is abusing the limit. */
-        if (conn->refused_row > 2 * worker->options->commands_per_s ||
-            conn->refused_row == UINT8_MAX)
-            td_ws_close(worker, conn, 4029, "rate_limited: too many commands");
-        else
-            td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_ERATE,
-                             TD_S("Too many commands; this one was not carried out."));
-        return;
-    }
     if (bare_word(worker, conn, text))
         return;
     int r = read_command(text, &command);

@@ -4,5 +4,8 @@
 
 #include "edge/worker.h"
 
-/* Acts on one text message. */
+/* Counts a message against the rate of commands.  False when it is not to be looked at: the client has been told, or its connection
+ * closed. */
+bool td_command_admit(struct td_worker *worker, struct td_conn *conn);
+/* Acts on one text message that was admitted. */
 void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_slice text);

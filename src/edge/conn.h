@@ -125,9 +125,11 @@ struct td_conn {
     uint16_t rate_left;
     uint16_t close_code;
     uint8_t state;
-    uint8_t refused_row;     /* commands refused by rate, one after the other */
-    bool reading_paused : 1; /* it has input that was left in the kernel */
-    bool writable : 1;       /* the socket took all of the last send */
+    uint8_t refused_row;       /* commands refused by rate, one after the other */
+    unsigned inflate_bits : 4; /* ws: the window of compressed messages; 0: none are agreed to */
+    bool inflate_takeover : 1; /* … which is kept between them */
+    bool reading_paused : 1;   /* it has input that was left in the kernel */
+    bool writable : 1;         /* the socket took all of the last send */
     bool peer_ended : 1;
     bool ws_close_sent : 1;
     bool over_limit : 1;   /* there are too many: it is told so, and closed */

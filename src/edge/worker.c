@@ -61,6 +61,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     r = td_hub_new(worker->journal, worker->reader, &td_delivery_ops, worker, &worker->hub);
     if (r < 0)
         goto fail;
+    td_hub_deflate_from(worker->hub, worker->options->compression_bytes_min);
     r = td_accept_begin(worker);
     if (r < 0)
         goto fail;

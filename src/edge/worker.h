@@ -34,6 +34,9 @@ struct td_edge_options {
     const struct td_auth *auth;
     struct td_slice cookie;         /* name of the cookie that may carry a token; empty: none */
     bool query_token;               /* ?token= and ?access_token= are accepted */
+    bool compression;               /* permessage-deflate is agreed to */
+    bool compression_takeover;      /* clients may keep their window between messages */
+    size_t compression_bytes_min;   /* of a message; taken when the worker is made */
     const struct td_slice *origins; /* allowed origins; `http://localhost:*` is any port */
     size_t n_origins;
 };

@@ -2,7 +2,9 @@
 #include "edge/ws.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "codec/deflate.h"
 #include "codec/ws.h"
+#include "codec/ws_extension.h"
 #include "edge/command.h"
 #include "edge/control.h"
 #include "edge/subscribe.h"
@@ -31,10 +33,18 @@ static size_t count_headers(const struct td_http_request *head, const char *name
     return n;
 }
 
-/* RFC 6455 §4.2.1; key and version must not stand twice (§11.3).  0, or an error; `accept` is then not written. */
-static int check_handshake(const struct td_request *request, char accept[TD_WS_ACCEPT_LEN + 1],
+/* What a valid handshake is answered with. */
+struct answer {
+    char accept[TD_WS_ACCEPT_LEN + 1];
+    bool deflates;
+    struct td_ws_deflate deflate; /* what is agreed to, when it `deflates` */
+};
+
+/* RFC 6455 §4.2.1; key and version must not stand twice (§11.3).  0, or an error. */
+static int check_handshake(const struct td_request *request, struct answer *ret_answer,
                            const char **what)
 {
+    const struct td_edge_options *options = request->worker->options;
     const struct td_http_request *head = request->head;
     struct td_slice version = td_http_header(head, "sec-websocket-version");
 
@@ -47,14 +57,24 @@ static int check_handshake(const struct td_request *request, char accept[TD_WS_A
         *what = "Only WebSocket version 13 is spoken.";
         return version.ptr ? TD_EUPGRADE : TD_EINVAL;
     }
-    return td_ws_accept_key(td_http_header(head, "sec-websocket-key"), accept);
+    int r = td_ws_deflate_choose(head, options->compression_takeover, &ret_answer->deflate);
+    if (r < 0) {
+        *what = "Sec-WebSocket-Extensions can't be read (RFC 6455 section 9.1).";
+        return r;
+    }
+    ret_answer->deflates = r > 0 && options->compression;
+    return td_ws_accept_key(td_http_header(head, "sec-websocket-key"), ret_answer->accept);
 }
 
-static int put_101(struct td_request *request, const char *accept, struct td_buf *out)
+static int put_101(struct td_request *request, const struct answer *answer, struct td_buf *out)
 {
     td_buf_puts(out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
-    td_buf_puts(out, accept);
+    td_buf_puts(out, answer->accept);
+    if (answer->deflates) {
+        td_buf_puts(out, "\r\nSec-WebSocket-Extensions: ");
+        td_ws_deflate_put(&answer->deflate, out);
+    }
     /* Only a protocol that was offered may be answered (§4.2.2); the bearer is never echoed. */
     if (td_http_header_has(request->head, "sec-websocket-protocol", "tidings"))
         td_buf_puts(out, "\r\nSec-WebSocket-Protocol: tidings");
@@ -62,7 +82,7 @@ static int put_101(struct td_request *request, const char *accept, struct td_buf
     return out->err;
 }
 
-static bool become_ws(struct td_request *request, const char *accept)
+static bool become_ws(struct td_request *request, const struct answer *answer)
 {
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
@@ -70,11 +90,15 @@ static bool become_ws(struct td_request *request, const char *accept)
 
     if (!out)
         return false;
-    if (put_101(request, accept, &out->ready) < 0) {
+    if (put_101(request, answer, &out->ready) < 0) {
         td_conn_drop(worker, conn, "no memory");
         return false;
     }
     conn->state = TD_CONN_WS;
+    if (answer->deflates) {
+        conn->inflate_bits = answer->deflate.client_bits & 15U;
+        conn->inflate_takeover = answer->deflate.client_takeover;
+    }
     conn->counted_ws = true;
     TD_COUNT(worker, ws_opened);
     TD_COUNT(worker, connections_ws);
@@ -82,14 +106,39 @@ static bool become_ws(struct td_request *request, const char *accept)
     return true;
 }
 
+/* How events go to a client: compressed where that is agreed to and its window is not smaller than what they are compressed with.  A
+ * server may always send what it likes uncompressed (RFC 7692 §6). */
+static enum td_wire wire_for(const struct answer *answer, enum td_format format)
+{
+    enum td_wire wire = td_wire_of(TD_TRANSPORT_WS, format);
+
+    return answer->deflates && answer->deflate.server_bits >= TD_DEFLATE_BITS
+               ? td_wire_deflated(wire)
+               : wire;
+}
+
+static void log_accepted(const struct td_request *request, const struct answer *answer)
+{
+    struct td_buf decision = TD_BUF_INIT(256);
+
+    td_buf_puts(&decision, "accepted");
+    if (answer->deflates) {
+        td_buf_puts(&decision, ", ");
+        td_ws_deflate_put(&answer->deflate, &decision);
+    }
+    td_buf_putc(&decision, '\0');
+    log_handshake(request, decision.err ? "accepted" : decision.ptr);
+    td_buf_done(&decision);
+}
+
 void td_ws_upgrade(struct td_request *request, const struct td_query *query)
 {
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
-    char accept[TD_WS_ACCEPT_LEN + 1];
+    struct answer answer;
     const char *what;
 
-    int r = check_handshake(request, accept, &what);
+    int r = check_handshake(request, &answer, &what);
     if (r < 0) {
         log_handshake(request, "refused");
         td_respond_error_with(request, r, td_slice_str(what),
@@ -98,9 +147,11 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
                                                : (struct td_slice){NULL, 0});
         return;
     }
-    if (!become_ws(request, accept))
-        return;
+    /* First, because nobody without a token is agreed with on anything that costs. */
     r = td_request_authenticate(request, &what);
+    answer.deflates = answer.deflates && r == 0;
+    if (!become_ws(request, &answer))
+        return;
     if (r < 0) {
         char reason[128];
         log_handshake(request, what);
@@ -109,9 +160,9 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
         td_ws_close(worker, conn, td_err_close(r), reason);
         return;
     }
-    log_handshake(request, "accepted");
+    log_accepted(request, &answer);
     td_conn_log_connect(conn, "websocket", request->head->path);
-    conn->subscriber.wire = td_wire_of(TD_TRANSPORT_WS, query->format);
+    conn->subscriber.wire = wire_for(&answer, query->format);
     r = td_subscribe_query(worker, conn, query);
     if (r < 0) {
         char reason[128];
@@ -179,10 +230,14 @@ static void answer_ping(struct td_worker *worker, struct td_conn *conn, struct t
 static void act(struct td_worker *worker, struct td_conn *conn, const struct td_ws_event *event)
 {
     switch (event->type) {
-    case TD_WS_TEXT: td_command_take(worker, conn, event->payload); break;
+    case TD_WS_TEXT:
+        if (td_command_admit(worker, conn))
+            td_command_take(worker, conn, event->payload);
+        break;
     case TD_WS_BINARY:
-        td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_EINVAL,
-                         TD_S("Commands are text messages."));
+        if (td_command_admit(worker, conn))
+            td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_EINVAL,
+                             TD_S("Commands are text messages."));
         break;
     case TD_WS_PING: answer_ping(worker, conn, event->payload); break;
     case TD_WS_PONG: conn->pinged = 0; break;
@@ -212,6 +267,8 @@ void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, siz
     } else {
         decoder = &fresh;
         td_ws_decoder_init(&fresh, worker->options->message_bytes_max);
+        if (conn->inflate_bits > 0)
+            td_ws_decoder_inflate(&fresh, conn->inflate_bits, conn->inflate_takeover);
     }
     while ((r = td_ws_decode(decoder, &bytes, &len, &event)) > 0) {
         act(worker, conn, &event);

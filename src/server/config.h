@@ -51,6 +51,8 @@ struct td_config {
     uint64_t workers;
     unsigned durability; /* enum td_durability */
     uint64_t segment_bytes;
+    bool compression, compression_takeover;
+    uint64_t compression_min_bytes;
     struct {
         uint64_t age_ms, bytes;
     } retention;

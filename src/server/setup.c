@@ -44,6 +44,9 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .auth = &setup->auth,
         .cookie = config->cookie,
         .query_token = config->query_token,
+        .compression = config->compression,
+        .compression_takeover = config->compression_takeover,
+        .compression_bytes_min = config->compression_min_bytes,
         .origins = config->origins.items,
         .n_origins = config->origins.n,
     };

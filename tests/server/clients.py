@@ -148,9 +148,9 @@ class Ws:
     """A WebSocket client: the protocol is websockets' own, the socket is read when a test waits for something."""
 
     def __init__(self, server, path="/ws", token=None, headers=(), subprotocols=None, origin=None,
-                 receive_buffer=None):
+                 receive_buffer=None, extensions=None):
         uri = parse_uri(f"ws://127.0.0.1:{server.port}{path}")
-        self.protocol = ClientConnection(uri, subprotocols=subprotocols, origin=origin)
+        self.protocol = ClientConnection(uri, subprotocols=subprotocols, origin=origin, extensions=extensions)
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -205,8 +205,8 @@ class Ws:
         return self.events.pop(0)
 
     def frame(self, opcode, data, fin=True):
-        """Sends one frame as it is given, masked; also such as no client should send."""
-        self.socket.sendall(Frame(opcode, data, fin).serialize(mask=True))
+        """Sends one frame, masked, through what extensions are agreed to; also such as no client should send."""
+        self.socket.sendall(Frame(opcode, data, fin).serialize(mask=True, extensions=self.protocol.extensions))
 
     def text(self, text):
         self.frame(Opcode.TEXT, text if isinstance(text, bytes) else text.encode())
