@@ -19,14 +19,18 @@ void td_log_set_level(enum td_log_level level)
     atomic_store_explicit(&least, (int)level, memory_order_relaxed);
 }
 
-/* Room for the end of the line is always kept. */
+/* Room that is kept for the end of a line, and for saying that something was left out. */
+#define END_ROOM 32
+
+/* What does not fit makes the line full; the field that it belongs to is then left out as a whole, so that the line stays one that a program
+ * can read. */
 static void put(struct td_log_line *line, const char *text, size_t len)
 {
-    size_t room = sizeof(line->_text) - 2 - line->_len;
-    size_t n = TD_MIN(len, room);
-
-    memcpy(line->_text + line->_len, text, n);
-    line->_len += n;
+    line->_full = line->_full || len > sizeof(line->_text) - END_ROOM - line->_len;
+    if (line->_full)
+        return;
+    memcpy(line->_text + line->_len, text, len);
+    line->_len += len;
 }
 
 static void put_text(struct td_log_line *line, const char *text)
@@ -64,6 +68,7 @@ bool td_log_begin(struct td_log_line *line, enum td_log_level level, const char 
         return false;
     td_time_format(sink.now(), time);
     line->_len = 0;
+    line->_full = line->_cut = false;
     put_text(line, sink.json ? "{\"time\":\"" : "");
     put_text(line, time);
     put_text(line, sink.json ? "\",\"level\":\"" : " ");
@@ -72,6 +77,16 @@ bool td_log_begin(struct td_log_line *line, enum td_log_level level, const char 
     put_text(line, event);
     put_text(line, sink.json ? "\"" : "");
     return true;
+}
+
+/* Takes back a field that did not fit. */
+static void end_field(struct td_log_line *line, size_t began)
+{
+    if (!line->_full)
+        return;
+    line->_len = began;
+    line->_full = false;
+    line->_cut = true;
 }
 
 static void put_name(struct td_log_line *line, const char *name)
@@ -83,26 +98,33 @@ static void put_name(struct td_log_line *line, const char *name)
 
 void td_log_str(struct td_log_line *line, const char *name, struct td_slice value)
 {
+    size_t began = line->_len;
+
     put_name(line, name);
     put_text(line, "\"");
     put_escaped(line, value);
     put_text(line, "\"");
+    end_field(line, began);
 }
 
 void td_log_u64(struct td_log_line *line, const char *name, uint64_t value)
 {
+    size_t began = line->_len;
     char digits[24];
 
     put_name(line, name);
     snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value);
     put_text(line, digits);
+    end_field(line, began);
 }
 
 void td_log_end(struct td_log_line *line)
 {
-    if (sink.json)
-        line->_text[line->_len++] = '}';
-    line->_text[line->_len++] = '\n';
+    const char *cut = !line->_cut ? "" : sink.json ? ",\"cut\":true" : " cut=true";
+    char *at = line->_text + line->_len;
+    size_t len = (size_t)snprintf(at, END_ROOM, "%s%s\n", cut, sink.json ? "}" : "");
+
+    line->_len += len;
     sink.write(td_slice(line->_text, line->_len));
 }
 

@@ -40,6 +40,8 @@ void td_log_set_level(enum td_log_level level);
 struct td_log_line {
     char _text[TD_LOG_LINE_MAX];
     size_t _len;
+    bool _full; /* the field that is being put does not fit */
+    bool _cut;  /* some field did not: the line ends with `cut` */
 };
 
 /* False when the level is not written: skip the rest. */

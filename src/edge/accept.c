@@ -3,6 +3,7 @@
 #include "edge/accept.h"
 #include "base/assert.h"
 #include "base/log.h"
+#include "edge/conn_log.h"
 #include "os/file.h"
 #include <errno.h>
 
@@ -183,6 +184,7 @@ void td_accept_from(struct td_worker *worker, int listener)
 void td_accept_tick(struct td_worker *worker)
 {
     pause_listening(worker, false);
+    td_conn_log_tick(worker);
     if (worker->spare < 0)
         worker->spare = td_file_open("/dev/null", TD_FILE_READ);
 }

@@ -3,6 +3,7 @@
 #include "edge/conn.h"
 #include "base/assert.h"
 #include "base/log.h"
+#include "edge/conn_log.h"
 #include "edge/http.h"
 #include "edge/poll.h"
 #include "edge/subscribe.h"
@@ -18,16 +19,6 @@
 void td_conn_id(const struct td_conn *conn, char ret_text[17])
 {
     snprintf(ret_text, 17, "%016llx", (unsigned long long)conn->id);
-}
-
-void td_conn_log(struct td_log_line *line, const struct td_conn *conn)
-{
-    char id[17], peer[TD_ADDR_LEN_MAX + 1];
-
-    td_conn_id(conn, id);
-    td_addr_format(&conn->peer, peer);
-    td_log_str(line, "connection", td_slice_str(id));
-    td_log_str(line, "peer", td_slice_str(peer));
 }
 
 struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn)
@@ -72,35 +63,14 @@ void td_conn_dirty(struct td_worker *worker, struct td_conn *conn)
         td_list_append(&worker->dirty, &conn->dirty);
 }
 
-void td_conn_log_connect(const struct td_conn *conn, const char *transport, struct td_slice path)
+void td_conn_why(struct td_conn *conn, const char *reason)
 {
-    struct td_log_line line;
-
-    if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
-        return;
-    td_conn_log(&line, conn);
-    td_log_str(&line, "transport", td_slice_str(transport));
-    td_log_str(&line, "path", path);
-    td_log_str(&line, "subject", conn->principal->subject);
-    td_log_end(&line);
-}
-
-static void log_disconnect(const struct td_worker *worker, const struct td_conn *conn,
-                           const char *reason)
-{
-    struct td_log_line line;
-    bool stream = conn->subscriber.wire != TD_WIRE_NONE;
-
-    if (!td_log_begin(&line, stream ? TD_LOG_INFO : TD_LOG_DEBUG, "disconnect"))
-        return;
-    td_conn_log(&line, conn);
-    if (conn->principal)
-        td_log_str(&line, "subject", conn->principal->subject);
-    td_log_str(&line, "reason", td_slice_str(reason));
-    if (conn->close_code)
-        td_log_u64(&line, "code", conn->close_code);
-    td_log_u64(&line, "seconds", (worker->tick - conn->opened) / TD_TICKS_PER_S);
-    td_log_end(&line);
+    if (conn->why)
+        return; /* what came first is the cause */
+    size_t size = strlen(reason) + 1;
+    conn->why = malloc(size);
+    if (conn->why)
+        memcpy(conn->why, reason, size);
 }
 
 const uint16_t td_close_codes[TD_CLOSE_CODES] = {
@@ -131,7 +101,7 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
 {
     if (conn->state == TD_CONN_GONE)
         return;
-    log_disconnect(worker, conn, reason);
+    td_conn_log_disconnect(worker, conn, reason);
     count_close(worker, conn);
     td_conn_uncount(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
@@ -142,12 +112,14 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_principal_unref(conn->principal);
     free(conn->filter);
     free(conn->start);
+    free(conn->why);
     td_owed_free(conn);
     td_net_close(conn->socket);
     conn->out = NULL;
     conn->principal = NULL;
     conn->filter = NULL;
     conn->start = NULL;
+    conn->why = NULL;
     conn->socket = -1;
     conn->state = TD_CONN_GONE;
     TD_UNCOUNT(worker, connections);
@@ -202,6 +174,7 @@ bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn)
             return false;
         }
         out->sent += (size_t)n;
+        conn->sent_bytes += (uint64_t)n;
         TD_COUNT_BY(worker, bytes_sent, (uint64_t)n);
         if (conn->state == TD_CONN_HTTP)
             conn->active =
@@ -355,6 +328,7 @@ void td_conn_read(struct td_worker *worker, struct td_conn *conn)
             return;
         }
         turn += (size_t)n;
+        conn->received_bytes += (uint64_t)n;
         TD_COUNT_BY(worker, bytes_received, (uint64_t)n);
         take_bytes(worker, conn, worker->scratch, (size_t)n);
     }

@@ -112,6 +112,8 @@ struct td_conn {
     struct td_addr peer;
     struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
     struct td_owed *owed;   /* in the order of the commands */
+    char *why;              /* the cause of its end, for the log; NULL: none yet */
+    uint64_t sent_bytes, received_bytes;
     int socket;
     uint32_t index;        /* in the slab */
     uint32_t generation;   /* of this place in the slab; events for an older one are dropped */
@@ -165,6 +167,8 @@ bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn);
 void td_conn_hung_up(struct td_worker *worker, struct td_conn *conn);
 /* No more requests or frames are taken; the connection goes once what waits is out. */
 void td_conn_finish(struct td_worker *worker, struct td_conn *conn);
+/* Notes why the connection is going to end; the first one counts. */
+void td_conn_why(struct td_conn *conn, const char *reason);
 /* Closes at once; the memory goes at the end of the turn.  `reason` is for the log. */
 void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason);
 /* What became of a reader that came back with a position; counts once for each time that it did. */
@@ -174,9 +178,5 @@ void td_conn_uncount(struct td_worker *worker, struct td_conn *conn);
 /* The inbox, made when absent; NULL when memory is out. */
 struct td_inbox *td_conn_in(struct td_worker *worker, struct td_conn *conn);
 void td_conn_drop_inbox(struct td_conn *conn);
-/* Writes to the log that a stream of events has begun. */
-void td_conn_log_connect(const struct td_conn *conn, const char *transport, struct td_slice path);
-/* Adds the connection's id and its peer's address to a line of the log. */
-void td_conn_log(struct td_log_line *line, const struct td_conn *conn);
 /* Writes the connection's id as text. */
 void td_conn_id(const struct td_conn *conn, char ret_text[17]);

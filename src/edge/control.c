@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "codec/sse.h"
 #include "codec/ws.h"
+#include "edge/conn_log.h"
 #include "os/clock.h"
 
 /* A control message is small; the longest lists the topics of a SUBSCRIBE. */
@@ -120,6 +121,7 @@ void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_
     struct td_buf actions = TD_BUF_INIT(1024);
 
     TD_COUNT(worker, command_errors);
+    td_conn_log_command_error(conn, err, message);
     td_buf_putc(&actions, '[');
     td_json_put_string(&actions, td_slice_str(td_err_hint(err)));
     td_buf_putc(&actions, ']');

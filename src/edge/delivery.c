@@ -34,6 +34,7 @@ static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *
     }
     conn->sent = conn->active = worker->tick;
     TD_COUNT_BY(worker, bytes_sent, (uint64_t)taken);
+    conn->sent_bytes += (uint64_t)taken;
     size_t asked = 0;
     for (int i = 0; i < n; i++)
         asked += parts[i].iov_len;

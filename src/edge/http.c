@@ -9,6 +9,7 @@
 #include "edge/http.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "edge/conn_log.h"
 #include "edge/ws.h"
 #include <errno.h>
 
@@ -126,6 +127,7 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
         return NEED_MORE;
     if (conn->over_limit) {
         TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
+        td_conn_log_refused(worker, conn, "too many connections");
         td_conn_refuse(worker, conn, TD_EMANY, "This server has no room for more connections.");
         return ENDED;
     }

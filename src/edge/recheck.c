@@ -173,10 +173,12 @@ static void check_again(struct td_worker *worker, struct td_conn *conn,
 
     if (n > 0 && conn->state != TD_CONN_POLL)
         tell_lost(worker, conn, td_buf_slice(&lost));
-    if (nothing_left && conn->state == TD_CONN_STREAM)
+    if (nothing_left && conn->state == TD_CONN_STREAM) {
+        td_conn_why(conn, "nothing that it follows is granted any more");
         td_conn_finish(worker, conn);
-    else if (nothing_left && conn->state == TD_CONN_POLL)
+    } else if (nothing_left && conn->state == TD_CONN_POLL) {
         td_poll_end(worker, conn);
+    }
     td_buf_done(&lost);
 }
 

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "edge/conn_log.h"
 #include "edge/http.h"
 #include "os/clock.h"
 
@@ -180,6 +181,7 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
     struct td_buf body = TD_BUF_INIT(4096), lines = TD_BUF_INIT(1024);
     struct td_request closing = *request;
 
+    td_request_log_error(request, err, detail);
     put_problem(&body, err, detail);
     td_buf_put(&lines, headers);
     if (err == TD_EUNAUTHORIZED || err == TD_EEXPIRED)

@@ -2,6 +2,7 @@
 #include "edge/stream.h"
 #include "base/err.h"
 #include "codec/sse.h"
+#include "edge/conn_log.h"
 #include "edge/subscribe.h"
 
 void td_stream_start(struct td_request *request, const struct td_query *query)
@@ -24,6 +25,7 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
     conn->counted_sse = true;
     TD_COUNT(worker, sse_opened);
     TD_COUNT(worker, connections_sse);
+    td_conn_log_handshake(request, "accepted");
     td_conn_log_connect(conn, "sse", request->head->path);
     td_conn_drop_inbox(conn); /* the request lay in it */
     td_begin(worker, conn, query);

@@ -97,6 +97,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
 static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
 {
     if (conn->principal && td_clock_unix_ms() >= conn->principal->exp) {
+        td_conn_why(conn, "the token has expired");
         td_conn_finish(worker, conn);
         return;
     }
@@ -177,6 +178,7 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
         td_ws_close(worker, conn, 1001, "going away: the server is stopping");
         break;
     case TD_CONN_STREAM: {
+        td_conn_why(conn, "the server is stopping");
         struct td_outbox *out = td_conn_out(worker, conn);
         if (out && td_sse_put_retry(&out->ready, retry_after_s(conn) * UINT64_C(1000)) == 0)
             td_conn_finish(worker, conn);

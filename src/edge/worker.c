@@ -321,7 +321,8 @@ static int wait_ms(const struct td_worker *worker, int timeout_ms)
         tick_ms = due > now ? TD_MIN(tick_ms, 1 + (int)((due - now) / TD_NS_PER_MS)) : 0;
     if (is_putting_off(worker))
         tick_ms = 1 + (int)(worker->broadcast_ns / 2 / TD_NS_PER_MS);
-    else if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused)
+    else if (worker->n_conns == 0 && !worker->draining && !worker->listening_paused &&
+             worker->log_left_out == 0)
         return timeout_ms;
     return timeout_ms < 0 ? tick_ms : TD_MIN(timeout_ms, tick_ms);
 }

@@ -151,6 +151,9 @@ struct td_worker {
     uint64_t sample_seq;  /* an event whose delivery is timed since … */
     td_ns sample_began;   /* … this; 0: none is */
     uint64_t outbox_seen; /* unsent bytes of those that this sweep has passed */
+    td_ticks log_began;   /* bounded lines of the log: the second, how many are in it, */
+    uint32_t log_lines;   /* … and how many were left out */
+    uint64_t log_left_out;
     char *scratch;
     struct td_edge_stat stat;
 };

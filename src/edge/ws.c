@@ -6,23 +6,10 @@
 #include "codec/ws.h"
 #include "codec/ws_extension.h"
 #include "edge/command.h"
+#include "edge/conn_log.h"
 #include "edge/control.h"
 #include "edge/subscribe.h"
 #include <errno.h>
-
-static void log_handshake(const struct td_request *request, const char *decision)
-{
-    struct td_log_line line;
-
-    if (!td_log_begin(&line, TD_LOG_DEBUG, "handshake"))
-        return;
-    td_conn_log(&line, request->conn);
-    td_log_str(&line, "origin", td_http_header(request->head, "origin"));
-    td_log_str(&line, "version", td_http_header(request->head, "sec-websocket-version"));
-    td_log_str(&line, "extensions", td_http_header(request->head, "sec-websocket-extensions"));
-    td_log_str(&line, "decision", td_slice_str(decision));
-    td_log_end(&line);
-}
 
 static size_t count_headers(const struct td_http_request *head, const char *name)
 {
@@ -127,7 +114,7 @@ static void log_accepted(const struct td_request *request, const struct answer *
         td_ws_deflate_put(&answer->deflate, &decision);
     }
     td_buf_putc(&decision, '\0');
-    log_handshake(request, decision.err ? "accepted" : decision.ptr);
+    td_conn_log_handshake(request, decision.err ? "accepted" : decision.ptr);
     td_buf_done(&decision);
 }
 
@@ -140,7 +127,7 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
 
     int r = check_handshake(request, &answer, &what);
     if (r < 0) {
-        log_handshake(request, "refused");
+        td_conn_log_handshake(request, "refused");
         td_respond_error_with(request, r, td_slice_str(what),
                               r == TD_EUPGRADE ? TD_S("Upgrade: websocket\r\n"
                                                       "Sec-WebSocket-Version: 13\r\n")
@@ -154,7 +141,8 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
         return;
     if (r < 0) {
         char reason[128];
-        log_handshake(request, what);
+        td_conn_log_handshake(request, what);
+        td_conn_log_refused(worker, conn, what);
         snprintf(reason, sizeof(reason), "%s: %s",
                  td_err_close(r) == 4001 ? "Unauthorized" : td_err_code(r), what);
         td_ws_close(worker, conn, td_err_close(r), reason);
@@ -205,6 +193,7 @@ void td_ws_close(struct td_worker *worker, struct td_conn *conn, int code, const
         return;
     conn->ws_close_sent = true;
     conn->close_code = (uint16_t)code;
+    td_conn_why(conn, reason[0] ? reason : "closed by the client");
     if (td_ws_put_close(&out->ready, code, td_slice_str(reason)) < 0) {
         td_conn_drop(worker, conn, "no memory");
         return;
