@@ -106,6 +106,18 @@ static struct td_slice from_query(const struct td_request *request)
     return (struct td_slice){NULL, 0};
 }
 
+int td_conn_verify(struct td_worker *worker, const struct td_conn *conn, struct td_slice token,
+                   struct td_principal **ret_principal, const char **reason)
+{
+    int r = td_token_cache_verify(worker->tokens, worker->options->auth, token, td_clock_unix_ms(),
+                                  ret_principal, reason);
+
+    (void)conn;
+    if (r < 0)
+        TD_COUNT(worker, auth_failures[r == TD_EEXPIRED ? TD_AUTH_EXPIRED : TD_AUTH_INVALID]);
+    return r;
+}
+
 int td_request_authenticate(struct td_request *request, const char **reason)
 {
     struct td_conn *conn = request->conn;
@@ -123,13 +135,9 @@ int td_request_authenticate(struct td_request *request, const char **reason)
         TD_COUNT(request->worker, auth_failures[TD_AUTH_MISSING]);
         return TD_EUNAUTHORIZED;
     }
-    int r = td_token_cache_verify(request->worker->tokens, request->worker->options->auth, token,
-                                  td_clock_unix_ms(), &principal, reason);
-    if (r < 0) {
-        TD_COUNT(request->worker,
-                 auth_failures[r == TD_EEXPIRED ? TD_AUTH_EXPIRED : TD_AUTH_INVALID]);
+    int r = td_conn_verify(request->worker, conn, token, &principal, reason);
+    if (r < 0)
         return r;
-    }
     td_principal_unref(conn->principal); /* of an earlier request */
     conn->principal = principal;
     request->principal = principal;

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/topic.h"
+#include "edge/command_auth.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
 #include "edge/publish.h"
@@ -366,8 +367,10 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
         pong(worker, conn, command.ref);
     else if (td_slice_eq_nocase(command.type, TD_S("publish")))
         publish(worker, conn, &command);
+    else if (td_slice_eq_nocase(command.type, TD_S("auth")))
+        td_command_auth(worker, conn, command.json, command.ref);
     else if (!is_pong)
         td_control_error(
             worker, conn, command.ref, TD_EINVAL,
-            TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping and publish are known."));
+            TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping, publish and auth are known."));
 }

@@ -105,6 +105,7 @@ struct td_conn {
     struct td_list dirty;           /* in the worker's list of those with bytes to flush, or gone */
     uint64_t id;                    /* also in `origin`: 16 hex digits */
     struct td_principal *principal; /* NULL before the token was seen */
+    td_unix_ms expiring_at;         /* ws: when it is to be told that its token ends */
     struct td_inbox *in;
     struct td_outbox *out;
     struct td_filter *filter;

@@ -49,6 +49,11 @@ int td_response_head(struct td_request *request, struct td_buf *out, int status,
  * verifies it.  0 and request->principal (the connection keeps the reference), or an error with `*reason` a static
  * sentence. */
 TD_MUST_USE int td_request_authenticate(struct td_request *request, const char **reason);
+/* Verifies a token that a connection presents, counting failures.  0 with a reference that the caller gives back; or an error as
+ * td_token_cache_verify. */
+TD_MUST_USE int td_conn_verify(struct td_worker *worker, const struct td_conn *conn,
+                               struct td_slice token, struct td_principal **ret_principal,
+                               const char **reason);
 /* Whether the request's Host is that of an allowed origin. */
 bool td_request_host_ok(const struct td_request *request);
 /* Whether the request's Origin is on the list; a request without one passes only when `absent_ok`. */

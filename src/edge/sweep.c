@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "codec/sse.h"
 #include "edge/control.h"
+#include "edge/expiry.h"
 #include "edge/http.h"
 #include "edge/poll.h"
 #include "edge/recheck.h"
@@ -61,10 +62,8 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
     const struct td_edge_options *options = worker->options;
     td_ticks now = worker->tick;
 
-    if (conn->principal && td_clock_unix_ms() >= conn->principal->exp) {
-        td_ws_close(worker, conn, 4001, "Unauthorized: the token has expired");
+    if (td_expiry_check(worker, conn))
         return;
-    }
     if (has_unsent(conn)) {
         conn->pinged = 0;
         sweep_behind(worker, conn);
@@ -96,11 +95,8 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
 
 static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
 {
-    if (conn->principal && td_clock_unix_ms() >= conn->principal->exp) {
-        td_conn_why(conn, "the token has expired");
-        td_conn_finish(worker, conn);
+    if (td_expiry_check(worker, conn))
         return;
-    }
     if (has_unsent(conn)) {
         sweep_behind(worker, conn);
         return;
@@ -143,7 +139,7 @@ static void sweep_one(struct td_worker *worker, struct td_conn *conn)
     switch ((enum td_conn_state)conn->state) {
     case TD_CONN_HTTP: sweep_http(worker, conn); break;
     case TD_CONN_POLL:
-        if ((int32_t)(worker->tick - conn->poll->deadline) >= 0)
+        if (!td_expiry_check(worker, conn) && (int32_t)(worker->tick - conn->poll->deadline) >= 0)
             td_poll_end(worker, conn);
         break;
     case TD_CONN_WS: sweep_ws(worker, conn); break;

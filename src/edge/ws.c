@@ -8,7 +8,9 @@
 #include "edge/command.h"
 #include "edge/conn_log.h"
 #include "edge/control.h"
+#include "edge/expiry.h"
 #include "edge/subscribe.h"
+#include "os/clock.h"
 #include <errno.h>
 
 static size_t count_headers(const struct td_http_request *head, const char *name)
@@ -149,6 +151,7 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
         return;
     }
     log_accepted(request, &answer);
+    td_expiry_begin(conn, td_clock_unix_ms());
     td_conn_log_connect(conn, "websocket", request->head->path);
     conn->subscriber.wire = wire_for(&answer, query->format);
     r = td_subscribe_query(worker, conn, query);

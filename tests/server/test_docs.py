@@ -227,7 +227,7 @@ class Run:
         async with websockets.connect(url, extra_headers=headers) as socket:
             for line in block.lines[1:]:
                 if line.startswith("> "):
-                    await socket.send(self.bindings.fill(line[2:]))
+                    await socket.send(self.bindings.fill(line[2:]).replace("$TIDINGS_TOKEN", self.token))
                 else:
                     said = await self.receive(socket)
                     assert line.startswith("< ") and self.bindings.match([line[2:]], said), \
