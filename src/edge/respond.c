@@ -57,6 +57,21 @@ static void put_cors(struct td_buf *out, const struct td_request *request)
                      "Access-Control-Expose-Headers: Tidings-Position, ETag, Retry-After\r\n");
 }
 
+/* The Origin; one that stands twice is none that could be allowed. */
+static struct td_slice origin_of(const struct td_http_request *head)
+{
+    struct td_slice origin = {NULL, 0};
+
+    for (size_t i = 0; i < head->n_headers; i++) {
+        if (!td_slice_eq_nocase(head->headers[i].name, TD_S("origin")))
+            continue;
+        if (origin.ptr)
+            return TD_S("");
+        origin = head->headers[i].value;
+    }
+    return origin;
+}
+
 struct td_reply td_reply_to(const struct td_http_request *head)
 {
     return (struct td_reply){
@@ -64,7 +79,7 @@ struct td_reply td_reply_to(const struct td_http_request *head)
         .keep_alive = head->keep_alive && !head->upgrade,
         .http10 = head->http10,
         .head_only = head->method == TD_HTTP_HEAD,
-        .origin = td_http_header(head, "origin"),
+        .origin = origin_of(head),
     };
 }
 
