@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM: everyone is told and let go, what is under way is answered, and all resume at the next start."""
 import signal
+import threading
 import time
 
 import pytest
+import requests
 
 from clients import EVENTS, Http, Raw, Sse, Ws, request
 from conftest import until
@@ -198,3 +200,62 @@ def test_a_request_that_never_came_whole_is_told_503(server):
         drain(server)
         assert raw.answer().status == 503
     assert exit_status(server) == 0
+
+
+class Publisher(threading.Thread):
+    """Publishes numbers, each until it is acknowledged, whatever happens to the server meanwhile."""
+
+    def __init__(self, server, name, token):
+        super().__init__(daemon=True)
+        self.server, self.name, self.token = server, name, token
+        self.acked, self.enough = [], threading.Event()
+
+    def run(self):
+        http = Http(self.server, self.token)
+        while not self.enough.is_set():
+            n = len(self.acked)
+            while len(self.acked) == n:
+                try:
+                    answer = http.post({"topic": "a", "type": "t", "data": [self.name, n]},
+                                       Idempotency_Key=f"{self.name}-{n}")
+                except requests.ConnectionError:
+                    self.enough.wait(0.01)  # between two servers
+                    continue
+                assert answer.status_code in (201, 503), answer.text
+                if answer.status_code == 201:
+                    self.acked.append(answer.json()["id"])
+                else:
+                    assert answer.json()["code"] == "draining"
+
+
+def test_restarts_under_load_lose_and_double_nothing(server):
+    token = server.token()
+    publishers = [Publisher(server, f"p{n}", token) for n in range(4)]
+    for publisher in publishers:
+        publisher.start()
+    heard, last = [], "earliest"
+    try:
+        for _ in range(3):
+            with Ws(server, token=token) as ws:
+                ws.subscribe("a", since=last)
+                new = ws.receive_events(20)
+                server.process.send_signal(signal.SIGTERM)
+                while (message := ws.receive()) is not None:
+                    new += [message] if not message.get("control") else []
+                assert ws.close_code == 1001
+            heard += new
+            last = new[-1]["id"]
+            assert exit_status(server) == 0
+            server.start()
+    finally:
+        for publisher in publishers:
+            publisher.enough.set()
+    for publisher in publishers:
+        publisher.join(20)
+        assert not publisher.is_alive()
+    events = server.events("a")
+    assert [e["id"] for e in events][:len(heard)] == [e["id"] for e in heard]
+    for publisher in publishers:
+        mine = [e for e in events if e["data"][0] == publisher.name]
+        assert [e["id"] for e in mine][:len(publisher.acked)] == publisher.acked
+        assert [e["data"][1] for e in mine] == list(range(len(mine)))
