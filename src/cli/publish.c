@@ -21,7 +21,7 @@
 
 struct publish {
     const char *topic, *type;
-    const char *key, *dedup;
+    const char *key, *class, *dedup;
     bool retry;
     struct td_cli_server server;
     struct td_client *client;
@@ -86,6 +86,8 @@ static int add(struct publish *publish, struct td_slice data)
     put_member(&publish->batch, ",\"type\":", publish->type);
     if (publish->key)
         put_member(&publish->batch, ",\"key\":", publish->key);
+    if (publish->class)
+        put_member(&publish->batch, ",\"class\":", publish->class);
     put_dedup(publish);
     td_buf_puts(&publish->batch, ",\"data\":");
     size_t data_at = publish->batch.len;
@@ -100,11 +102,14 @@ static int add(struct publish *publish, struct td_slice data)
 
 /* --- the request --- */
 
-static void print_string(struct td_slice raw)
+/* An ephemeral event has no position: a dash stands in its line. */
+static void print_position(struct td_slice raw)
 {
     struct td_slice text;
 
-    if (td_json_plain(raw, &text))
+    if (td_json_type(raw) != TD_JSON_STRING)
+        puts("-");
+    else if (td_json_plain(raw, &text))
         printf("%.*s\n", (int)text.len, text.ptr);
 }
 
@@ -118,9 +123,9 @@ static int print_positions(const struct publish *publish, struct td_slice body)
     if (td_json_get(answer, "ids", &ids) && td_json_type(ids) == TD_JSON_ARRAY) {
         struct td_json_iter it = td_json_iter(ids);
         while (td_json_next(&it, &name, &id))
-            print_string(id);
+            print_position(id);
     } else if (td_json_get(answer, "id", &id)) {
-        print_string(id);
+        print_position(id);
     }
     return fflush(stdout) == 0 ? TD_CLI_DONE : TD_CLI_FAILED;
 }
@@ -265,7 +270,8 @@ int td_cli_publish(int argc, char **argv)
     struct publish publish = {.batch = TD_BUF_INIT(4 * TD_MIB)};
     /* clang-format off */
     const struct td_cli_option options[] = {
-        {"key", "KEY", "What the event is about within its topic; stored with it.", .value = &publish.key},
+        {"key", "KEY", "What the event is about within its topic: the latest of each key is kept as state.", .value = &publish.key},
+        {"class", "CLASS", "log (the default), latest, append or ephemeral.", .value = &publish.class},
         {"dedup", "KEY", "Publish only once under this key within 24 h; on lines, KEY:1, KEY:2, ….", .value = &publish.dedup},
         {"retry", NULL, "Try again while the server cannot be reached or is busy.", .flag = &publish.retry},
         TD_CLI_SERVER_OPTIONS(&publish.server),

@@ -227,3 +227,11 @@ def test_help_is_there_and_wrong_usage_is_2(server):
         result = server.run(verb, "--help")
         assert (result.returncode, f"tidings {verb}" in result.stdout) == (0, True)
         assert server.run(verb, "--no-such-option").returncode == 2
+
+
+def test_publish_says_the_class(server):
+    assert server.run("publish", "a/1", "typing", "1", "--class", "ephemeral").stdout == "-\n"
+    position = server.run("publish", "a/1", "progress", "2", "--class", "latest", "--key", "p").stdout
+    assert [(e["id"], e["key"]) for e in server.events("a/**")] == [(position.strip(), "p")]
+    wrong = server.run("publish", "a/1", "t", "3", "--class", "newest")
+    assert wrong.returncode == 1 and "class" in wrong.stderr
