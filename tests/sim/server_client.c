@@ -17,6 +17,7 @@ static void choose_start(struct srv_world *world, struct srv_reader *reader)
     uint64_t deed = world->final ? 99 : td_rng_below(rng, 100);
 
     reader->early = reader->foreign = reader->must_hear = false;
+    reader->gap_told = reader->gap_last = 0;
     if (!reader->known && deed >= 20)
         reader->start = td_rng_one_in(rng, 2) ? SRV_START_NEW : SRV_START_EARLIEST;
     else if (!reader->known || deed < 5)
@@ -117,6 +118,8 @@ void srv_reader_ask(struct srv_world *world, struct srv_reader *reader)
 {
     struct td_buf *out = &reader->link.out;
 
+    if (world->final)
+        reader->limit = 100;
     td_buf_puts(out, "GET /api/v1/events");
     put_query(world, reader, true, true, out);
     td_buf_putf(out, "&limit=%u", reader->limit);
@@ -127,6 +130,7 @@ void srv_reader_ask(struct srv_world *world, struct srv_reader *reader)
     put_head(world, reader, out);
     td_buf_puts(out, "Accept: application/json\r\n\r\n");
     reader->asked = true;
+    reader->gap_told = reader->gap_last = 0; /* each page tells it anew */
     reader->asked_at = td_clock_ns();
     reader->asked_readable = world->truth.position;
 }
@@ -137,7 +141,7 @@ void srv_reader_connect(struct srv_world *world, struct srv_reader *reader)
         return;
     choose_start(world, reader);
     reader->resumes++;
-    world->resumes++;
+    reader->connection = (uint32_t)++world->resumes;
     reader->phase = SRV_HEAD;
     reader->asked = reader->caught_up = reader->wants_caught_up = reader->closing = false;
     reader->seeks = reader->seeks_itself = false;

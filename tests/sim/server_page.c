@@ -22,6 +22,7 @@ static void begin_newest(struct srv_world *world, struct srv_reader *reader, siz
     struct td_slice id;
 
     reader->known = true;
+    reader->gap_told = world->truth.position; /* the newest that there are */
     /* After faults and crashes the log may have holes, and the search for the newest ends at one.
      * The newest are looked for whatever their type, and the type asked for sorts out of those. */
     if (n < reader->limit && whole && !world->blurred && world->crashes == 0 &&
@@ -45,7 +46,8 @@ static void check_rest(struct srv_world *world, const struct srv_reader *reader)
 
     for (size_t i = srv_truth_after(truth, reader->position);
          i < truth->n && truth->events[i].seq <= reader->asked_readable; i++)
-        TD_MUST(!srv_wants(world, reader, &truth->events[i]),
+        TD_MUST(!srv_wants(world, reader, &truth->events[i]) ||
+                    srv_truth_gone(world, truth->events[i].seq),
                 "reader %u: a page ends at %llu with more:false, but there was event %u at %llu",
                 reader->number, (unsigned long long)reader->position, truth->events[i].number,
                 (unsigned long long)truth->events[i].seq);

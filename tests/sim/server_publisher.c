@@ -7,24 +7,6 @@
 
 /* ---- requests ---- */
 
-static struct srv_said event_new(struct srv_world *world, const struct srv_request *request,
-                                 size_t index)
-{
-    struct td_rng *rng = &world->rng;
-    uint64_t pad = td_rng_below(rng, 120);
-
-    if (td_rng_one_in(rng, 12))
-        pad = td_rng_below(rng, request->n > 1 ? 700 : 9000);
-    return (struct srv_said){
-        .request = world->next_request,
-        .topic = (uint16_t)td_rng_below(rng, SRV_TOPICS),
-        .pad = (uint16_t)pad,
-        .index = (uint16_t)index,
-        .count = request->n,
-        .keyed = request->key[0] != 0,
-    };
-}
-
 static void request_new(struct srv_world *world, struct srv_request *request)
 {
     struct td_rng *rng = &world->rng;
@@ -40,8 +22,12 @@ static void request_new(struct srv_world *world, struct srv_request *request)
     if (td_rng_one_in(rng, 2))
         snprintf(request->key, sizeof request->key, "key-%u", world->next_request);
     for (size_t i = 0; i < request->n; i++) {
-        struct srv_said said = event_new(world, request, i);
-        uint32_t number = srv_say(world, &said);
+        uint32_t number = srv_say(world, (struct srv_said){
+                                             .request = world->next_request,
+                                             .index = (uint16_t)i,
+                                             .count = request->n,
+                                             .keyed = request->key[0] != 0,
+                                         });
 
         if (i == 0)
             request->first = number;
@@ -55,17 +41,10 @@ static void put_events(struct srv_world *world, const struct srv_request *reques
 
     td_buf_puts(out, array ? " [" : "");
     for (uint32_t i = 0; i < request->n; i++) {
-        const struct srv_said *said = srv_said(world, request->first + i);
-
         td_buf_puts(out, i > 0 && array ? ", " : "");
-        td_buf_puts(out, "{\"topic\":\"");
-        td_buf_put(out, srv_topic(said->topic));
-        td_buf_puts(out, "\",\"type\":\"");
-        td_buf_put(out, srv_type(said));
-        td_buf_puts(out, "\",\"data\":");
         /* A line holds no line end. */
-        srv_put_data(out, request->first + i, said, request->ndjson);
-        td_buf_puts(out, "}");
+        srv_put_event(out, request->first + i, srv_said(world, request->first + i),
+                      request->ndjson);
         td_buf_puts(out, request->ndjson ? "\n" : "");
     }
     td_buf_puts(out, array ? "]" : "");
@@ -120,15 +99,18 @@ static void drop_first(struct srv_publisher *publisher)
 
 /* ---- answers ---- */
 
-static void acked(struct srv_world *world, struct srv_publisher *publisher, uint32_t number,
-                  struct td_slice raw)
+void srv_acked(struct srv_world *world, unsigned boot, uint32_t number, struct td_slice raw)
 {
-    uint64_t seq = srv_read_position(world, client_json_plain(raw), NULL);
-    const struct srv_event *event = srv_truth_get(&world->truth, seq);
     struct srv_said *said = srv_said(world, number);
 
-    if (!event && world->options.durability == TD_DURABILITY_FAST &&
-        publisher->link.boot != world->boot)
+    if (said->class == TD_CLASS_EPHEMERAL) {
+        TD_MUST(td_slice_eq(raw, TD_S("null")), "the ephemeral event %u is said to lie at %.*s",
+                number, (int)raw.len, raw.ptr);
+        return;
+    }
+    uint64_t seq = srv_read_position(world, client_json_plain(raw), NULL);
+    const struct srv_event *event = srv_truth_get(&world->truth, seq);
+    if (!event && world->options.durability == TD_DURABILITY_FAST && boot != world->boot)
         return; /* said before the power went */
     if (!event && srv_truth_blind(&world->truth, seq - 1, seq)) {
         said->seq = seq;
@@ -147,7 +129,9 @@ static void accepted(struct srv_world *world, struct srv_publisher *publisher,
     struct td_slice raw, item, position;
     uint32_t n = 0;
     uint64_t last = 0;
-    bool fast = world->options.durability == TD_DURABILITY_FAST;
+    bool logged = !srv_said_is_last(world, request->first) ||
+                  srv_said(world, request->first)->class != TD_CLASS_EPHEMERAL;
+    bool fast = world->options.durability == TD_DURABILITY_FAST || !logged;
 
     TD_MUST(client_json_valid(body), "a 201 without JSON");
     TD_MUST(client_json_get(body, "durable", &raw) &&
@@ -156,18 +140,19 @@ static void accepted(struct srv_world *world, struct srv_publisher *publisher,
     TD_MUST(client_json_get(body, "position", &position), "a 201 without a position");
     if (!request->list) {
         TD_MUST(client_json_get(body, "id", &raw), "a 201 without an id");
-        acked(world, publisher, request->first, raw);
-        TD_MUST(td_slice_eq(raw, position), "the position of one event is not its id");
+        srv_acked(world, publisher->link.boot, request->first, raw);
+        TD_MUST(!logged || td_slice_eq(raw, position), "the position of one event is not its id");
         return;
     }
     TD_MUST(client_json_get(body, "ids", &raw), "a 201 for a list without ids");
     for (; client_json_next(&raw, &item); n++) {
         TD_MUST(n < request->n, "more ids than events");
-        acked(world, publisher, request->first + n, item);
-        last = TD_MAX(last, srv_read_position(world, client_json_plain(item), NULL));
+        srv_acked(world, publisher->link.boot, request->first + n, item);
+        if (!td_slice_eq(item, TD_S("null")))
+            last = TD_MAX(last, srv_read_position(world, client_json_plain(item), NULL));
     }
     TD_MUST(n == request->n, "%u ids for %u events", n, request->n);
-    TD_MUST(srv_read_position(world, client_json_plain(position), NULL) == last,
+    TD_MUST(!logged || srv_read_position(world, client_json_plain(position), NULL) == last,
             "the position is not that of the last id");
 }
 

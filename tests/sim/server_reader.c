@@ -65,7 +65,7 @@ bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
     const struct srv_said *said = &world->truth.said[event->number - 1];
     struct td_slice topic = srv_topic(said->topic);
 
-    if (reader->type[0] && !td_slice_eq(td_slice_str(reader->type), srv_type(said)))
+    if (reader->type[0] && !td_slice_eq(td_slice_str(reader->type), srv_type(event->number, said)))
         return false;
     if (!srv_granted(world, reader->subject, topic))
         return false;
@@ -136,6 +136,33 @@ void srv_reader_new(struct srv_world *world, struct srv_reader *reader)
 
 /* ---- what it gets ---- */
 
+bool srv_superseded(const struct srv_world *world, const struct srv_reader *reader, size_t event)
+{
+    const struct srv_truth *truth = &world->truth;
+    const struct srv_said *said = &truth->said[truth->events[event].number - 1];
+
+    if (said->class != TD_CLASS_LATEST || !srv_is_stream(reader))
+        return false;
+    for (size_t i = event + 1; i < truth->n; i++) {
+        const struct srv_said *later = &truth->said[truth->events[i].number - 1];
+
+        if (later->class == TD_CLASS_LATEST && later->topic == said->topic &&
+            later->key == said->key && srv_wants(world, reader, &truth->events[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether an event need not come. */
+static bool excused(struct srv_world *world, const struct srv_reader *reader, size_t i)
+{
+    const struct srv_event *event = &world->truth.events[i];
+    uint64_t told = reader->early ? UINT64_MAX : reader->gap_told;
+
+    return !srv_wants(world, reader, event) || srv_superseded(world, reader, i) ||
+           (event->seq <= told && srv_truth_gone(world, event->seq));
+}
+
 static void check_none_missing(struct srv_world *world, const struct srv_reader *reader,
                                uint64_t upto, const char *by)
 {
@@ -146,7 +173,7 @@ static void check_none_missing(struct srv_world *world, const struct srv_reader 
         const struct srv_event *event = &truth->events[i];
 
         TD_MUST(
-            !srv_wants(world, reader, event) || (reader->early && event->seq <= truth->horizon),
+            excused(world, reader, i),
             "reader %u got %s %llu, but not the event %u at %llu before it (it had reached %llu)",
             reader->number, by, (unsigned long long)upto, event->number,
             (unsigned long long)event->seq, (unsigned long long)reader->position);
@@ -163,6 +190,8 @@ static void set_position(struct srv_world *world, struct srv_reader *reader, uin
     }
     reader->position = seq;
     reader->known = true;
+    if (reader->early)
+        reader->gap_told = world->truth.position;
     reader->early = false;
 }
 
@@ -187,61 +216,6 @@ void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64
     set_position(world, reader, seq);
 }
 
-static uint32_t number_of(struct td_slice raw)
-{
-    uint64_t number;
-
-    return td_slice_u64(raw, &number) == 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
-}
-
-/* The parts of an event that every format has. */
-struct seen {
-    struct td_slice id, data, n, z;
-    char topic[TD_TOPIC_LEN_MAX + 1];
-};
-
-static bool look(struct td_slice json, struct seen *seen)
-{
-    struct td_slice topic, type, id;
-    int n = -1;
-
-    *seen = (struct seen){0};
-    if (!client_json_get(json, "id", &seen->id) && !client_json_get(json, "event_id", &seen->id))
-        return false;
-    if (client_json_get(json, "topic", &topic)) {
-        topic = client_json_plain(topic);
-        n = snprintf(seen->topic, sizeof seen->topic, "%.*s", (int)topic.len, topic.ptr);
-    } else if (client_json_get(json, "entity_type", &type) &&
-               client_json_get(json, "entity_id", &id)) {
-        type = client_json_plain(type);
-        id = client_json_plain(id);
-        n = snprintf(seen->topic, sizeof seen->topic, "entities/%.*s/%.*s", (int)type.len, type.ptr,
-                     (int)id.len, id.ptr);
-    }
-    if (!client_json_get(json, "data", &seen->data))
-        (void)client_json_get(json, "payload", &seen->data);
-    struct td_slice from = seen->data.ptr ? seen->data : json;
-    return n > 0 && client_json_get(from, "n", &seen->n) && client_json_get(from, "z", &seen->z);
-}
-
-static void check_content(struct srv_world *world, const struct srv_reader *reader,
-                          const struct seen *seen, uint32_t number)
-{
-    const struct srv_said *said = srv_said(world, number);
-    struct td_buf want = TD_BUF_INIT(256 * 1024);
-    struct td_slice z = {0};
-
-    TD_MUST(said, "reader %u got an event that nobody published: %u", reader->number, number);
-    srv_put_data(&want, number, said, true);
-    TD_MUST(td_slice_eq(td_slice_str(seen->topic), srv_topic(said->topic)),
-            "reader %u got event %u on %s", reader->number, number, seen->topic);
-    TD_MUST(!seen->data.ptr || td_slice_eq(seen->data, td_buf_slice(&want)),
-            "reader %u got event %u with other data", reader->number, number);
-    TD_MUST(client_json_get(td_buf_slice(&want), "z", &z) && td_slice_eq(z, seen->z),
-            "reader %u got event %u with other members", reader->number, number);
-    td_buf_done(&want);
-}
-
 /* An event of the time before a power loss, which came late, or one that the world could not see. */
 static bool unseen(struct srv_world *world, struct srv_reader *reader, uint64_t seq)
 {
@@ -258,47 +232,103 @@ static bool unseen(struct srv_world *world, struct srv_reader *reader, uint64_t 
     return true;
 }
 
-void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+/* It may see it, and has asked for it. */
+static void check_wanted(struct srv_world *world, const struct srv_reader *reader,
+                         const struct srv_seen *seen, const struct srv_event *event)
 {
-    struct seen seen;
-
-    TD_MUST(client_json_valid(json) && look(json, &seen), "reader %u got what is no event: %.*s",
-            reader->number, (int)TD_MIN(json.len, (size_t)200), json.ptr);
-    uint64_t seq = srv_read_position(world, client_json_plain(seen.id), NULL);
-    uint32_t number = number_of(seen.n);
-    const struct srv_event *event = srv_truth_get(&world->truth, seq);
-
-    td_world_say("reader %u gets %u at %llu", reader->number, number, (unsigned long long)seq);
-    check_content(world, reader, &seen, number);
-    if (!event && unseen(world, reader, seq))
-        return;
-    TD_MUST(
-        event && event->number == number,
-        "reader %u got event %u at %llu, which is not there (or not durable yet; readable %llu)",
-        reader->number, number, (unsigned long long)seq, (unsigned long long)world->truth.position);
-    TD_MUST(srv_granted(world, reader->subject, td_slice_str(seen.topic)),
-            "reader %u got event %u on %s, which %s may not see", reader->number, number,
-            seen.topic, subjects[reader->subject].name);
-    TD_MUST(!reader->known || seq > reader->position,
-            "reader %u got event %u at %llu again: it had reached %llu", reader->number, number,
-            (unsigned long long)seq, (unsigned long long)reader->position);
+    TD_MUST(srv_granted(world, reader->subject, td_slice_str(seen->topic)),
+            "reader %u got event %u on %s, which %s may not see", reader->number, seen->number,
+            seen->topic, subjects[reader->subject].name);
     TD_MUST(srv_wants(world, reader, event),
-            "reader %u got event %u on %s, which it did not ask for", reader->number, number,
-            seen.topic);
+            "reader %u got event %u on %s, which it did not ask for", reader->number, seen->number,
+            seen->topic);
+}
+
+/* Without an id: once on a connection, whenever it is. */
+static void take_ephemeral(struct srv_world *world, struct srv_reader *reader,
+                           const struct srv_seen *seen)
+{
+    struct srv_said *said = srv_said(world, seen->number);
+
+    td_world_say("reader %u gets %u, ephemeral", reader->number, seen->number);
+    TD_MUST(said->class == TD_CLASS_EPHEMERAL && srv_is_stream(reader) && !seen->state &&
+                !seen->history,
+            "reader %u got event %u without an id", reader->number, seen->number);
+    TD_MUST(said->fate != SRV_REFUSED, "reader %u got event %u, which was refused", reader->number,
+            seen->number);
+    check_wanted(world, reader, seen, &(struct srv_event){UINT64_MAX, seen->number});
+    TD_MUST(said->shown[reader->number] != reader->connection,
+            "reader %u got the ephemeral event %u twice", reader->number, seen->number);
+    said->shown[reader->number] = reader->connection;
+    world->ephemeral++;
+}
+
+/* Whether an event of the truth would stand between two chunks that it gets as one. */
+static bool in_stream(struct srv_world *world, const struct srv_reader *reader, size_t i)
+{
+    const struct srv_event *event = &world->truth.events[i];
+
+    return event->seq <= reader->position ||
+           (srv_wants(world, reader, event) && !srv_superseded(world, reader, i));
+}
+
+static void take_event(struct srv_world *world, struct srv_reader *reader,
+                       const struct srv_seen *seen, uint64_t seq)
+{
+    const struct srv_event *event = srv_truth_get(&world->truth, seq);
+    uint64_t first = seq;
+
+    TD_MUST(
+        event && event->number == seen->number,
+        "reader %u got event %u at %llu, which is not there (or not durable yet; readable %llu)",
+        reader->number, seen->number, (unsigned long long)seq,
+        (unsigned long long)world->truth.position);
+    TD_MUST(!reader->known || seq > reader->position,
+            "reader %u got event %u at %llu again: it had reached %llu", reader->number,
+            seen->number, (unsigned long long)seq, (unsigned long long)reader->position);
+    check_wanted(world, reader, seen, event);
     TD_MUST(reader->known, "reader %u got event %u before it knows where it stands", reader->number,
-            number);
+            seen->number);
     check_told(reader, "an event");
-    check_none_missing(world, reader, seq, "the event");
+    if (srv_said(world, seen->number)->class == TD_CLASS_APPEND &&
+        !srv_truth_blind(&world->truth, reader->position, seq)) {
+        size_t last = (size_t)(event - world->truth.events);
+        size_t at = srv_check_joined(world, reader, seen, last, in_stream);
+
+        TD_MUST(at == last || srv_is_stream(reader), "reader %u got a page of joined chunks",
+                reader->number);
+        world->joined += at != last;
+        first = world->truth.events[at].seq;
+    }
+    check_none_missing(world, reader, first, "the event");
     reader->last_got = seq;
     reader->got++;
     world->received++;
     set_position(world, reader, seq);
 }
 
+void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+{
+    struct srv_seen seen;
+
+    TD_MUST(client_json_valid(json) && srv_look(json, &seen),
+            "reader %u got what is no event: %.*s", reader->number,
+            (int)TD_MIN(json.len, (size_t)200), json.ptr);
+    srv_check_event(world, reader, &seen);
+    if (!seen.id.ptr) {
+        take_ephemeral(world, reader, &seen);
+        return;
+    }
+    uint64_t seq = srv_read_position(world, client_json_plain(seen.id), NULL);
+    td_world_say("reader %u gets %u at %llu", reader->number, seen.number, (unsigned long long)seq);
+    if (srv_truth_get(&world->truth, seq) || !unseen(world, reader, seq))
+        take_event(world, reader, &seen, seq);
+}
+
 /* ---- gaps ---- */
 
 /* Whether something of what it reads was trimmed in (from, to]. */
-static bool trimmed(const struct srv_world *world, const struct srv_reader *reader, uint64_t from,
+static bool trimmed(struct srv_world *world, const struct srv_reader *reader, uint64_t from,
                     uint64_t to)
 {
     const struct srv_truth *truth = &world->truth;
@@ -314,7 +344,8 @@ static bool trimmed(const struct srv_world *world, const struct srv_reader *read
     for (size_t i = srv_truth_after(truth, from); i < truth->n && truth->events[i].seq <= to; i++) {
         for (size_t j = 0; j < any.n_patterns; j++)
             any.patterns[j].from = 0;
-        if (srv_wants(world, &any, &truth->events[i]))
+        if (srv_wants(world, &any, &truth->events[i]) &&
+            srv_truth_gone(world, truth->events[i].seq))
             return true;
     }
     for (size_t i = 0; i < truth->n_lost; i++)
@@ -369,6 +400,7 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
                 "reader %u is not told that the log is another one", reader->number);
         reader->foreign = false;
         set_position(world, reader, to);
+        reader->gap_told = world->truth.position; /* as one who begins at the beginning */
         return;
     }
     TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);
@@ -379,10 +411,19 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
             "reader %u: a gap from %llu back to %llu", reader->number, (unsigned long long)from,
             (unsigned long long)to);
     check_gap(world, reader, from, to, reason);
-    set_position(world, reader, to);
+    if (!td_slice_eq(reason, TD_S("retention"))) {
+        if (srv_truth_lost(&world->truth, reader->last_got))
+            reader->last_got = 0; /* now it knows */
+        set_position(world, reader, to);
+        return;
+    }
+    /* What was kept in between still comes. */
+    TD_MUST(to > reader->gap_last, "reader %u is told the same gap again", reader->number);
+    reader->gap_last = to;
+    reader->gap_told = TD_MAX(reader->gap_told, to);
 }
 
-bool srv_reader_done(const struct srv_world *world, const struct srv_reader *reader)
+bool srv_reader_done(struct srv_world *world, const struct srv_reader *reader)
 {
     const struct srv_truth *truth = &world->truth;
 
@@ -393,7 +434,7 @@ bool srv_reader_done(const struct srv_world *world, const struct srv_reader *rea
     if (reader->wants_caught_up && !reader->caught_up)
         return false;
     for (size_t i = srv_truth_after(truth, reader->position); i < truth->n; i++)
-        if (srv_wants(world, reader, &truth->events[i]))
+        if (!excused(world, reader, i))
             return false;
     return true;
 }

@@ -321,6 +321,19 @@ bool srv_stream_take_ws(struct srv_world *world, struct srv_reader *reader)
 
 /* ---- Server-Sent Events ---- */
 
+/* What is in the log and new moves the reader's position, and nothing else does. */
+static void check_sse_id(struct srv_world *world, const struct srv_reader *reader,
+                         const struct client_sse *sse)
+{
+    struct srv_seen seen;
+    bool moves = srv_look(sse->data, &seen) && seen.id.ptr && !seen.state;
+
+    TD_MUST(moves == (sse->id.ptr != NULL), "reader %u: event %u with an id, or without",
+            reader->number, seen.number);
+    TD_MUST(!moves || srv_read_position(world, sse->id, NULL) == reader->position,
+            "reader %u: an event has another id on the stream", reader->number);
+}
+
 bool srv_stream_take_sse(struct srv_world *world, struct srv_reader *reader)
 {
     struct client_sse sse;
@@ -338,12 +351,10 @@ bool srv_stream_take_sse(struct srv_world *world, struct srv_reader *reader)
             TD_MUST(srv_read_position(world, sse.id, NULL) == reader->position,
                     "reader %u: the id of a control message is not its position", reader->number);
     } else if (sse.data.ptr) {
-        TD_MUST(sse.id.ptr, "reader %u: an event without id", reader->number);
         TD_MUST(!td_slice_eq(sse.event, TD_S("error")) && !td_slice_eq(sse.event, TD_S("open")),
                 "reader %u: an event that EventSource takes for its own", reader->number);
         take_json(world, reader, sse.data);
-        TD_MUST(srv_read_position(world, sse.id, NULL) == reader->position,
-                "reader %u: an event has another id on the stream", reader->number);
+        check_sse_id(world, reader, &sse);
     }
     td_buf_consume(&reader->link.in, sse.len);
     return true;

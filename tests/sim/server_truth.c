@@ -7,63 +7,6 @@
 #include "journal/record.h"
 #include "server_world.h"
 
-static const char *const topics[SRV_TOPICS] = {
-    "a",     "a/b",         "a/b/c",     "a/x/c",        "a/x",          "b",
-    "b/1",   "b/2",         "b/2/x",     "p/1/q/1",      "p/1/q/2",      "p/2/q/1",
-    "p/2/r", "users/ann/x", "users/eve", "entities/t/1", "entities/t/2", "entities/u/1",
-};
-
-struct td_slice srv_topic(unsigned topic)
-{
-    return td_slice_str(topics[topic]);
-}
-
-struct td_slice srv_type(const struct srv_said *said)
-{
-    static const char *const types[] = {"t0", "t1", "error", "open"};
-
-    if (td_slice_starts(srv_topic(said->topic), TD_S("entities/")))
-        return TD_S("ENTITY_UPDATED");
-    return td_slice_str(types[said->pad % TD_ARRAY_LEN(types)]);
-}
-
-void srv_put_data(struct td_buf *out, uint32_t number, const struct srv_said *said, bool as_stored)
-{
-    bool line_end = number % 5 == 1;
-
-    td_buf_putf(out, "{\"n\":%u,", number);
-    if (line_end) /* between tokens, which the log makes two spaces */
-        td_buf_puts(out, as_stored ? "  " : "\r\n");
-    if (number % 5 == 2)
-        td_buf_puts(out, "\"q\":\"\\u00e9 \\\" \\\\ \\n \xc3\xa9 \xf0\x9f\x92\xa1\",");
-    if (number % 5 == 3)
-        td_buf_puts(out, "\"o\":{\"n\":[1,-2.5e3,{\"n\":0}],\"x\":null } ,");
-    td_buf_puts(out, "\"z\":\"");
-    td_buf_reserve(out, said->pad + 1u);
-    memset(out->ptr + out->len, 'a' + (int)(number % 26), said->pad);
-    out->len += said->pad;
-    td_buf_puts(out, "\"}");
-    TD_ASSERT(out->err == 0);
-}
-
-uint32_t srv_say(struct srv_world *world, const struct srv_said *said)
-{
-    struct srv_truth *truth = &world->truth;
-
-    if (truth->n_said == truth->said_cap) {
-        truth->said_cap = truth->said_cap ? truth->said_cap * 2 : 256;
-        truth->said = realloc(truth->said, truth->said_cap * sizeof *truth->said);
-        TD_ASSERT(truth->said);
-    }
-    truth->said[truth->n_said++] = *said;
-    return (uint32_t)truth->n_said;
-}
-
-struct srv_said *srv_said(struct srv_world *world, uint32_t number)
-{
-    return number > 0 && number <= world->truth.n_said ? &world->truth.said[number - 1] : NULL;
-}
-
 const char *srv_position(const struct srv_world *world, uint64_t seq)
 {
     static char text[TD_POSITION_LEN_MAX + 1];
@@ -151,24 +94,27 @@ void srv_truth_done(struct srv_truth *truth)
 
 /* ---- reading the log ---- */
 
-/* The number that a record's data begins with; the record must be what was said under it. */
+/* The number of the event that a record holds; the record must be what was said under it. */
 static uint32_t check_record(struct srv_world *world, const struct td_record *record)
 {
     struct td_buf want = TD_BUF_INIT(256 * 1024);
-    uint32_t number = 0;
+    uint32_t number = srv_number(record->data, record->type);
+    const struct srv_said *said = srv_said(world, number);
 
-    for (size_t i = 5;
-         i < record->data.len && record->data.ptr[i] >= '0' && record->data.ptr[i] <= '9'; i++)
-        number = number * 10 + (uint32_t)(record->data.ptr[i] - '0');
-    struct srv_said *said = srv_said(world, number);
     if (!said)
         td_world_fail("the log holds at %llu what nobody published",
                       (unsigned long long)record->seq);
     srv_put_data(&want, number, said, true);
     TD_MUST(td_slice_eq(record->data, td_buf_slice(&want)) &&
                 td_slice_eq(record->topic, srv_topic(said->topic)) &&
-                td_slice_eq(record->type, srv_type(said)),
-            "event %u lies at %llu with another topic, type or data", number,
+                td_slice_eq(record->type, srv_type(number, said)) &&
+                td_slice_eq(record->key, srv_key(said)),
+            "event %u lies at %llu with another topic, type, key or data", number,
+            (unsigned long long)record->seq);
+    TD_MUST(said->class != TD_CLASS_EPHEMERAL &&
+                !(record->flags & TD_RECORD_LATEST) == (said->class != TD_CLASS_LATEST) &&
+                !(record->flags & TD_RECORD_APPEND) == (said->class != TD_CLASS_APPEND),
+            "event %u lies at %llu as one of another class", number,
             (unsigned long long)record->seq);
     td_buf_done(&want);
     return number;
@@ -188,7 +134,8 @@ static void take(struct srv_world *world, const struct td_record *record)
             (unsigned long long)record->seq);
     TD_MUST(said->seq == 0 || said->again_ok, "event %u is in the log twice: at %llu and at %llu",
             number, (unsigned long long)said->seq, (unsigned long long)record->seq);
-    TD_MUST(said->index == 0 || (last && last->number == number - 1) ||
+    uint32_t before = srv_said_before(world, number);
+    TD_MUST(before == 0 || (last && last->number == before) ||
                 srv_truth_blind(truth, last ? last->seq : 0, record->seq),
             "event %u of a batch does not follow the one before it", number);
     said->seq = record->seq;
@@ -250,7 +197,7 @@ static void read_from(struct srv_world *world, uint64_t position,
         if (read.end == TD_READ_GAP) {
             pass_gap(world, &read);
             if (read.gap_reason == TD_GAP_RETENTION)
-                read.gap_told = read.gap_to;
+                read.gap_told = read.gap_to; /* what was kept in between comes */
             else
                 read.after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
@@ -262,6 +209,36 @@ static void read_from(struct srv_world *world, uint64_t position,
         }
     }
     td_journal_quiesce(world->eye, true);
+}
+
+bool srv_truth_gone(struct srv_world *world, uint64_t seq)
+{
+    struct td_wanted all = {.pattern = TD_S("**")};
+    const char *record;
+    struct td_read read = {
+        .wanted = &all,
+        .n_wanted = 1,
+        .records = &record,
+        .records_max = 1,
+        .after = seq - 1,
+        .until = seq,
+        .gap_told = UINT64_MAX,
+    };
+
+    if (!world->journal || td_sim_dead())
+        return true; /* nobody can say */
+    all.key = td_pattern_key(td_journal_seed(world->journal), all.pattern, &all.exact);
+    for (unsigned cold = 0;; cold++) {
+        td_journal_quiesce(world->eye, false);
+        td_journal_read(world->eye, &read);
+        if (read.end != TD_READ_COLD)
+            break;
+        TD_MUST(cold < 1000 || td_sim_dead(), "a segment stays cold");
+        if (td_journal_keep_step(world->journal) < 0 && td_sim_dead())
+            break;
+    }
+    td_journal_quiesce(world->eye, true);
+    return read.n == 0;
 }
 
 void srv_observe(struct srv_world *world)
@@ -363,7 +340,6 @@ void srv_truth_restart(struct srv_world *world, bool power)
     if (td_sim_dead() || truth->n == 0)
         return;
     const struct srv_event *last = &truth->events[truth->n - 1];
-    const struct srv_said *said = &truth->said[last->number - 1];
-    TD_MUST(said->index + 1 == said->count, "the log ends in the middle of a batch, at %llu",
+    TD_MUST(srv_said_is_last(world, last->number), "the log ends in the middle of a batch, at %llu",
             (unsigned long long)last->seq);
 }

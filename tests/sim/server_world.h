@@ -17,6 +17,8 @@
 #define SRV_PATTERNS   4
 #define SRV_SUBJECTS   5
 #define SRV_TOPICS     18
+#define SRV_KEYS       4 /* none is one of them */
+#define SRV_HOT        3 /* topics on which most is said that has a key */
 #define SRV_QUEUE      8
 #define SRV_BATCH_MAX  12
 
@@ -32,10 +34,15 @@ enum srv_fate {
 struct srv_said {
     uint64_t seq; /* in the log; 0: not seen there */
     uint32_t request;
+    uint32_t offset;                   /* of a chunk */
     uint16_t topic, pad, index, count; /* its place in the request */
     uint8_t fate;
-    bool keyed;
-    bool again_ok; /* trimmed before a restart: its key may be forgotten */
+    uint8_t class;               /* enum td_class */
+    uint8_t key;                 /* 0: none */
+    bool removes;                /* its data is null */
+    bool keyed;                  /* the request has an Idempotency-Key */
+    bool again_ok;               /* trimmed before a restart: its key may be forgotten */
+    uint32_t shown[SRV_READERS]; /* ephemeral: the connection on which each reader got it */
 };
 
 struct srv_event {
@@ -138,8 +145,10 @@ struct srv_reader {
     bool known;         /* the position is */
     uint64_t marks[4];  /* positions that it had before */
     size_t n_marks;
+    uint64_t gap_told; /* what retention took up to here is no loss any more */
+    uint64_t gap_last; /* up to which such a gap was told on this connection */
     uint64_t last_got; /* the last event */
-    bool early;        /* began at `earliest`: what is trimmed is no loss yet */
+    bool early;        /* began at `earliest`: is not told of what was trimmed by then */
     bool must_hear;    /* got what a crash took back: has to be told */
     bool foreign;      /* is owed a gap for its epoch */
     bool caught_up, wants_caught_up;
@@ -155,6 +164,7 @@ struct srv_reader {
     td_ns asked_at;          /* … and when that was */
     unsigned wait_s;
     unsigned limit;
+    uint32_t connection; /* counts them */
     uint64_t got, gaps, resumes;
 };
 
@@ -177,23 +187,46 @@ struct srv_world {
     size_t n_publishers, n_readers;
     struct td_buf tokens[SRV_SUBJECTS];
     uint32_t next_request;
+    unsigned classed;      /* percent of the events that may be of any class */
+    unsigned text_left;    /* as many chunks of one text are said in a row */
+    uint16_t hot[SRV_HOT]; /* topics */
+    uint32_t text_ends[SRV_TOPICS][SRV_KEYS];
     unsigned boot;
     bool draining;
     bool faults_allowed, faults_on, wall_jumps, sync_may_fail, was_full;
     bool blurred;        /* after faults the table of what was trimmed may say too much */
     td_ns trouble_until; /* after faults the log takes a moment to come back */
     bool final;          /* no more trouble: all must come to an end */
+    uint64_t ephemeral, joined;
     uint64_t published, received, gaps, resumes, crashes, closes, trims, retries;
 };
 
-/* server_truth.c */
+/* server_said.c */
 struct td_slice srv_topic(unsigned topic);
-struct td_slice srv_type(const struct srv_said *said);
+/* SRV_TOPICS when there is none of that name. */
+unsigned srv_topic_number(struct td_slice topic);
+bool srv_is_entity(unsigned topic);
+struct td_slice srv_type(uint32_t number, const struct srv_said *said);
+struct td_slice srv_key(const struct srv_said *said);
+/* The number of an event. */
+uint32_t srv_number(struct td_slice data, struct td_slice type);
 /* The data of an event, as published or as the log holds it. */
 void srv_put_data(struct td_buf *out, uint32_t number, const struct srv_said *said, bool as_stored);
-/* A new event to be published; its number. */
-uint32_t srv_say(struct srv_world *world, const struct srv_said *said);
+/* The same of a chunk that holds the content of others before it too. */
+void srv_put_joined(struct td_buf *out, uint32_t number, const struct srv_said *said,
+                    bool as_stored, struct td_slice content, uint64_t offset);
+/* The content of a chunk, escaped; returns how many bytes of the text it is. */
+uint32_t srv_put_content(struct td_buf *out, uint32_t number, const struct srv_said *said);
+/* As it is published. */
+void srv_put_event(struct td_buf *out, uint32_t number, const struct srv_said *said, bool one_line);
+/* A new event to be published, of which the request is known; its number. */
+uint32_t srv_say(struct srv_world *world, struct srv_said said);
 struct srv_said *srv_said(struct srv_world *world, uint32_t number);
+/* The event of the same request that lies in the log in front of one; 0: it is the first. */
+uint32_t srv_said_before(struct srv_world *world, uint32_t number);
+bool srv_said_is_last(struct srv_world *world, uint32_t number);
+
+/* server_truth.c */
 /* Reads on in the log, and holds it against what was said. */
 void srv_observe(struct srv_world *world);
 /* Reads the whole log again. */
@@ -204,6 +237,8 @@ void srv_truth_restart(struct srv_world *world, bool power);
 size_t srv_truth_after(const struct srv_truth *truth, uint64_t seq);
 const struct srv_event *srv_truth_get(const struct srv_truth *truth, uint64_t seq);
 const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t seq);
+/* Whether what lay at a sequence is not to be read any more. */
+bool srv_truth_gone(struct srv_world *world, uint64_t seq);
 /* Whether the world is blind to something in (from, to]. */
 bool srv_truth_blind(const struct srv_truth *truth, uint64_t from, uint64_t to);
 /* What became readable in the turn in which the process died may have been seen by readers, and may be gone. */
@@ -231,6 +266,8 @@ void srv_link_judge(struct srv_world *world, struct srv_link *link, const char *
 /* server_publisher.c */
 void srv_publisher_step(struct srv_world *world, struct srv_publisher *publisher);
 bool srv_publisher_done(const struct srv_publisher *publisher);
+/* The log holds event `number` where an answer says (a raw id; null of an ephemeral one).  `boot`: of the connection. */
+void srv_acked(struct srv_world *world, unsigned boot, uint32_t number, struct td_slice raw);
 
 /* server_reader.c: what a reader must get */
 void srv_reader_new(struct srv_world *world, struct srv_reader *reader);
@@ -239,6 +276,8 @@ bool srv_overlaps(unsigned subject, struct td_slice pattern);
 const char *srv_subject(unsigned subject);
 bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
                const struct srv_event *event);
+/* Whether an event was given to be passed over: of class `latest`, with a newer one behind it that this reader gets. */
+bool srv_superseded(const struct srv_world *world, const struct srv_reader *reader, size_t event);
 /* An event in any format, as JSON. */
 void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
 /* Everything up to `seq` has been said. */
@@ -247,7 +286,31 @@ void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64
 /* `{"from","to","reason"}`. */
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
 /* Whether it has got everything. */
-bool srv_reader_done(const struct srv_world *world, const struct srv_reader *reader);
+bool srv_reader_done(struct srv_world *world, const struct srv_reader *reader);
+static inline bool srv_is_stream(const struct srv_reader *reader)
+{
+    return reader->kind != SRV_POLL && reader->kind != SRV_PAGE;
+}
+
+/* server_event.c: one event as it is shown */
+struct srv_seen {
+    struct td_slice id; /* raw; ptr NULL when it has none */
+    struct td_slice type, key, data, z, content, offset;
+    char topic[TD_TOPIC_LEN_MAX + 1];
+    uint32_t number;
+    bool state, history;
+    struct td_slice ref;
+};
+/* Reads an event in any format; false when it is none. */
+bool srv_look(struct td_slice json, struct srv_seen *ret_seen);
+/* Holds an event against what was published, but for the content and offset of chunks, which may be joined. */
+void srv_check_event(struct srv_world *world, const struct srv_reader *reader,
+                     const struct srv_seen *seen);
+/* Holds content and offset of a chunk, the event at index `last` of the truth, against the chunks that it was joined of. Returns the index of
+ * the first of them; others may lie between them only when `between` (event `i` belongs to what is read there) says no. */
+size_t srv_check_joined(struct srv_world *world, const struct srv_reader *reader,
+                        const struct srv_seen *seen, size_t last,
+                        bool (*between)(struct srv_world *, const struct srv_reader *, size_t i));
 
 /* server_client.c: how it gets it */
 void srv_reader_step(struct srv_world *world, struct srv_reader *reader);

@@ -81,6 +81,7 @@ static void options(struct srv_world *world)
         .subscriptions_max = 16,
         .commands_per_s = 1000,
         .connections_max = 1000,
+        .sends_per_s = td_rng_one_in(rng, 3) ? 1 + (unsigned)td_rng_below(rng, 50) : 0,
         .pending_publishes_max = 1 + (unsigned)td_rng_below(rng, 8),
         .ping_interval_s = 3 + (unsigned)td_rng_below(rng, 28),
         .pong_timeout_s = 10,
@@ -92,6 +93,9 @@ static void options(struct srv_world *world)
         .poll_max_s = 20,
         .auth = &world->auth,
     };
+    world->classed = td_rng_one_in(rng, 4) ? 0 : 20 + (unsigned)td_rng_below(rng, 80);
+    for (size_t i = 0; i < SRV_HOT; i++)
+        world->hot[i] = (uint16_t)td_rng_below(rng, SRV_TOPICS);
     world->n_workers = 1 + (size_t)td_rng_below(rng, SRV_WORKERS);
     world->n_publishers = 1 + (size_t)td_rng_below(rng, SRV_PUBLISHERS);
     world->n_readers = 1 + (size_t)td_rng_below(rng, SRV_READERS);
@@ -237,12 +241,10 @@ static void lift_all(struct srv_world *world)
     }
     if (td_journal_health(world->journal) == TD_ELOGFAILED)
         srv_crash(world, td_rng_one_in(&world->rng, 2));
-    for (size_t i = 0; i < world->n_readers; i++)
-        world->readers[i].limit = 100;
     world->final = true;
 }
 
-static bool all_done(const struct srv_world *world)
+static bool all_done(struct srv_world *world)
 {
     for (size_t i = 0; i < world->n_publishers; i++)
         if (!srv_publisher_done(&world->publishers[i]))
@@ -331,7 +333,7 @@ static void check_acked(struct srv_world *world)
     for (size_t i = 0; i < world->truth.n_said; i++) {
         const struct srv_said *said = &world->truth.said[i];
 
-        TD_MUST(said->fate != SRV_ACKED || said->seq > 0 ||
+        TD_MUST(said->fate != SRV_ACKED || said->seq > 0 || said->class == TD_CLASS_EPHEMERAL ||
                     world->options.durability == TD_DURABILITY_FAST,
                 "event %zu was acknowledged, and is not in the log", i + 1);
     }
@@ -379,13 +381,14 @@ static void run_server(uint64_t seed)
     settle(world);
     check_empty(world);
     finish(world);
-    td_world_say(
-        "%llu events, %llu received, %llu gaps, %llu connections, %llu crashes, %llu stops, "
-        "%llu trims, %llu retries",
-        (unsigned long long)world->published, (unsigned long long)world->received,
-        (unsigned long long)world->gaps, (unsigned long long)world->resumes,
-        (unsigned long long)world->crashes, (unsigned long long)world->closes,
-        (unsigned long long)world->trims, (unsigned long long)world->retries);
+    td_world_say("%llu events, %llu received, %llu ephemeral, %llu joined, %llu gaps, %llu "
+                 "connections, %llu crashes, %llu stops, "
+                 "%llu trims, %llu retries",
+                 (unsigned long long)world->published, (unsigned long long)world->received,
+                 (unsigned long long)world->ephemeral, (unsigned long long)world->joined,
+                 (unsigned long long)world->gaps, (unsigned long long)world->resumes,
+                 (unsigned long long)world->crashes, (unsigned long long)world->closes,
+                 (unsigned long long)world->trims, (unsigned long long)world->retries);
 }
 
 const struct td_world td_world_server = {"server", run_server};
