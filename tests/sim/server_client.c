@@ -15,6 +15,7 @@ static void choose_start(struct srv_world *world, struct srv_reader *reader)
 {
     struct td_rng *rng = &world->rng;
     uint64_t deed = world->final ? 99 : td_rng_below(rng, 100);
+    uint64_t stood = reader->position;
 
     reader->early = reader->foreign = reader->must_hear = false;
     reader->gap_told = reader->gap_last = 0;
@@ -30,6 +31,9 @@ static void choose_start(struct srv_world *world, struct srv_reader *reader)
         reader->start = SRV_START_SINCE;
     if (reader->start == SRV_START_SINCE && deed < 25 && reader->n_marks > 0)
         reader->position = reader->marks[td_rng_below(rng, reader->n_marks)];
+    if (reader->start != SRV_START_SINCE || reader->position != stood)
+        srv_view_forget(reader);
+    srv_view_resume(reader);
     if (reader->start == SRV_START_SINCE)
         reader->must_hear =
             srv_truth_lost(&world->truth, reader->last_got) && reader->position >= reader->last_got;
@@ -73,6 +77,8 @@ static void put_query(struct srv_world *world, const struct srv_reader *reader, 
         td_buf_putf(out, "&topic=%s", reader->patterns[i].text);
     if (reader->type[0])
         td_buf_putf(out, "&type=%s", reader->type);
+    if (reader->state != SRV_STATE_DEFAULT)
+        td_buf_putf(out, "&state=%d", reader->state == SRV_STATE_FIRST);
     if (reader->format)
         td_buf_putf(out, "&format=%s", reader->format);
     if (since && reader->start != SRV_START_NEW) {
@@ -144,11 +150,16 @@ void srv_reader_connect(struct srv_world *world, struct srv_reader *reader)
     reader->connection = (uint32_t)++world->resumes;
     reader->phase = SRV_HEAD;
     reader->asked = reader->caught_up = reader->wants_caught_up = reader->closing = false;
+    reader->began = reader->asks_state = false;
     reader->seeks = reader->seeks_itself = false;
     for (size_t i = 0; i < reader->n_patterns; i++) {
         reader->patterns[i].on = reader->kind != SRV_WS;
         reader->patterns[i].from = 0;
     }
+    if ((reader->kind == SRV_WS_URL || reader->kind == SRV_SSE) &&
+        (reader->state == SRV_STATE_FIRST ||
+         (reader->state == SRV_STATE_DEFAULT && reader->start == SRV_START_NEW)))
+        srv_view_await(world, reader, ~0U);
     td_world_say(
         "reader %u connects, %s %llu", reader->number,
         (const char *const[]){"new", "since", "earliest,", "with another log's"}[reader->start],

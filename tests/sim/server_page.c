@@ -56,7 +56,7 @@ static void check_rest(struct srv_world *world, const struct srv_reader *reader)
 void srv_page_take(struct srv_world *world, struct srv_reader *reader,
                    const struct client_answer *answer, struct td_slice body)
 {
-    struct td_slice events = {0}, position = {0}, more = {0}, gap, item, first = {0};
+    struct td_slice events = {0}, position = {0}, more = {0}, state, partly, gap, item, first = {0};
     bool is_new = reader->start == SRV_START_NEW, has_gap;
 
     TD_MUST(reader->asked, "reader %u: a page that nobody asked for", reader->number);
@@ -79,16 +79,26 @@ void srv_page_take(struct srv_world *world, struct srv_reader *reader,
     bool waited =
         td_clock_ns() - reader->asked_at + TD_NS_PER_S / 2 >= reader->wait_s * TD_NS_PER_S;
     TD_MUST(reader->kind == SRV_PAGE || is_new || n > 0 || has_gap || waited ||
-                srv_troubled(world) || reader->link.boot != world->boot || reader->link.excused,
+                reader->state == SRV_STATE_FIRST || srv_troubled(world) ||
+                reader->link.boot != world->boot || reader->link.excused,
             "reader %u: an empty answer before the wait is over", reader->number);
     if (is_new && reader->kind == SRV_PAGE)
         begin_newest(world, reader, n, td_slice_eq(more, TD_S("false")), first);
-    TD_MUST(!is_new || reader->kind == SRV_PAGE || n == 0,
+    if (is_new && reader->kind == SRV_POLL && n > 0) /* the state took a while to be read */
+        begin_newest(world, reader, n, false, first);
+    TD_MUST(!is_new || reader->kind == SRV_PAGE || n == 0 || reader->state == SRV_STATE_FIRST,
             "reader %u: events for a poll without since", reader->number);
     while (client_json_next(&events, &item))
         srv_reader_event(world, reader, item);
     srv_reader_reach(world, reader, srv_read_position(world, client_json_plain(position), NULL),
                      "the page");
+    bool has_state = client_json_get(body, "state", &state);
+    TD_MUST(has_state == (reader->state == SRV_STATE_FIRST ||
+                          (has_gap && reader->state == SRV_STATE_DEFAULT)),
+            "reader %u: a page with state, or without", reader->number);
+    if (has_state)
+        srv_view_page(world, reader, state, reader->position,
+                      !client_json_get(body, "state_complete", &partly));
     if (td_slice_eq(more, TD_S("false")))
         check_rest(world, reader);
     reader->asked = false;

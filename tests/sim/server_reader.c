@@ -125,6 +125,8 @@ void srv_reader_new(struct srv_world *world, struct srv_reader *reader)
             memcpy(reader->patterns[0].text, grant, strlen(grant) + 1);
         }
     reader->limit = 1 + (unsigned)td_rng_below(rng, td_rng_one_in(rng, 2) ? 5 : 60);
+    if (td_rng_one_in(rng, 2))
+        reader->state = td_rng_one_in(rng, 2) ? SRV_STATE_NEVER : SRV_STATE_FIRST;
     if (td_rng_one_in(rng, 3))
         reader->format = td_rng_one_in(rng, 2) ? "flat" : "entity";
     td_world_say(
@@ -228,6 +230,7 @@ static bool unseen(struct srv_world *world, struct srv_reader *reader, uint64_t 
     TD_MUST(!reader->known || seq > reader->position, "reader %u got %llu again", reader->number,
             (unsigned long long)seq);
     reader->last_got = seq;
+    srv_view_settle(reader);
     set_position(world, reader, seq);
     return true;
 }
@@ -301,6 +304,12 @@ static void take_event(struct srv_world *world, struct srv_reader *reader,
         first = world->truth.events[at].seq;
     }
     check_none_missing(world, reader, first, "the event");
+    srv_view_settle(reader);
+    TD_MUST(seq > reader->view.newest || seq <= reader->gap_last,
+            "reader %u got event %u at %llu after the state, which held %llu already",
+            reader->number, seen->number, (unsigned long long)seq,
+            (unsigned long long)reader->view.newest);
+    srv_view_event(world, reader, seen->number, seq);
     reader->last_got = seq;
     reader->got++;
     world->received++;
@@ -321,8 +330,12 @@ void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct
     }
     uint64_t seq = srv_read_position(world, client_json_plain(seen.id), NULL);
     td_world_say("reader %u gets %u at %llu", reader->number, seen.number, (unsigned long long)seq);
-    if (srv_truth_get(&world->truth, seq) || !unseen(world, reader, seq))
+    if (seen.state)
+        srv_view_state(world, reader, &seen, seq);
+    else if (srv_truth_get(&world->truth, seq) || !unseen(world, reader, seq))
         take_event(world, reader, &seen, seq);
+    else
+        srv_view_doubt(world, reader, seen.number);
 }
 
 /* ---- gaps ---- */
@@ -380,6 +393,18 @@ static void check_gap(struct srv_world *world, struct srv_reader *reader, uint64
     }
 }
 
+/* The state follows, or nothing that is known is good any more. */
+static void view_gap(const struct srv_world *world, struct srv_reader *reader)
+{
+    if (!srv_is_stream(reader))
+        return;
+    srv_view_settle(reader);
+    if (reader->state == SRV_STATE_NEVER)
+        srv_view_forget(reader);
+    else
+        srv_view_await(world, reader, ~0U);
+}
+
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
 {
     struct td_slice from_raw = {0}, to_raw = {0}, reason = {0};
@@ -399,13 +424,20 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
         TD_MUST(epoch != world->truth.epoch && td_slice_eq(reason, TD_S("epoch")),
                 "reader %u is not told that the log is another one", reader->number);
         reader->foreign = false;
+        view_gap(world, reader);
         set_position(world, reader, to);
         reader->gap_told = world->truth.position; /* as one who begins at the beginning */
         return;
     }
     TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);
     reader->must_hear = false;
-    srv_reader_reach(world, reader, from, "a gap from");
+    view_gap(world, reader);
+    /* A second one goes on where the first ended; and who began with the oldest does not know where that was. */
+    bool beside = from > reader->position &&
+                  (from == reader->gap_last || reader->start == SRV_START_EARLIEST ||
+                   reader->start == SRV_START_FOREIGN);
+    if (!beside || !td_slice_eq(reason, TD_S("retention")))
+        srv_reader_reach(world, reader, from, "a gap from");
     /* What was lost is taken back: the log may end before the position. */
     TD_MUST(to > from || td_slice_eq(reason, TD_S("unsynced")),
             "reader %u: a gap from %llu back to %llu", reader->number, (unsigned long long)from,

@@ -54,6 +54,11 @@ static void send_command(struct srv_world *world, struct srv_reader *reader, con
             td_buf_puts(&text, srv_position(world, reader->position));
         td_buf_puts(&text, "\"");
     }
+    reader->asks_state = !reader->began && reader->state == SRV_STATE_FIRST;
+    if (!reader->unsubscribing && td_rng_one_in(&world->rng, 3)) {
+        reader->asks_state = td_rng_one_in(&world->rng, 2);
+        td_buf_putf(&text, ",\"state\":%s", reader->asks_state ? "true" : "false");
+    }
     td_buf_puts(&text, "}");
     TD_ASSERT(text.err == 0);
     client_ws_put(&reader->link.out, &world->rng, 1, td_buf_slice(&text));
@@ -162,6 +167,17 @@ static void take_connection(struct srv_world *world, struct srv_reader *reader,
     }
 }
 
+/* What only a new subscription brings was not seen until now. */
+static void doubt_new(const struct srv_world *world, struct srv_reader *reader, unsigned patterns)
+{
+    struct srv_reader old = *reader;
+
+    for (size_t i = 0; i < old.n_patterns; i++)
+        old.patterns[i].on = reader->patterns[i].on && !(patterns >> i & 1);
+    srv_view_narrow(world, &old);
+    reader->view = old.view;
+}
+
 static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
                             struct td_slice json)
 {
@@ -189,13 +205,23 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
         reader->known = true;
         reader->early = reader->seeks && reader->start == SRV_START_EARLIEST;
     }
-    if (reader->seeks)
+    if (reader->seeks || reader->asks_state)
         reader->wants_caught_up = true;
+    if (reader->asks_state)
+        reader->caught_up = false;
+    if (!on && !(reader->seeks && reader->start == SRV_START_SINCE))
+        srv_view_forget(reader);
     for (size_t i = 0; i < reader->n_patterns; i++)
         if (granted >> i & 1) {
             reader->patterns[i].on = true;
             reader->patterns[i].from = position;
         }
+    srv_view_narrow(world, reader);
+    if (on)
+        doubt_new(world, reader, granted);
+    if (reader->asks_state)
+        srv_view_await(world, reader, granted);
+    reader->began = true;
     reader->seeks = false;
     command_done(reader);
 }
@@ -209,6 +235,8 @@ static void take_unsubscribed(struct srv_world *world, struct srv_reader *reader
     for (size_t i = 0; i < reader->n_patterns; i++)
         if (reader->command >> i & 1)
             reader->patterns[i].on = false;
+    srv_view_narrow(world, reader);
+    srv_view_doubt_awaited(reader);
     if (!any_on(reader)) /* nothing is owed any more */
         reader->wants_caught_up = false;
     command_done(reader);
@@ -239,8 +267,11 @@ static void take_control(struct srv_world *world, struct srv_reader *reader, str
         take_unsubscribed(world, reader, json);
     } else if (td_slice_eq(type, TD_S("caught_up"))) {
         reader->caught_up = true;
-        if (any_on(reader))
+        if (any_on(reader)) {
             srv_reader_reach(world, reader, position_of(world, json), "caught_up");
+            srv_view_settle(reader);
+            srv_view_check(world, reader, reader->position);
+        }
     } else if (td_slice_eq(type, TD_S("heartbeat"))) {
         if (any_on(reader))
             srv_reader_reach(world, reader, position_of(world, json), "a heartbeat");

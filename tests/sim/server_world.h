@@ -123,11 +123,32 @@ enum srv_start {
     SRV_START_FOREIGN, /* a position of another log */
 };
 
+/* `state` of a URL. */
+enum srv_wish {
+    SRV_STATE_DEFAULT,
+    SRV_STATE_NEVER,
+    SRV_STATE_FIRST,
+};
+
 struct srv_pattern {
     char text[TD_TOPIC_LEN_MAX + 1];
     uint64_t from; /* gets what comes after it */
     bool on;
     bool dead; /* nothing of it is granted */
+};
+
+/* What it knows of one topic and key. */
+struct srv_known {
+    uint64_t seq;   /* of the last event that it has; 0: there is none */
+    uint64_t shown; /* in the state that is coming */
+    bool known;
+};
+
+struct srv_view {
+    struct srv_known of[SRV_TOPICS][SRV_KEYS];
+    bool awaits[SRV_TOPICS]; /* the state of it is coming, … */
+    bool doubts[SRV_TOPICS]; /* … perhaps not all of it */
+    uint64_t newest;         /* the newest event shown as state on this connection */
 };
 
 struct srv_reader {
@@ -139,6 +160,10 @@ struct srv_reader {
     struct srv_link link;
     struct srv_pattern patterns[SRV_PATTERNS];
     size_t n_patterns;
+    enum srv_wish state; /* in its URL */
+    bool asks_state;     /* the SUBSCRIBE that is on its way does */
+    bool began;          /* the first SUBSCRIBE has been answered: the URL counts no more */
+    struct srv_view view;
     char type[8];       /* gets only this type; empty: all */
     const char *format; /* NULL: the default */
     uint64_t position;  /* everything up to here has been accounted for */
@@ -197,7 +222,7 @@ struct srv_world {
     bool blurred;        /* after faults the table of what was trimmed may say too much */
     td_ns trouble_until; /* after faults the log takes a moment to come back */
     bool final;          /* no more trouble: all must come to an end */
-    uint64_t ephemeral, joined;
+    uint64_t ephemeral, joined, state_shown, views;
     uint64_t published, received, gaps, resumes, crashes, closes, trims, retries;
 };
 
@@ -311,6 +336,32 @@ void srv_check_event(struct srv_world *world, const struct srv_reader *reader,
 size_t srv_check_joined(struct srv_world *world, const struct srv_reader *reader,
                         const struct srv_seen *seen, size_t last,
                         bool (*between)(struct srv_world *, const struct srv_reader *, size_t i));
+
+/* server_view.c: what it makes of it */
+/* It knows nothing any more. */
+void srv_view_forget(struct srv_reader *reader);
+/* … of what it is not subscribed to. */
+void srv_view_narrow(const struct srv_world *world, struct srv_reader *reader);
+/* A new connection goes on from where the last one ended: what it was being shown is not whole. */
+void srv_view_resume(struct srv_reader *reader);
+/* The state of some patterns (a bit each) is to come. */
+void srv_view_await(const struct srv_world *world, struct srv_reader *reader, unsigned patterns);
+/* Not all of it may come: something was unsubscribed. */
+void srv_view_doubt_awaited(struct srv_reader *reader);
+/* It has come. */
+void srv_view_settle(struct srv_reader *reader);
+void srv_view_state(struct srv_world *world, struct srv_reader *reader, const struct srv_seen *seen,
+                    uint64_t seq);
+/* An event of the stream. */
+void srv_view_event(const struct srv_world *world, struct srv_reader *reader, uint32_t number,
+                    uint64_t seq);
+/* One of which the world does not know what it replaces. */
+void srv_view_doubt(const struct srv_world *world, struct srv_reader *reader, uint32_t number);
+/* The reader is told that it is caught up. */
+void srv_view_check(struct srv_world *world, const struct srv_reader *reader, uint64_t position);
+/* The state that a page shows, as of the page's position. */
+void srv_view_page(struct srv_world *world, struct srv_reader *reader, struct td_slice state,
+                   uint64_t position, bool whole);
 
 /* server_client.c: how it gets it */
 void srv_reader_step(struct srv_world *world, struct srv_reader *reader);

@@ -381,11 +381,13 @@ static void run_server(uint64_t seed)
     settle(world);
     check_empty(world);
     finish(world);
-    td_world_say("%llu events, %llu received, %llu ephemeral, %llu joined, %llu gaps, %llu "
+    td_world_say("%llu events, %llu received, %llu ephemeral, %llu joined, %llu as state, %llu "
+                 "views, %llu gaps, %llu "
                  "connections, %llu crashes, %llu stops, "
                  "%llu trims, %llu retries",
                  (unsigned long long)world->published, (unsigned long long)world->received,
                  (unsigned long long)world->ephemeral, (unsigned long long)world->joined,
+                 (unsigned long long)world->state_shown, (unsigned long long)world->views,
                  (unsigned long long)world->gaps, (unsigned long long)world->resumes,
                  (unsigned long long)world->crashes, (unsigned long long)world->closes,
                  (unsigned long long)world->trims, (unsigned long long)world->retries);
