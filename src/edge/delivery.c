@@ -19,7 +19,9 @@ static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *
         return -EPIPE;
     if (!conn->writable)
         return 0;
-    /* Control messages that wait go before the next event, but never into the middle of one. */
+    /* Control messages that wait go before the next event, but never into the middle of one: then they go when that is out. */
+    if (td_hub_is_partial(subscriber))
+        td_conn_dirty(worker, conn);
     if (!td_hub_is_partial(subscriber) && !td_conn_send_out(worker, conn))
         return conn->state == TD_CONN_GONE ? -EPIPE : 0;
     int64_t taken = n == 1 ? td_net_send(conn->socket, parts->iov_base, parts->iov_len)

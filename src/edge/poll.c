@@ -182,7 +182,7 @@ static bool put_state(struct page *page)
         if (put_records(page, records, read.n, &marks, &n) < 0)
             return true; /* stays in the body */
     } while (read.end == TD_READ_BUDGET && page->body.len < end);
-    td_buf_puts(&page->body, read.end == TD_READ_BUDGET ? "],\"state_complete\":false" : "]");
+    td_buf_puts(&page->body, read.end == TD_READ_DONE ? "]" : "],\"state_complete\":false");
     return read.end != TD_READ_COLD;
 }
 

@@ -214,12 +214,13 @@ void td_hub_catch_up(struct td_hub *hub, struct td_subscriber *subscriber)
     td_list_remove(&subscriber->_list);
     if (!td_hub_has_more(subscriber))
         return;
-    if (td_hub_is_early(hub, subscriber)) {
+    /* The rest of an event waits for no pace: messages may stand behind it. */
+    if (td_hub_is_partial(subscriber))
+        next = finish_partial(hub, subscriber);
+    if (next == TD_STEP_ON && td_hub_has_more(subscriber) && td_hub_is_early(hub, subscriber)) {
         td_hub_wait(hub, subscriber);
         return;
     }
-    if (td_hub_is_partial(subscriber))
-        next = finish_partial(hub, subscriber);
     /* The edge may have closed it from within a call: then there is nothing more for it. */
     while (td_hub_has_more(subscriber) && (next == TD_STEP_ON || next == TD_STEP_LIVE))
         next = step(hub, subscriber, &budget);
