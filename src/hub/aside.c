@@ -241,7 +241,8 @@ static enum td_step history_step(struct td_hub *hub, struct td_subscriber *subsc
         .position = aside->until,
     };
 
-    if (read.n_wanted > 0 && aside->position < aside->until)
+    /* A position beyond the log's end is told, as of the stream. */
+    if (read.n_wanted > 0 && aside->position != aside->until)
         td_journal_read(hub->reader, &read);
     budget->records -= TD_MIN(budget->records, read.examined + 1);
     aside->position = read.position;

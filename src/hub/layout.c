@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/layout.h"
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "hub/wakeup.h"
 #include <errno.h>
 
@@ -36,30 +37,37 @@ static bool same_key(const struct td_record *a, const struct td_record *b)
     return td_slice_eq(a->topic, b->topic) && td_slice_eq(a->key, b->key);
 }
 
-/* Whether one of the `n` records takes the place of a `latest` one. */
-static bool superseded(const struct td_record *record, const struct td_record *others, size_t n)
+static uint32_t hash_of(const struct td_record *record)
 {
-    for (size_t i = 0; i < n; i++)
-        if ((others[i].flags & TD_RECORD_LATEST) && same_key(record, &others[i]))
+    uint32_t crc = td_crc32c(0, record->topic.ptr, record->topic.len);
+
+    if (!(record->flags & TD_RECORD_LATEST))
+        return 0;
+    return td_crc32c(crc, record->key.ptr, record->key.len) | 1;
+}
+
+/* Whether one of the records behind number `i` takes its place. */
+static bool is_superseded(const struct td_layout *layout, size_t i, size_t n)
+{
+    const struct td_record *views = layout->_views;
+
+    for (size_t j = i + 1; j < n; j++)
+        if (layout->_hashes[j] == layout->_hashes[i] && same_key(&views[i], &views[j]))
             return true;
     return false;
 }
 
-/* Takes out what a later one takes the place of.  Looked at from the end, so that each is held against those that stay. */
-static size_t drop_superseded(struct td_record *views, size_t n)
+/* Takes out each `latest` record that a later one takes the place of. */
+static size_t drop_superseded(struct td_layout *layout, size_t n)
 {
-    size_t kept = n; /* views[kept…n) stay */
+    size_t kept = 0;
 
-    for (size_t i = n; i-- > 0;) {
-        bool latest = (views[i].flags & TD_RECORD_LATEST) != 0;
-        if (latest && superseded(&views[i], views + kept, n - kept))
-            continue;
-        kept--;
-        if (kept != i)
-            views[kept] = views[i];
-    }
-    memmove(views, views + kept, (n - kept) * sizeof(*views));
-    return n - kept;
+    for (size_t i = 0; i < n; i++)
+        layout->_hashes[i] = hash_of(&layout->_views[i]);
+    for (size_t i = 0; i < n; i++)
+        if (layout->_hashes[i] == 0 || !is_superseded(layout, i, n))
+            layout->_views[kept++] = layout->_views[i];
+    return kept;
 }
 
 /* The records that are wanted, in `_views`; returns how many. */
@@ -79,7 +87,7 @@ static size_t take_wanted(struct td_layout *layout, const struct td_hub_ops *ops
         flags |= view->flags;
         wanted++;
     }
-    return flags & TD_RECORD_LATEST ? drop_superseded(layout->_views, wanted) : wanted;
+    return flags & TD_RECORD_LATEST ? drop_superseded(layout, wanted) : wanted;
 }
 
 static bool read_chunk(struct td_layout *layout, size_t i)

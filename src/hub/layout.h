@@ -28,6 +28,8 @@ struct td_layout {
 
     struct td_encoder *_encoder;
     struct td_record _views[TD_LAYOUT_RECORDS];
+    uint32_t
+        _hashes[TD_LAYOUT_RECORDS]; /* of topic and key of the `latest` ones, 0 of the others */
     struct td_chunk _chunks[TD_LAYOUT_RECORDS];
     struct td_buf _encoded; /* messages that are no slices of the log */
     struct td_buf _joined;  /* an event made of several */
