@@ -16,10 +16,10 @@ export function launch() {
 }
 
 // Wraps a test: makes { server, page }, and checks afterwards that no page of it had an error, nor broke its Content Security
-// Policy.  `expected` are the errors that the test is about.
-export function withWorld(browserOf, body, expected = []) {
+// Policy.  `expected` are the errors that the test is about, `options` flags of the server.
+export function withWorld(browserOf, body, expected = [], options = []) {
   return async () => {
-    const server = await Server.start();
+    const server = await Server.start(options);
     const context = await browserOf().newContext({ viewport: { width: 1100, height: 760 } });
     context.setDefaultTimeout(20_000);
     const problems = [];

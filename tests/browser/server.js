@@ -34,8 +34,10 @@ async function freePort() {
 }
 
 export class Server {
-  static async start() {
+  // `options`: more flags of `tidings dev`.
+  static async start(options = []) {
     const server = new Server();
+    server.options = options;
     server.directory = mkdtempSync(path.join(os.tmpdir(), 'tidings-browser-'));
     server.data = path.join(server.directory, 'data');
     server.logPath = path.join(server.directory, 'server.log');
@@ -49,7 +51,7 @@ export class Server {
   // Starts the process, on another port when one is given.
   async up(port = this.port) {
     const log = openSync(this.logPath, 'a');
-    this.process = spawn(BINARY, ['dev', '--listen', `127.0.0.1:${port}`, '--data', this.data],
+    this.process = spawn(BINARY, ['dev', '--listen', `127.0.0.1:${port}`, '--data', this.data, ...this.options],
       { cwd: this.directory, stdio: ['ignore', log, log] });
     this.listening = port;
     const ready = `http://127.0.0.1:${port}/readyz`;

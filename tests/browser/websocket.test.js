@@ -9,7 +9,8 @@ import { until } from './server.js';
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
-const world = body => withWorld(() => browser, body);
+const world = (body, ...options) => withWorld(() => browser, body, [], options);
+const COMPRESSION = ['--compression', 'true', '--compression_takeover', 'true'];
 
 // Opens a WebSocket in the page.  What it hears gathers in window.talk.heard, JSON parsed; its end in window.talk.end.
 async function connect(page, path, protocols = []) {
@@ -54,6 +55,22 @@ test('subscribes, pings and publishes', world(async world => {
   assert.deepEqual(await ends(page), { code: 1000, reason: '', wasClean: true });
 }));
 
+test('agrees on compression, and hears the same', world(async world => {
+  const { page, server } = world;
+  const text = 'the same words again, '.repeat(500);
+  await signIn(world);
+  await connect(page, '/api/v1/events?topic=rooms/*');
+  await control(page, 'caught_up');
+  assert.match(await page.evaluate(() => talk.socket.extensions), /permessage-deflate/);
+  for (const n of [1, 2]) {
+    await send(page, { type: 'publish', event: { topic: 'rooms/1', type: 'said', data: text + n }, ref: n });
+    await hearsEvents(page, 2 * n - 1);
+    await server.publish([{ topic: 'rooms/2', type: 'said', data: `${n} ${text}` }]);
+    await hearsEvents(page, 2 * n);
+  }
+  assert.deepEqual((await events(page)).map(event => event.data), [`${text}1`, `1 ${text}`, `${text}2`, `2 ${text}`]);
+}, ...COMPRESSION));
+
 test('a page can tell that it has no valid token', world(async world => {
   await stranger(world);
   await connect(world.page, '/ws');
@@ -92,9 +109,11 @@ test('close codes reach the page: forbidden, too big, stopping', world(async wor
   await stopped;
 }));
 
-for (const [how, path, command] of [
+for (const [how, path, command, ...options] of [
   ['the URL', since => `/api/v1/events?topic=rooms/*&since=${since}`, () => null],
   ['SUBSCRIBE', () => '/ws', since => ({ type: 'SUBSCRIBE', topics: ['rooms/*'], since })],
+  ['the URL, compressed', since => `/api/v1/events?topic=rooms/*&since=${since}`, () => null,
+    ...COMPRESSION, '--compression_min_bytes', '0'],
 ]) {
   test(`resumes by since in ${how}, also after a kill`, world(async world => {
     const { page, server } = world;
@@ -117,5 +136,5 @@ for (const [how, path, command] of [
     const third = await server.publishWhileAway([say(4)]);
     assert.equal((await ends(page)).code, 1006);
     assert.deepEqual((await resume(second[1])).map(event => [event.id, event.data]), [[third[0], 4]]);
-  }));
+  }, ...options));
 }
