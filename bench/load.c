@@ -37,6 +37,7 @@ static void usage(void)
           "  --path P          what subscribers GET; {n}: their number (/)\n"
           "  --subscribers N   how many (0)\n"
           "  --sse             by Server-Sent Events; otherwise by WebSocket\n"
+          "  --deflate         by WebSocket with permessage-deflate\n"
           "  --ready TEXT      a subscription is in force once this was received\n"
           "  --handshakes N    under way at once (128)\n"
           "  --catch-up N      publish nothing; each subscriber is owed N events from the start\n"
@@ -64,6 +65,7 @@ static struct sample take_sample(const struct load *load)
     struct sample sample = {
         .at_ns = bench_now_ns(),
         .delivered = subscribers_tally(load->subscribers)->delivered,
+        .bytes = subscribers_tally(load->subscribers)->bytes,
         .acked = load->publishers ? publishers_tally(load->publishers)->acked : 0,
     };
 
@@ -233,27 +235,28 @@ static void run(struct load *load)
 
 /* The options, by the letters that getopt_long() returns for them. */
 static const struct option options[] = {
-    {"path",       1, 0, 'g'},
-    {"subscribers",           1, 0, 'n'},
-    {"sse",            0, 0, 'S'},
-    {"ready", 1, 0, 'y'},
-    {"handshakes",         1, 0, 'h'},
-    {"catch-up",        1, 0, 'u'},
-    {"publish",           1, 0, 'p'},
-    {"token",            1, 0, 't'},
-    {"event",           1, 0, 'e'},
-    {"topics",         1, 0, 'T'},
-    {"payload", 1, 0, 'b'},
-    {"batch",           1, 0, 'a'},
-    {"connections",            1, 0, 'c'},
-    {"pipeline",    1, 0, 'l'},
-    {"rate",         1, 0, 'r'},
-    {"window",    1, 0, 'w'},
-    {"events",           1, 0, 'm'},
-    {"seconds",            1, 0, 's'},
-    {"warmup",1, 0, 'W'},
-    {"pid",         1, 0, 'P'},
-    {0     },
+    {"path",     1, 0, 'g'},
+    {"subscribers",         1, 0, 'n'},
+    {"sse",          0, 0, 'S'},
+    {"deflate", 0, 0, 'D'},
+    {"ready",       1, 0, 'y'},
+    {"handshakes",      1, 0, 'h'},
+    {"catch-up",         1, 0, 'u'},
+    {"publish",          1, 0, 'p'},
+    {"token",         1, 0, 't'},
+    {"event",       1, 0, 'e'},
+    {"topics",    1, 0, 'T'},
+    {"payload",         1, 0, 'b'},
+    {"batch",          1, 0, 'a'},
+    {"connections",    1, 0, 'c'},
+    {"pipeline",       1, 0, 'l'},
+    {"rate", 1, 0, 'r'},
+    {"window",         1, 0, 'w'},
+    {"events",          1, 0, 'm'},
+    {"seconds",1, 0, 's'},
+    {"warmup",       1, 0, 'W'},
+    {"pid",    1, 0, 'P'},
+    {0        },
 };
 
 static void take_option(struct load *load, int letter, const char *text)
@@ -265,6 +268,7 @@ static void take_option(struct load *load, int letter, const char *text)
     case 'g': subscribers->path = text; break;
     case 'n': subscribers->count = (unsigned)bench_number("--subscribers", text, 0, 1000000); break;
     case 'S': subscribers->sse = true; break;
+    case 'D': subscribers->deflate = true; break;
     case 'y': subscribers->ready = text; break;
     case 'h':
         subscribers->handshakes_max = (unsigned)bench_number("--handshakes", text, 1, 1000000);

@@ -32,16 +32,17 @@ static void print_deliveries(const struct report *report)
     const struct subscribers_tally *subscribers = report->subscribers;
     double span_s = (double)(report->to.at_ns - report->from.at_ns) / BENCH_NS_PER_S;
     double delivered = (double)(report->to.delivered - report->from.delivered);
+    double bytes = (double)(report->to.bytes - report->from.bytes);
     double server_us = (double)(report->to.server.cpu_ns - report->from.server.cpu_ns) / 1e3;
     double own_us = (double)(report->to.own_cpu_ns - report->from.own_cpu_ns) / 1e3;
 
     printf("\"span_s\":%.3f,\"deliveries\":%ju,\"missing\":%jd,\"duplicates\":%ju,"
            "\"out_of_order\":%ju,\"deliveries_per_s\":%.0f,\"server_us_per_delivery\":%.4f,"
-           "\"server_cpu_share\":%.3f,\"generator_cpu_share\":%.3f,",
+           "\"bytes_per_delivery\":%.1f,\"server_cpu_share\":%.3f,\"generator_cpu_share\":%.3f,",
            span_s, (uintmax_t)subscribers->delivered,
            (intmax_t)(report->expected - subscribers->delivered),
            (uintmax_t)subscribers->duplicates, (uintmax_t)subscribers->out_of_order,
-           quotient(delivered, span_s), quotient(server_us, delivered),
+           quotient(delivered, span_s), quotient(server_us, delivered), quotient(bytes, delivered),
            quotient(server_us / 1e6, span_s), quotient(own_us / 1e6, span_s));
     printf("\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,\"max_ms\":%.3f",
            quantile_ms(&subscribers->latency, 0.5), quantile_ms(&subscribers->latency, 0.99),

@@ -11,7 +11,7 @@
 struct sample {
     uint64_t at_ns;
     uint64_t own_cpu_ns;
-    uint64_t delivered;
+    uint64_t delivered, bytes;
     uint64_t acked;
     struct process_usage server;
 };

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum {
     INPUT_BYTES_MAX = 1 << 20, /* of one read, with what the one before left */
@@ -19,6 +20,7 @@ enum {
 };
 
 enum { OPCODE_CLOSE = 8, OPCODE_PING = 9, OPCODE_PONG = 10 };
+enum { FRAME_COMPRESSED = 0x40 };
 
 enum phase { PHASE_CONNECTING, PHASE_HANDSHAKE, PHASE_OPEN, PHASE_CLOSED };
 
@@ -46,6 +48,8 @@ struct subscribers {
     unsigned started;
     uint64_t measured_from_ns;
     struct subscribers_tally tally;
+    z_stream inflater; /* for all: no window is taken over from one message to the next */
+    char inflated[INPUT_BYTES_MAX];
     char input[INPUT_BYTES_MAX];
 };
 
@@ -107,6 +111,22 @@ static void take_text(struct subscribers *subscribers, struct subscriber *subscr
         count_delivery(subscribers, subscriber, &stamp, now_ns);
 }
 
+/* RFC 7692 §7.2.2, but that the four bytes that were left out of a message say nothing more of it. */
+static void take_compressed(struct subscribers *subscribers, struct subscriber *subscriber,
+                            const char *payload, size_t len, uint64_t now_ns)
+{
+    z_stream *z = &subscribers->inflater;
+
+    inflateReset(z);
+    z->next_in = (Bytef *)(uintptr_t)payload;
+    z->avail_in = (uInt)len;
+    z->next_out = (Bytef *)subscribers->inflated;
+    z->avail_out = sizeof(subscribers->inflated);
+    if (inflate(z, Z_SYNC_FLUSH) != Z_OK || z->avail_out == 0)
+        bench_fail("a message can't be inflated");
+    take_text(subscribers, subscriber, subscribers->inflated, z->total_out, now_ns);
+}
+
 /* RFC 6455 §5.5.3: a pong holds what its ping held.  All-zero masking keys are keys. */
 static void answer_ping(struct subscribers *subscribers, struct subscriber *subscriber,
                         const char *payload, size_t len)
@@ -144,6 +164,8 @@ static size_t take_frames(struct subscribers *subscribers, struct subscriber *su
             close_subscriber(subscribers, subscriber);
         else if (opcode == OPCODE_PING)
             answer_ping(subscribers, subscriber, payload, payload_len);
+        else if (opcode != OPCODE_PONG && (head[0] & FRAME_COMPRESSED))
+            take_compressed(subscribers, subscriber, payload, payload_len, now_ns);
         else if (opcode != OPCODE_PONG)
             take_text(subscribers, subscriber, payload, payload_len, now_ns);
         used += head_len + payload_len;
@@ -205,7 +227,9 @@ static size_t take_answer(struct subscribers *subscribers, struct subscriber *su
     if (!blank)
         return 0;
     *blank = '\0';
-    if (strncmp(bytes, wanted, strlen(wanted)) != 0) {
+    bool agreed =
+        !subscribers->options.deflate || strcasestr(bytes, "\r\nSec-WebSocket-Extensions:");
+    if (strncmp(bytes, wanted, strlen(wanted)) != 0 || !agreed) {
         if (subscribers->tally.refused == 0)
             fprintf(stderr, "load: a subscriber is refused: %.300s\n", bytes);
         close_subscriber(subscribers, subscriber);
@@ -245,6 +269,7 @@ static bool read_once(struct subscribers *subscribers, struct subscriber *subscr
             close_subscriber(subscribers, subscriber);
         return false;
     }
+    subscribers->tally.bytes += (uint64_t)got;
     uint64_t now_ns = bench_now_ns();
     size_t len = kept + (size_t)got, used = 0;
     bool full = len == INPUT_BYTES_MAX;
@@ -288,9 +313,10 @@ static void send_handshake(struct subscribers *subscribers, struct subscriber *s
     char path[REQUEST_BYTES_MAX / 2], request[REQUEST_BYTES_MAX];
 
     put_path(path, sizeof(path), options->path, number);
-    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s%s%s\r\n",
+    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s%s%s%s\r\n",
                        path, options->token ? "Authorization: Bearer " : "",
                        options->token ? options->token : "", options->token ? "\r\n" : "",
+                       options->deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "",
                        options->sse ? "Accept: text/event-stream\r\n"
                                     : "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                                       "Sec-WebSocket-Version: 13\r\n"
@@ -337,6 +363,8 @@ struct subscribers *subscribers_new(const struct subscribers_options *options)
     subscribers->options = *options;
     subscribers->all = bench_alloc(options->count, sizeof(*subscribers->all));
     subscribers->measured_from_ns = UINT64_MAX;
+    if (options->deflate && inflateInit2(&subscribers->inflater, -MAX_WBITS) != Z_OK)
+        bench_fail("no memory to inflate with");
     return subscribers;
 }
 
@@ -344,6 +372,7 @@ void subscribers_free(struct subscribers *subscribers)
 {
     for (unsigned i = 0; i < subscribers->started; i++)
         close_subscriber(subscribers, &subscribers->all[i]);
+    inflateEnd(&subscribers->inflater);
     free(subscribers->all);
     free(subscribers);
 }

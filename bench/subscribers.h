@@ -18,6 +18,7 @@ struct subscribers_options {
     unsigned count;
     unsigned handshakes_max; /* under way at once */
     bool sse;                /* Server-Sent Events in place of WebSocket */
+    bool deflate;            /* offer permessage-deflate; whoever is not agreed with is refused */
     int epoll;               /* each event's data.u64 is a subscriber's number */
 };
 
@@ -26,6 +27,7 @@ struct subscribers_tally {
     unsigned refused; /* closed before they were ready */
     unsigned lost;    /* closed by the server afterwards */
     uint64_t delivered;
+    uint64_t bytes; /* received in all */
     uint64_t duplicates;
     uint64_t out_of_order;
     struct histogram latency; /* of messages that were due since `measured_from_ns` */
