@@ -7,6 +7,7 @@
 #include "codec/deflate.h"
 #include "codec/sse.h"
 #include "codec/ws.h"
+#include "hub/deflated.h"
 
 struct td_slice td_encode_id(const struct td_record *record)
 {
@@ -54,7 +55,9 @@ enum td_wire td_wire_deflated(enum td_wire wire)
 void td_encoder_done(struct td_encoder *encoder)
 {
     td_deflater_free(encoder->_deflater);
+    td_deflated_free(encoder->_kept);
     encoder->_deflater = NULL;
+    encoder->_kept = NULL;
 }
 
 static enum td_format format_of(enum td_wire wire)
@@ -144,14 +147,14 @@ static int put_ws(const struct td_record *record, enum td_wire wire,
 static int deflate_end(struct td_encoder *encoder, struct td_buf *out, size_t payload_len)
 {
     size_t at = out->len - payload_len;
-    int r = 0;
 
-    if (!encoder->_deflater)
+    /* The payload moves with the buffer, so there is room first. */
+    int r = td_buf_reserve(out, payload_len + TD_DEFLATE_ROOM);
+    if (r == 0 && !encoder->_deflater)
         r = td_deflater_new(&encoder->_deflater);
-    if (r == 0) /* the payload moves with the buffer, so it makes room first */
-        r = td_buf_reserve(out, payload_len + TD_DEFLATE_ROOM);
     if (r < 0)
         return r;
+    encoder->n_deflated += payload_len;
     r = td_deflate(encoder->_deflater, td_slice(out->ptr + at, payload_len), out);
     if (r <= 0)
         return r;
@@ -161,9 +164,9 @@ static int deflate_end(struct td_encoder *encoder, struct td_buf *out, size_t pa
     return 1;
 }
 
-static int put_ws_deflated(struct td_encoder *encoder, const struct td_record *record,
-                           enum td_wire wire, const struct td_format_marks *marks,
-                           struct td_buf *out)
+/* Appends the frame.  1 when compressing was tried, 0 when the message is too short for that, or an error. */
+static int deflate_frame(struct td_encoder *encoder, const struct td_record *record,
+                         enum td_wire wire, const struct td_format_marks *marks, struct td_buf *out)
 {
     size_t at = out->len;
 
@@ -173,13 +176,36 @@ static int put_ws_deflated(struct td_encoder *encoder, const struct td_record *r
     if (r < 0)
         return r;
     size_t payload_len = out->len - at - HEAD_ROOM;
-    if (payload_len >= encoder->deflate_min) {
-        encoder->n_deflated += payload_len;
+    bool tried = payload_len >= encoder->deflate_min;
+    if (tried)
         r = deflate_end(encoder, out, payload_len);
-    }
     if (r < 0)
         return r;
     close_up(out, at, r > 0 ? TD_WS_RSV1 : 0);
+    return tried;
+}
+
+static int put_ws_deflated(struct td_encoder *encoder, const struct td_record *record,
+                           enum td_wire wire, const struct td_format_marks *marks,
+                           struct td_buf *out)
+{
+    /* Only a record as it lies in the log is all that its sequence says: one made of several has no frame, and one that is in no log no
+     * sequence. */
+    bool of_log = record->frame.ptr && record->seq > 0 && !marks;
+    struct td_slice known = {NULL, 0};
+    size_t at = out->len;
+
+    if (of_log)
+        known = td_deflated_find(encoder->_kept, record->seq, wire);
+    if (known.ptr)
+        return td_buf_put(out, known);
+    int r = deflate_frame(encoder, record, wire, marks, out);
+    if (r <= 0)
+        return r;
+    if (!encoder->_kept)
+        encoder->_kept = td_deflated_new();
+    if (of_log && encoder->_kept)
+        td_deflated_keep(encoder->_kept, record->seq, wire, td_slice_from(td_buf_slice(out), at));
     return 0;
 }
 

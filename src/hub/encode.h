@@ -42,6 +42,7 @@ struct td_encoder {
     uint64_t
         n_deflated; /* bytes that have been put through the compressor: what they cost shows nowhere else */
     struct td_deflater *_deflater; /* made when the first message is to be compressed */
+    struct td_deflated *_kept;     /* likewise; what it made last */
 };
 
 void td_encoder_done(struct td_encoder *encoder);

@@ -3,6 +3,8 @@
 #include "../journal/fixture.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "codec/deflate.h"
+#include "codec/ws.h"
 #include "hub/hub.h"
 #include "journal/ephemeral.h"
 #include <stdlib.h>
@@ -82,9 +84,8 @@ static const struct td_hub_ops ops = {
     .wants = wants,
 };
 
-static int setup(void **state)
+static int begin(enum td_wire wire)
 {
-    (void)state;
     fixture_init(&log_);
     fixture_open(&log_);
     td_buf_init(&got, TD_MIB);
@@ -92,10 +93,22 @@ static int setup(void **state)
     sends = 0;
     room = SIZE_MAX;
     assert_int_equal(td_hub_new(log_.journal, log_.reader, &ops, NULL, &hub), 0);
-    td_subscriber_init(&subscriber, TD_WIRE_SSE_FLAT);
+    td_subscriber_init(&subscriber, wire);
     const struct td_slice pattern = TD_S("a/**");
     assert_int_equal(td_hub_subscribe(hub, &subscriber, pattern, &pattern, 1), 0);
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return begin(TD_WIRE_SSE_FLAT);
+}
+
+static int setup_deflated(void **state)
+{
+    (void)state;
+    return begin(TD_WIRE_WS_FLAT_DEFLATED);
 }
 
 static int teardown(void **state)
@@ -140,11 +153,40 @@ static void run(void)
         td_hub_catch_up(hub, &subscriber);
 }
 
+/* Takes one short frame off the front, and puts what it says as the data of an event stream. */
+static void put_frame_as_line(struct td_slice *rest, struct td_buf *lines)
+{
+    size_t head = (uint8_t)rest->ptr[1] < 126 ? 2 : 4, len = (uint8_t)rest->ptr[1];
+    struct td_inflater *inflater;
+
+    if (head == 4)
+        len = (size_t)((uint8_t)rest->ptr[2] << 8 | (uint8_t)rest->ptr[3]);
+    assert_int_equal(rest->ptr[0] & 0x3f, TD_WS_TEXT);
+    assert_true(rest->len >= head + len);
+    struct td_slice payload = td_slice(rest->ptr + head, len);
+    td_buf_puts(lines, "data: ");
+    if (rest->ptr[0] & TD_WS_RSV1) {
+        assert_int_equal(td_inflater_new(TD_DEFLATE_BITS, &inflater), 0);
+        assert_int_equal(td_inflate(inflater, payload, true, NULL, lines), 0);
+        td_inflater_free(inflater);
+    } else {
+        td_buf_put(lines, payload);
+    }
+    td_buf_puts(lines, "\n");
+    *rest = td_slice_from(*rest, head + len);
+}
+
 /* What came, without ids and times: the data of each, by what stands between two marks. */
 static void check(const char *want)
 {
-    struct td_buf seen = TD_BUF_INIT(65536);
+    struct td_buf seen = TD_BUF_INIT(65536), lines = TD_BUF_INIT(TD_MIB);
     struct td_slice rest = td_buf_slice(&got), line;
+
+    if (subscriber.wire == TD_WIRE_WS_FLAT_DEFLATED) {
+        while (rest.len > 0)
+            put_frame_as_line(&rest, &lines);
+        rest = td_buf_slice(&lines);
+    }
 
     while (rest.ptr && td_slice_split(&rest, '\n', &line)) {
         struct td_slice json, member;
@@ -160,6 +202,7 @@ static void check(const char *want)
     td_buf_putc(&seen, '\0');
     assert_string_equal(seen.ptr, want);
     td_buf_done(&seen);
+    td_buf_done(&lines);
     td_buf_reset(&got);
 }
 
@@ -397,7 +440,8 @@ static void what_is_unsubscribed_is_no_history(void **state)
     td_buf_reset(&kept);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)          cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_DEFLATED(name) cmocka_unit_test_setup_teardown(name, setup_deflated, teardown)
 
 int main(void)
 {
@@ -413,6 +457,10 @@ int main(void)
         TEST(the_ring_is_bounded),
         TEST(history_goes_beside_the_stream),
         TEST(what_is_unsubscribed_is_no_history),
+        TEST_DEFLATED(the_live_get_each),
+        TEST_DEFLATED(who_is_behind_gets_the_last),
+        TEST_DEFLATED(short_sends_change_nothing),
+        TEST_DEFLATED(a_pace_gathers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -332,7 +332,7 @@ static void test_short_at_every_byte_deflated(void **state)
     short_at_every_byte(TD_WIRE_WS_EVENT_DEFLATED);
 }
 
-/* Each event is compressed once, whoever gets it live; who is behind has his own. */
+/* Each event is compressed once, for the live and for who is behind soon after. */
 static void test_compressed_once(void **state)
 {
     (void)state;
@@ -357,7 +357,7 @@ static void test_compressed_once(void **state)
     td_hub_advance(hub);
     assert_in_range(hub->encoder.n_deflated, 6000, 6400);
     settle();
-    assert_in_range(hub->encoder.n_deflated, 9000, 9600);
+    assert_in_range(hub->encoder.n_deflated, 6000, 6400);
     assert_true(td_slice_eq(td_buf_slice(&readers[0].got), td_buf_slice(&readers[1].got)));
     close_hub();
 }
@@ -373,7 +373,7 @@ static void test_compressing_counts_in_a_turn(void **state)
     for (int i = 0; i < 40; i++)
         publish("a/b", 60000);
     commit();
-    td_hub_advance(hub);
+    td_hub_advance(hub); /* before anybody is there: nothing is compressed for the live */
     join(0, TD_WIRE_WS_EVENT_DEFLATED, (const char *const[4]){"a/b"});
     readers[0].from = 0;
     td_hub_seek(hub, &readers[0].subscriber, 0, 0);
