@@ -28,7 +28,7 @@ static bool dev_key_exists(const char *data)
 int td_cli_config(const char *verb, const char *file, const char *data,
                   struct td_config **ret_config)
 {
-    struct td_config_inputs inputs = {.path = file, .env = td_environment()};
+    struct td_config_inputs inputs = {.path = file, .env = td_environment(), .keys_only = true};
     struct td_buf errors = TD_BUF_INIT(TD_CONFIG_ERRORS_MAX);
 
     if (!file) {
@@ -81,6 +81,10 @@ int td_cli_server_resolve(const char *verb, struct td_cli_server *server)
         server->token = getenv("TIDINGS_TOKEN");
     if (server->token && !server->token[0])
         server->token = NULL;
+    if (!server->ca)
+        server->ca = getenv("TIDINGS_CA");
+    if (server->ca && !server->ca[0])
+        server->ca = NULL;
     bool here = strcmp(server->url, URL_STANDARD) == 0; /* its key is for no other server */
     if (server->token || !here || !dev_key_exists(TD_CONFIG_DEV_DATA))
         return 0;

@@ -69,6 +69,7 @@ TD_MUST_USE int td_cli_config(const char *verb, const char *file, const char *da
 struct td_cli_server {
     const char *url;   /* http://127.0.0.1:8000 */
     const char *token; /* NULL: there is none */
+    const char *ca;    /* certificates to trust, a PEM file; NULL: those of the system */
     char *_memory;
 };
 
@@ -77,10 +78,12 @@ struct td_cli_server {
     {"server", "URL", "The server; also TIDINGS_URL. Default: http://127.0.0.1:8000.",             \
      .value = &(server)->url},                                                                     \
     {"token", "TOKEN", "Who asks; also TIDINGS_TOKEN. Default: made with the key of the "          \
-     "development server whose data lies in ./tidings-data.", .value = &(server)->token}
+     "development server whose data lies in ./tidings-data.", .value = &(server)->token},          \
+    {"ca", "FILE", "For https://: the certificates to trust, in PEM, instead of the system's; "    \
+     "also TIDINGS_CA.", .value = &(server)->ca}
 /* clang-format on */
 
-/* Fills in what the options left open: from TIDINGS_URL and TIDINGS_TOKEN, then, for a token, from ./tidings-data/dev.key where that
- * exists.  0, or an exit status after the reason was printed. */
+/* Fills in what the options left open: from TIDINGS_URL, TIDINGS_TOKEN and TIDINGS_CA, then, for a token, from ./tidings-data/dev.key
+ * where that exists.  0, or an exit status after the reason was printed. */
 TD_MUST_USE int td_cli_server_resolve(const char *verb, struct td_cli_server *server);
 void td_cli_server_done(struct td_cli_server *server);

@@ -20,7 +20,7 @@ struct td_client {
     CURLM *multi;
     CURL *easy;
     struct curl_slist *headers;
-    char *server_url, *token;
+    char *server_url, *token, *ca;
     struct td_buf request; /* the body of a post, as libcurl reads it */
     struct td_buf body;    /* of the answer */
     char curl_error[CURL_ERROR_SIZE];
@@ -40,7 +40,8 @@ static bool header_safe(struct td_slice text)
     return true;
 }
 
-int td_client_new(const char *server_url, const char *token, struct td_client **ret_client)
+int td_client_new(const char *server_url, const char *token, const char *ca,
+                  struct td_client **ret_client)
 {
     if (token && !header_safe(td_slice_str(token)))
         return TD_EINVAL;
@@ -56,7 +57,9 @@ int td_client_new(const char *server_url, const char *token, struct td_client **
     client->easy = curl_easy_init();
     client->server_url = strdup(server_url);
     client->token = token ? strdup(token) : NULL;
-    if (!client->multi || !client->easy || !client->server_url || (token && !client->token)) {
+    client->ca = ca ? strdup(ca) : NULL;
+    if (!client->multi || !client->easy || !client->server_url || (token && !client->token) ||
+        (ca && !client->ca)) {
         td_client_free(client);
         return -ENOMEM;
     }
@@ -80,6 +83,7 @@ void td_client_free(struct td_client *client)
     td_buf_done(&client->request);
     free(client->server_url);
     free(client->token);
+    free(client->ca);
     free(client);
     curl_global_cleanup();
 }
@@ -162,6 +166,8 @@ static int prepare(struct td_client *client, const char *url)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, client);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, client);
+    if (client->ca)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca);
     if (!client->token)
         return 0;
     return put_header(client, "Authorization: Bearer ", td_slice_str(client->token));

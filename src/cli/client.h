@@ -15,9 +15,10 @@
 
 struct td_client;
 
-/* Makes a client of `server_url`; `token` may be NULL.  Both are copied.
+/* Makes a client of `server_url`; `token` may be NULL, and `ca`, the path of the certificates to trust (NULL: the system's).  All are
+ * copied.
  * Returns 0, TD_EINVAL for a token that no header can carry, or TD_EUNAVAILABLE when libcurl cannot start. */
-TD_MUST_USE int td_client_new(const char *server_url, const char *token,
+TD_MUST_USE int td_client_new(const char *server_url, const char *token, const char *ca,
                               struct td_client **ret_client);
 void td_client_free(struct td_client *client);
 

@@ -249,7 +249,8 @@ static int publish_all(struct publish *publish, const char *json)
 
     if (status != 0)
         return status;
-    int r = td_client_new(publish->server.url, publish->server.token, &publish->client);
+    int r = td_client_new(publish->server.url, publish->server.token, publish->server.ca,
+                          &publish->client);
     if (r == TD_EINVAL)
         return td_cli_wrong("publish", "the token holds characters that no token has");
     if (r < 0)

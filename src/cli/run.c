@@ -289,6 +289,7 @@ static int open_and_start(struct run *run)
     const struct td_run_sender_config config = {
         .server_url = run->server.url,
         .token = run->server.token,
+        .ca = run->server.ca,
         .spool = {SPOOL_MEMORY, run->disk_bytes_max, dir && *dir ? dir : "/tmp"},
         .event_bytes_max = TD_RUN_EVENT_MAX,
         .quiet = run->quiet,

@@ -36,7 +36,7 @@ int td_run_sender_new(const struct td_run_sender_config *config, struct td_run_s
     td_buf_init(&sender->batch, BATCH_BYTES_MAX + config->event_bytes_max);
     sender->backoff = (struct td_backoff){.first_ms = BACKOFF_FIRST_MS, .max_ms = BACKOFF_MAX_MS};
     sender->quiet = config->quiet;
-    int r = td_client_new(config->server_url, config->token, &sender->client);
+    int r = td_client_new(config->server_url, config->token, config->ca, &sender->client);
     if (r == 0)
         r = td_run_spool_new(&config->spool, &sender->spool);
     if (r < 0) {

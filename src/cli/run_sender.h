@@ -11,7 +11,7 @@
 struct td_run_sender;
 
 struct td_run_sender_config {
-    const char *server_url, *token; /* token may be NULL */
+    const char *server_url, *token, *ca; /* token and ca may be NULL */
     struct td_run_spool_config spool;
     size_t event_bytes_max;
     bool quiet; /* says only what is lost */

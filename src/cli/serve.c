@@ -91,24 +91,24 @@ struct banner {
     struct td_slice data;
 };
 
-static void print_banner(const char *address, void *arg)
+static void print_banner(const char *url, void *arg)
 {
     const struct banner *banner = arg;
 
     printf(
-        "\nTidings listens on http://%s/   (development: the key lies in %.*s/dev.key)\n\n"
+        "\nTidings listens on %s/   (development: the key lies in %.*s/dev.key)\n\n"
         "A token, good for a day:\n\n  export TIDINGS_TOKEN=%.*s\n\n"
         "See events live, in one terminal:\n\n"
         "  curl -N -H \"Authorization: Bearer $TIDINGS_TOKEN\" -H 'Accept: text/event-stream' \\\n"
-        "    'http://%s/api/v1/events?topic=**'\n\n"
+        "    '%s/api/v1/events?topic=**'\n\n"
         "publish one, in another:\n\n"
-        "  curl -H \"Authorization: Bearer $TIDINGS_TOKEN\" http://%s/api/v1/events \\\n"
+        "  curl -H \"Authorization: Bearer $TIDINGS_TOKEN\" %s/api/v1/events \\\n"
         "    -d '{\"topic\":\"hello\",\"type\":\"greeting\",\"data\":{\"text\":\"world\"}}'\n\n"
         "stop the first curl, publish more, and resume with the last `id:` that it showed:\n\n"
         "  curl -N -H \"Authorization: Bearer $TIDINGS_TOKEN\" -H 'Accept: text/event-stream' \\\n"
-        "    -H 'Last-Event-ID: POSITION' 'http://%s/api/v1/events?topic=**'\n\n",
-        address, (int)banner->data.len, banner->data.ptr, (int)banner->token.len, banner->token.ptr,
-        address, address, address);
+        "    -H 'Last-Event-ID: POSITION' '%s/api/v1/events?topic=**'\n\n",
+        url, (int)banner->data.len, banner->data.ptr, (int)banner->token.len, banner->token.ptr,
+        url, url, url);
     fflush(stdout);
 }
 

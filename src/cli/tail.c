@@ -267,7 +267,7 @@ static int open_and_follow(struct tail *tail)
     tail->signals = td_signals_open();
     if (tail->signals < 0)
         return td_cli_failed("tail", "signals: %s", td_err_name(tail->signals));
-    int r = td_client_new(tail->server.url, tail->server.token, &tail->client);
+    int r = td_client_new(tail->server.url, tail->server.token, tail->server.ca, &tail->client);
     if (r == TD_EINVAL)
         return td_cli_wrong("tail", "the token holds characters that no token has");
     if (r < 0)

@@ -24,7 +24,7 @@ void td_accept_end(struct td_worker *worker)
 {
     for (size_t i = 0; i < worker->n_listeners; i++)
         td_net_close(worker->listeners[i]);
-    worker->n_listeners = 0;
+    worker->n_listeners = worker->n_tls_listeners = 0;
 }
 
 struct td_conn *td_worker_conn(struct td_worker *worker, uint32_t index)
@@ -83,7 +83,9 @@ static void log_connect(const struct td_conn *conn)
     td_log_end(&line);
 }
 
-static int begin_conn(struct td_worker *worker, int socket, const struct td_addr *peer)
+/* Takes over socket and session, unless it fails. */
+static int begin_conn(struct td_worker *worker, int socket, struct td_tls *tls,
+                      const struct td_addr *peer)
 {
     /* Some more than the limit are let in, to be told that there are too many. */
     bool over_limit = worker->n_conns >= worker->options->connections_max;
@@ -101,6 +103,7 @@ static int begin_conn(struct td_worker *worker, int socket, const struct td_addr
         return r;
     }
     *conn = (struct td_conn){
+        .tls = tls,
         .socket = socket,
         .index = index,
         .generation = generation,
@@ -161,9 +164,21 @@ static void turn_away(struct td_worker *worker, int listener)
         pause_listening(worker, true);
 }
 
-void td_accept_from(struct td_worker *worker, int listener)
+/* A reload may have left TLS listeners without a certificate: nobody can be served there. */
+static int begin_session(struct td_worker *worker, size_t i, int socket, struct td_tls **ret_tls)
 {
-    for (int i = 0; i < ACCEPTS_MAX; i++) {
+    *ret_tls = NULL;
+    if (i < worker->n_listeners - worker->n_tls_listeners)
+        return 0;
+    return worker->options->tls ? td_tls_new(worker->options->tls, socket, ret_tls) : -ENOENT;
+}
+
+void td_accept_from(struct td_worker *worker, size_t i)
+{
+    int listener = worker->listeners[i];
+
+    for (int n = 0; n < ACCEPTS_MAX; n++) {
+        struct td_tls *tls;
         struct td_addr peer;
         int socket = td_net_accept(listener, &peer);
         if (socket == -ECONNABORTED || socket == -EINTR)
@@ -174,8 +189,12 @@ void td_accept_from(struct td_worker *worker, int listener)
         }
         if (socket < 0)
             return;
-        if (begin_conn(worker, socket, &peer) < 0) {
+        int r = begin_session(worker, i, socket, &tls);
+        if (r == 0)
+            r = begin_conn(worker, socket, tls, &peer);
+        if (r < 0) {
             TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
+            td_tls_free(tls);
             td_net_close(socket);
         }
     }

@@ -11,8 +11,8 @@
 TD_MUST_USE int td_accept_begin(struct td_worker *worker);
 /* Closes them. */
 void td_accept_end(struct td_worker *worker);
-/* Takes the connections that wait at a listener. */
-void td_accept_from(struct td_worker *worker, int listener);
+/* Takes the connections that wait at listener number `i`. */
+void td_accept_from(struct td_worker *worker, size_t i);
 /* Once a tick: listens again where descriptors had run out, and gets back the spare one. */
 void td_accept_tick(struct td_worker *worker);
 /* Gives back the places of connections that are gone. */

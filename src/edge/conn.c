@@ -2,7 +2,9 @@
 /* The life of a connection: reading, flushing, closing. */
 #include "edge/conn.h"
 #include "base/assert.h"
+#include "base/err.h"
 #include "base/log.h"
+#include "edge/channel.h"
 #include "edge/conn_log.h"
 #include "edge/http.h"
 #include "edge/poll.h"
@@ -114,13 +116,12 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     free(conn->start);
     free(conn->why);
     td_owed_free(conn);
-    td_net_close(conn->socket);
+    td_channel_close(conn);
     conn->out = NULL;
     conn->principal = NULL;
     conn->filter = NULL;
     conn->start = NULL;
     conn->why = NULL;
-    conn->socket = -1;
     conn->state = TD_CONN_GONE;
     TD_UNCOUNT(worker, connections);
     td_list_append(&worker->gone, &conn->dirty);
@@ -164,11 +165,8 @@ bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn)
     while (td_outbox_unsent(out) > 0) {
         if (!conn->writable)
             return false;
-        int64_t n = td_net_send(conn->socket, out->ready.ptr + out->sent, td_outbox_unsent(out));
-        if (n == -EAGAIN) {
-            conn->writable = false;
-            return false;
-        }
+        const struct iovec part = {out->ready.ptr + out->sent, td_outbox_unsent(out)};
+        int64_t n = td_channel_send(conn, &part, 1);
         if (n < 0) {
             td_conn_drop(worker, conn, "send failed");
             return false;
@@ -191,13 +189,15 @@ bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn)
 }
 
 /* All is sent: our side ends, and the peer has a moment to read it and end its own. */
-static void end_stream(struct td_worker *worker, struct td_conn *conn)
+static bool end_stream(struct td_worker *worker, struct td_conn *conn)
 {
     if (conn->shut)
-        return;
+        return true;
+    if (!td_channel_end(conn))
+        return false;
     conn->shut = true;
     conn->active = worker->tick; /* the moment counts from here */
-    td_net_shutdown(conn->socket);
+    return true;
 }
 
 /* Control messages and answers go between events, never into the middle of one.  False when they could not all be sent. */
@@ -212,7 +212,8 @@ static bool flush_out(struct td_worker *worker, struct td_conn *conn)
 
 static void flush_closing(struct td_worker *worker, struct td_conn *conn)
 {
-    end_stream(worker, conn);
+    if (!end_stream(worker, conn))
+        return;
     if (conn->peer_ended) {
         td_conn_drop(worker, conn, "closed");
     } else if (conn->reading_paused) {
@@ -223,7 +224,13 @@ static void flush_closing(struct td_worker *worker, struct td_conn *conn)
 
 void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
 {
-    if (conn->state == TD_CONN_GONE || !flush_out(worker, conn))
+    if (conn->state == TD_CONN_GONE)
+        return;
+    if (td_channel_flush(conn) < 0) {
+        td_conn_drop(worker, conn, "send failed");
+        return;
+    }
+    if (!flush_out(worker, conn))
         return;
     if (conn->state == TD_CONN_CLOSING) {
         flush_closing(worker, conn);
@@ -239,7 +246,8 @@ void td_conn_flush(struct td_worker *worker, struct td_conn *conn)
     if (conn->reading_paused) {
         conn->reading_paused = false;
         td_conn_read(worker, conn); /* also learns again of a peer that has ended */
-    } else if (conn->state == TD_CONN_HTTP && conn->peer_ended && td_outbox_empty(conn->out)) {
+    } else if (conn->state == TD_CONN_HTTP && conn->peer_ended && td_outbox_empty(conn->out) &&
+               !td_conn_unsent(conn)) {
         td_conn_drop(worker, conn, "peer closed");
     }
 }
@@ -272,8 +280,8 @@ static void at_peer_end(struct td_worker *worker, struct td_conn *conn)
     /* What has been asked for still goes to a peer that has only ended its side: answers on their way, also those that wait for the
      * disk, and a page that is being read.  Who waits for events, or is sent them, is gone. */
     switch ((enum td_conn_state)conn->state) {
-    case TD_CONN_HTTP: owed = !td_outbox_empty(conn->out); break;
-    case TD_CONN_CLOSING: owed = td_outbox_unsent(conn->out) > 0; break;
+    case TD_CONN_HTTP: owed = !td_outbox_empty(conn->out) || td_conn_unsent(conn); break;
+    case TD_CONN_CLOSING: owed = td_conn_unsent(conn); break;
     case TD_CONN_POLL: owed = !conn->poll->waits; break;
     case TD_CONN_WS:
     case TD_CONN_STREAM:
@@ -316,15 +324,19 @@ void td_conn_read(struct td_worker *worker, struct td_conn *conn)
                 td_conn_dirty(worker, conn);
             return;
         }
-        int64_t n = td_net_recv(conn->socket, worker->scratch, TD_SCRATCH_BYTES);
+        int64_t n = td_channel_recv(worker, conn, worker->scratch, TD_SCRATCH_BYTES);
         if (n == -EAGAIN)
             return;
+        if (n == -EINTR) {
+            turn += TD_TLS_READ_MAX;
+            continue;
+        }
         if (n == 0) {
             at_peer_end(worker, conn);
             return;
         }
         if (n < 0) {
-            td_conn_drop(worker, conn, "connection reset");
+            td_conn_drop(worker, conn, n == TD_EPROTO ? "TLS failed" : "connection reset");
             return;
         }
         turn += (size_t)n;

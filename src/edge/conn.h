@@ -26,6 +26,7 @@
 #include "edge/outbox.h"
 #include "hub/hub.h"
 
+struct td_tls;
 struct td_worker;
 
 typedef uint32_t td_ticks;
@@ -113,6 +114,7 @@ struct td_conn {
     struct td_addr peer;
     struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
     struct td_owed *owed;   /* in the order of the commands */
+    struct td_tls *tls;     /* NULL: plain; see edge/channel.h */
     char *why;              /* the cause of its end, for the log; NULL: none yet */
     uint64_t sent_bytes, received_bytes;
     int socket;
@@ -132,7 +134,7 @@ struct td_conn {
     unsigned inflate_bits : 4; /* ws: the window of compressed messages; 0: none are agreed to */
     bool inflate_takeover : 1; /* … which is kept between them */
     bool reading_paused : 1;   /* it has input that was left in the kernel */
-    bool writable : 1;         /* the socket took all of the last send */
+    bool writable : 1;         /* the socket took all of the last send; see edge/channel.h */
     bool peer_ended : 1;
     bool ws_close_sent : 1;
     bool over_limit : 1;   /* there are too many: it is told so, and closed */

@@ -2,11 +2,11 @@
 /* What the hub asks of the edge (`arg` is the worker): bytes to a socket, and a word to the client. */
 #include "base/assert.h"
 #include "base/err.h"
+#include "edge/channel.h"
 #include "edge/control.h"
 #include "edge/poll.h"
 #include "edge/subscribe.h"
 #include "edge/worker.h"
-#include "os/net.h"
 #include <errno.h>
 
 static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *parts, int n,
@@ -24,24 +24,14 @@ static int64_t send_parts(struct td_subscriber *subscriber, const struct iovec *
         td_conn_dirty(worker, conn);
     if (!td_hub_is_partial(subscriber) && !td_conn_send_out(worker, conn))
         return conn->state == TD_CONN_GONE ? -EPIPE : 0;
-    int64_t taken = n == 1 ? td_net_send(conn->socket, parts->iov_base, parts->iov_len)
-                           : td_net_sendv(conn->socket, parts, n);
-    if (taken == -EAGAIN) {
-        conn->writable = false;
-        return 0;
-    }
-    if (taken < 0) {
+    int64_t taken = td_channel_send(conn, parts, n);
+    if (taken < 0)
         td_conn_drop(worker, conn, "send failed");
+    if (taken <= 0)
         return taken;
-    }
     conn->sent = conn->active = worker->tick;
     TD_COUNT_BY(worker, bytes_sent, (uint64_t)taken);
     conn->sent_bytes += (uint64_t)taken;
-    size_t asked = 0;
-    for (int i = 0; i < n; i++)
-        asked += parts[i].iov_len;
-    if ((size_t)taken < asked)
-        conn->writable = false; /* an edge will tell */
     return taken;
 }
 

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "codec/sse.h"
+#include "edge/channel.h"
 #include "edge/control.h"
 #include "edge/expiry.h"
 #include "edge/http.h"
@@ -13,7 +14,6 @@
 #include "edge/worker.h"
 #include "edge/ws.h"
 #include "os/clock.h"
-#include "os/net.h"
 
 #define CLOSING_GRACE_TICKS (2 * TD_TICKS_PER_S)
 /* Connections drained in a tick, at the least; more when there are so many that drain_s would not do. */
@@ -26,13 +26,13 @@ static td_ticks seconds(unsigned s)
 
 static bool has_unsent(const struct td_conn *conn)
 {
-    return td_outbox_unsent(conn->out) > 0 || td_hub_has_more(&conn->subscriber);
+    return td_conn_unsent(conn) || td_hub_has_more(&conn->subscriber);
 }
 
 /* A connection that is behind is alive while its peer acknowledges bytes. */
 static void sweep_behind(struct td_worker *worker, struct td_conn *conn)
 {
-    uint32_t unacked = (uint32_t)td_net_unacked(conn->socket);
+    uint32_t unacked = (uint32_t)td_channel_unacked(conn);
 
     if (conn->writable || unacked != conn->unacked || unacked == 0) {
         conn->unacked = unacked;
@@ -70,7 +70,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         return;
     }
     /* A ping may stand behind much that is still in the kernel, and its pong too. */
-    if (conn->pinged && td_net_unacked(conn->socket) > 0) {
+    if (conn->pinged && td_channel_unacked(conn) > 0) {
         sweep_behind(worker, conn);
         return;
     }
@@ -120,7 +120,7 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
                       : fresh          ? options->request_timeout_s
                                        : KEEP_ALIVE_S;
 
-    if (td_outbox_unsent(conn->out) > 0) {
+    if (td_conn_unsent(conn)) {
         sweep_behind(worker, conn);
         return;
     }
@@ -183,7 +183,7 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
     case TD_CONN_POLL: td_poll_end(worker, conn); break;
     case TD_CONN_HTTP:
         td_conn_read(worker, conn); /* what has come by now is still answered */
-        if (conn->state != TD_CONN_HTTP || !td_outbox_empty(conn->out))
+        if (conn->state != TD_CONN_HTTP || !td_outbox_empty(conn->out) || td_conn_unsent(conn))
             break; /* answers are on their way; requests that wait behind them are refused in their turn */
         if (!conn->in)
             td_conn_drop(worker, conn, "server stopping");

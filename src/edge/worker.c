@@ -33,6 +33,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     }
     memcpy(worker->listeners, options->listeners, options->n_listeners * sizeof(int));
     worker->n_listeners = options->n_listeners;
+    worker->n_tls_listeners = options->n_tls_listeners;
     worker->number = options->number;
     worker->options = options->edge;
     atomic_init(&worker->configured, options->edge);
@@ -158,7 +159,7 @@ static void handle(struct td_worker *worker, const struct td_io_event *event)
     if (event->tag & TD_LISTENER_TAG) {
         size_t i = (size_t)(event->tag & ~TD_LISTENER_TAG);
         if (i < worker->n_listeners)
-            td_accept_from(worker, worker->listeners[i]);
+            td_accept_from(worker, i);
         return;
     }
     struct td_conn *conn = td_worker_conn(worker, (uint32_t)event->tag);
@@ -253,8 +254,7 @@ static void look_at_clock(struct td_worker *worker)
         worker->draining = true;
         worker->drain_began = worker->tick;
         for (size_t i = 0; i < worker->n_listeners; i++)
-            td_accept_from(worker,
-                           worker->listeners[i]); /* who is connected already is told, not reset */
+            td_accept_from(worker, i); /* who is connected already is told, not reset */
         td_accept_end(worker);
     }
     if (worker->tick == worker->swept)

@@ -15,6 +15,7 @@
 #include "journal/journal.h"
 #include "os/loop.h"
 #include "os/net.h"
+#include "os/tls.h"
 #include <stdatomic.h>
 
 /* Limits, times and what verifies tokens.  Immutable; replaced as a whole by td_worker_configure. */
@@ -32,12 +33,13 @@ struct td_edge_options {
     unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
     unsigned sse_interval_s, request_timeout_s, drain_s, poll_max_s;
     const struct td_auth *auth;
-    struct td_slice cookie;         /* name of the cookie that may carry a token; empty: none */
-    bool query_token;               /* ?token= and ?access_token= are accepted */
-    bool compression;               /* permessage-deflate is agreed to */
-    bool compression_takeover;      /* clients may keep their window between messages */
-    size_t compression_bytes_min;   /* of a message; taken when the worker is made */
-    const struct td_slice *origins; /* allowed origins; `http://localhost:*` is any port */
+    const struct td_tls_context *tls; /* for new connections; NULL: none, and TLS is refused */
+    struct td_slice cookie;           /* name of the cookie that may carry a token; empty: none */
+    bool query_token;                 /* ?token= and ?access_token= are accepted */
+    bool compression;                 /* permessage-deflate is agreed to */
+    bool compression_takeover;        /* clients may keep their window between messages */
+    size_t compression_bytes_min;     /* of a message; taken when the worker is made */
+    const struct td_slice *origins;   /* allowed origins; `http://localhost:*` is any port */
     size_t n_origins;
 };
 
@@ -80,7 +82,7 @@ struct td_edge_stat {
     _Atomic uint64_t bytes_sent, bytes_received, outbox_bytes;
     _Atomic uint64_t delivered, sends, short_sends, wakeups, subscriptions, patterns;
     _Atomic uint64_t connections, connections_ws, connections_sse, connections_poll;
-    _Atomic uint64_t heartbeat_timeouts;
+    _Atomic uint64_t heartbeat_timeouts, tls_handshakes, tls_failures;
     struct td_histogram
         delivery; /* from the turn that took an event to its being sent to all who are live */
 };
@@ -115,7 +117,7 @@ struct td_worker {
     struct td_loop *loop;
     struct td_token_cache *tokens;
     int listeners[TD_LISTENERS_MAX];
-    size_t n_listeners;
+    size_t n_listeners, n_tls_listeners;
     int spare;               /* a descriptor to give up when there is no other; -1: none */
     td_ticks complain_at;    /* not before this is that told again */
     bool listening_paused;   /* out of descriptors */
@@ -165,6 +167,7 @@ struct td_worker_options {
     struct td_journal *journal;
     const int *listeners; /* sockets; the worker closes them, also when it can't be made */
     size_t n_listeners;
+    size_t n_tls_listeners; /* the last so many of them speak TLS */
 };
 
 TD_MUST_USE int td_worker_new(const struct td_worker_options *options,

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/units.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,8 +43,8 @@ TD_MUST_USE int td_tls_context_new(const struct td_tls_options *options,
                                    struct td_tls_context **ret_context, struct td_buf *errors);
 /* Sessions that were opened go on. */
 void td_tls_context_free(struct td_tls_context *context);
-/* When its certificate ends, in milliseconds since 1970. */
-int64_t td_tls_context_ends(const struct td_tls_context *context);
+/* When its certificate ends. */
+td_unix_ms td_tls_context_ends(const struct td_tls_context *context);
 
 /* A session on a connected socket, which stays the caller's.  One thread at a time.  0 or -ENOMEM. */
 TD_MUST_USE int td_tls_new(const struct td_tls_context *context, int socket,

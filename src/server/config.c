@@ -106,8 +106,11 @@ static void apply_flags(struct td_config *config, const struct td_config_inputs 
 
 static void check_relations(const struct td_config *config, struct td_buf *errors)
 {
-    if (config->listen.n == 0)
-        td_buf_puts(errors, "listen: name one address at least\n");
+    if (config->listen.n + config->tls.listen.n == 0)
+        td_buf_puts(errors, "listen: name one address at least, here or in tls.listen\n");
+    if (config->listen.n + config->tls.listen.n > TD_CONFIG_LISTEN_MAX)
+        td_buf_putf(errors, "listen: %d addresses at most, with those of tls.listen\n",
+                    TD_CONFIG_LISTEN_MAX);
     if (config->retention.bytes > 0 && config->retention.bytes < 2 * config->segment_bytes)
         td_buf_puts(errors, "retention.bytes: must be 0 or at least twice segment_bytes, because "
                             "whole segments are dropped\n");
@@ -116,6 +119,28 @@ static void check_relations(const struct td_config *config, struct td_buf *error
     if (config->limits.body_bytes > config->segment_bytes / 2)
         td_buf_puts(errors, "limits.body_bytes: must be at most half of segment_bytes, because a "
                             "publish lies in one segment\n");
+}
+
+/* ---- TLS ---- */
+
+static void compile_tls(struct td_config *config, struct td_buf *errors)
+{
+    const struct td_tls_options options = {
+        .certificate = config->tls.certificate.ptr,
+        .key = config->tls.key.ptr,
+        .min_version = (enum td_tls_version)config->tls.min_version,
+    };
+    bool certificate = config->tls.certificate.len > 0, key = config->tls.key.len > 0;
+
+    if (config->tls.listen.n == 0 && (certificate || key))
+        td_buf_puts(errors, "tls.listen: name an address, or a certificate and key serve nobody\n");
+    else if (config->tls.listen.n > 0 && !certificate)
+        td_buf_puts(errors, "tls.certificate: must be a path, because tls.listen is set\n");
+    else if (config->tls.listen.n > 0 && !key)
+        td_buf_puts(errors, "tls.key: must be a path, because tls.listen is set\n");
+    else if (config->tls.listen.n > 0 &&
+             td_tls_context_new(&options, &config->tls.context, errors) == -ENOMEM)
+        td_buf_puts(errors, "tls: no memory\n");
 }
 
 int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret_config,
@@ -136,6 +161,8 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     apply_flags(config, inputs, errors);
     check_relations(config, errors);
     td_config_compile_keys(config, inputs, errors);
+    if (!inputs->keys_only)
+        compile_tls(config, errors);
     if (errors->len > errors_before || errors->err < 0) {
         td_config_free(config);
         return TD_EINVAL;
@@ -156,6 +183,7 @@ void td_config_free(struct td_config *config)
     if (!config || --config->_refs > 0)
         return;
     td_config_release_keys(config);
+    td_tls_context_free(config->tls.context);
     td_config_release(config);
     free(config);
 }

@@ -13,11 +13,13 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "journal/journal.h"
+#include "os/tls.h"
 #include <stdbool.h>
 
 #define TD_CONFIG_FLAGS_MAX  64
 #define TD_CONFIG_ERRORS_MAX ((size_t)64 * 1024)
 #define TD_CONFIG_FILE_MAX   TD_MIB
+#define TD_CONFIG_LISTEN_MAX 16
 #define TD_CONFIG_DEV_DATA   "tidings-data"
 #define TD_CONFIG_DEV_LISTEN "127.0.0.1:8000"
 
@@ -65,6 +67,12 @@ struct td_config {
     struct td_auth verify;  /* what verifies tokens: `issuers` in their order, then `auth` */
     struct td_slice cookie; /* name; empty: cookies are not read */
     bool query_token;
+    struct {
+        struct td_slices listen;
+        struct td_slice certificate, key; /* paths */
+        unsigned min_version;             /* enum td_tls_version */
+        struct td_tls_context *context;   /* made of them; NULL: nothing speaks TLS */
+    } tls;
     struct td_slices origins; /* `http://localhost:*`: any port */
     struct {
         uint64_t interval_ms, timeout_ms, idle_ms, behind_ms, stream_ms;
@@ -103,6 +111,7 @@ struct td_config_inputs {
     /* Development: listens on TD_CONFIG_DEV_LISTEN, keeps its data in TD_CONFIG_DEV_DATA, grants everything but audit to every
      * token, allows any localhost origin, and signs with a secret made on first use and kept in DATA/dev.key (0600). */
     bool dev;
+    bool keys_only; /* for signing tokens: the certificate is not read */
 };
 
 /* Reads `--PATH VALUE` and `--PATH=VALUE` arguments (`--config` sets inputs->path) from argv[1] on, as flags.  0; or TD_EINVAL with a
@@ -116,7 +125,7 @@ TD_MUST_USE int td_config_flags(int argc, char **argv, struct td_config_inputs *
  *     TIDINGS_WORKERS: workers must be a number from 1 to 64, not 'many'
  *
  * `errors` should have the maximum TD_CONFIG_ERRORS_MAX.  The caller gives the configuration back with td_config_free.
- * Reads files named by the configuration (secrets), nothing else; the data directory is only made in development. */
+ * Reads files named by the configuration (secrets, the certificate and its key), nothing else; the data directory is only made in development. */
 TD_MUST_USE int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret_config,
                                struct td_buf *errors);
 /* Another reference to the same; references are counted without atomics, by the main thread. */

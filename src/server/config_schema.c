@@ -11,8 +11,10 @@
 static const char *const durability_words[] = {"fsync", "fast", NULL};
 static const char *const level_words[] = {"debug", "info", "warn", "error", "none", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
+static const char *const tls_words[] = {"1.2", "1.3", NULL};
 
 _Static_assert(TD_DURABILITY_FSYNC == 0 && TD_DURABILITY_FAST == 1, "durability_words");
+_Static_assert(TD_TLS_1_2 == 0 && TD_TLS_1_3 == 1, "tls_words");
 _Static_assert(TD_LOG_DEBUG == 0 && TD_LOG_NONE == 4, "level_words");
 _Static_assert(sizeof(struct td_config_keys) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_issuers) == sizeof(struct td_config_array), "one layout");
@@ -154,6 +156,15 @@ const struct td_config_option td_config_options[] = {
         .help = "How long SIGTERM waits for connections to leave."},
     {"roles", TD_CONFIG_NAMED, AT(auth.policy.roles), .fields = &role_fields, .reloadable = true,
         .help = "What roles grant to tokens without a tidings claim. The role admin may do everything and needs no entry."},
+
+    {"tls.listen", TD_CONFIG_LIST, AT(tls.listen), .valid = address_valid, .expected = "an address such as 127.0.0.1:8443, [::1]:8443 or :8443",
+        .help = "Addresses to listen on with TLS (https, wss), beside those of `listen`."},
+    {"tls.certificate", TD_CONFIG_TEXT, AT(tls.certificate), .valid = filled, .expected = "a path", .reloadable = true,
+        .help = "A PEM file: the server's certificate, then those that lead to its issuer. It is read again on SIGHUP: new connections get the new one, old ones stay."},
+    {"tls.key", TD_CONFIG_TEXT, AT(tls.key), .valid = filled, .expected = "a path", .reloadable = true,
+        .help = "A PEM file: the certificate's private key, without a passphrase."},
+    {"tls.min_version", TD_CONFIG_WORD, AT(tls.min_version), .standard = "1.2", .words = tls_words, .reloadable = true,
+        .help = "The oldest version of TLS that is spoken."},
 
     {"retention.age", TD_CONFIG_DURATION, AT(retention.age_ms), .standard = "7d", .min = MINUTE, .max = NO_MAX, .off = "kept for ever",
         .help = "Events older than this may be dropped."},

@@ -2,6 +2,7 @@
 #include "server/reload.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "os/clock.h"
 
 static void log_lines(enum td_log_level level, struct td_slice lines, const char *behind)
 {
@@ -34,6 +35,25 @@ static void warn_of_fixed(const struct td_config *started, const struct td_confi
     td_buf_done(&paths);
 }
 
+void td_log_certificate(const struct td_config *config)
+{
+    char ends[TD_TIME_LEN + 1];
+    struct td_log_line line;
+
+    if (!config->tls.context)
+        return;
+    bool ended = td_tls_context_ends(config->tls.context) <= td_clock_unix_ms();
+    if (!td_log_begin(&line, ended ? TD_LOG_WARN : TD_LOG_INFO, "certificate"))
+        return;
+    td_time_format(td_tls_context_ends(config->tls.context), ends);
+    td_log_str(&line, "message",
+               ended ? TD_S("the certificate has ended: clients will refuse it")
+                     : TD_S("the certificate is in use"));
+    td_log_str(&line, "file", config->tls.certificate);
+    td_log_str(&line, "ends", td_slice_str(ends));
+    td_log_end(&line);
+}
+
 bool td_reload(struct td_setups *setups, const struct td_config *started,
                const struct td_config_inputs *inputs)
 {
@@ -50,6 +70,7 @@ bool td_reload(struct td_setups *setups, const struct td_config *started,
     }
     td_log_set_level((enum td_log_level)config->log.level);
     warn_of_fixed(started, config);
+    td_log_certificate(config);
     td_log(TD_LOG_INFO, "reload", "the configuration was loaded and is in use");
     td_config_free(config); /* the setup has its own reference */
     return true;

@@ -14,6 +14,8 @@
 #include "server/watch.h"
 #include <errno.h>
 
+_Static_assert(TD_CONFIG_LISTEN_MAX <= TD_LISTENERS_MAX, "each is a listener");
+
 struct server {
     const struct td_server_options *options;
     struct td_journal *journal;
@@ -102,14 +104,21 @@ static int open_journal(struct server *server)
     return 0;
 }
 
+/* The addresses that speak HTTP, then those that speak TLS. */
+static const char *address_at(const struct td_config *config, size_t i)
+{
+    return i < config->listen.n ? config->listen.items[i].ptr
+                                : config->tls.listen.items[i - config->listen.n].ptr;
+}
+
 /* Each worker has listeners of its own on the same ports; the kernel spreads connections over them. */
 static int listen_for(struct server *server, size_t number, int *ret_sockets, size_t *ret_n)
 {
     const struct td_config *config = server->options->config;
 
-    for (size_t i = 0; i < config->listen.n && i < TD_LISTENERS_MAX; i++) {
+    for (size_t i = 0; i < config->listen.n + config->tls.listen.n; i++) {
         /* The first worker may have been given a port by the kernel; the others join it. */
-        const char *address = number == 0 ? config->listen.items[i].ptr : server->bound[i];
+        const char *address = number == 0 ? address_at(config, i) : server->bound[i];
         int socket =
             td_net_listen(address, server->n_workers > 1, number == 0 ? server->bound[i] : NULL);
         if (socket < 0) {
@@ -138,6 +147,7 @@ static int make_worker(struct server *server, size_t number)
         .journal = server->journal,
         .listeners = sockets,
         .n_listeners = n,
+        .n_tls_listeners = server->options->config->tls.listen.n,
     };
     r = td_worker_new(&options, &server->workers[number]);
     return r < 0 ? failed("a worker", "", r) : 0;
@@ -322,6 +332,33 @@ static void finish(struct server *server)
     td_watch_done(&server->watch);
 }
 
+struct url {
+    char text[sizeof("https://") + TD_ADDR_LEN_MAX];
+};
+
+/* Of the listener number `i`. */
+static struct url url_of(const struct server *server, size_t i)
+{
+    bool tls = i >= server->options->config->listen.n;
+    struct url url;
+
+    snprintf(url.text, sizeof(url.text), "%s://%s", tls ? "https" : "http", server->bound[i]);
+    return url;
+}
+
+static void log_start(const struct server *server, int64_t descriptors)
+{
+    const struct td_config *config = server->options->config;
+    size_t n = config->listen.n + config->tls.listen.n;
+    struct td_buf urls = TD_BUF_INIT(TD_CONFIG_LISTEN_MAX * sizeof(struct url));
+
+    for (size_t i = 0; i < n; i++)
+        td_buf_putf(&urls, "%s%s", i > 0 ? " " : "", url_of(server, i).text);
+    td_log(TD_LOG_INFO, "start", "listening on %.*s, %zu worker%s, %lld descriptors", (int)urls.len,
+           urls.ptr, server->n_workers, server->n_workers == 1 ? "" : "s", (long long)descriptors);
+    td_buf_done(&urls);
+}
+
 int td_server_run(const struct td_server_options *options)
 {
     struct server server = {.options = options};
@@ -342,12 +379,11 @@ int td_server_run(const struct td_server_options *options)
     if (r == 0)
         r = start(&server);
     if (r == 0) {
-        td_log(TD_LOG_INFO, "start", "listening on %s, %zu worker%s, %lld descriptors",
-               server.bound[0], server.n_workers, server.n_workers == 1 ? "" : "s",
-               (long long)descriptors);
+        log_start(&server, descriptors);
+        td_log_certificate(options->config);
         tell_ready(&server);
         if (options->ready)
-            options->ready(server.bound[0], options->arg);
+            options->ready(url_of(&server, 0).text, options->arg);
         serve(&server);
         drain(&server);
     }

@@ -12,8 +12,8 @@ struct td_server_options {
     const char *version;                   /* of the program */
     bool dev;
     struct td_slice dev_token; /* with dev: signs the live page in */
-    /* Called once all addresses are listened on, with the first of them. */
-    void (*ready)(const char *address, void *arg);
+    /* Called once all addresses are listened on, with the URL of the first of them. */
+    void (*ready)(const char *url, void *arg);
     void *arg;
 };
 

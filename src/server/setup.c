@@ -42,6 +42,7 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .request_timeout_s = whole_seconds(config->limits.request_time_ms),
         .drain_s = whole_seconds(config->drain_ms),
         .auth = &setup->auth,
+        .tls = config->tls.context,
         .cookie = config->cookie,
         .query_token = config->query_token,
         .compression = config->compression,

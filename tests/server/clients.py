@@ -14,6 +14,17 @@ DEADLINE_S = 20.0
 EVENTS = "/api/v1/events"
 
 
+def connect(server, receive_buffer=None):
+    """A connected socket; a server with a `tls` (an SSLContext) is spoken to through that."""
+    connected = socket.socket()
+    if receive_buffer:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connected.settimeout(DEADLINE_S)
+    connected.connect(("127.0.0.1", server.port))
+    tls = getattr(server, "tls", None)
+    return tls.wrap_socket(connected, server_hostname="127.0.0.1") if tls else connected
+
+
 class Http:
     """A session of one subject."""
 
@@ -21,6 +32,7 @@ class Http:
         self.server = server
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = getattr(server, "ca", True)
         self.session.headers["Authorization"] = f"Bearer {token or server.token()}"
 
     def call(self, method, path=EVENTS, **arguments):
@@ -66,11 +78,7 @@ class Raw:
     """A TCP connection and what came on it."""
 
     def __init__(self, server, receive_buffer=None):
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(DEADLINE_S)
-        self.socket.connect(("127.0.0.1", server.port))
+        self.socket = connect(server, receive_buffer)
         self.buffer = b""
 
     def __enter__(self):
@@ -151,11 +159,7 @@ class Ws:
                  receive_buffer=None, extensions=None):
         uri = parse_uri(f"ws://127.0.0.1:{server.port}{path}")
         self.protocol = ClientConnection(uri, subprotocols=subprotocols, origin=origin, extensions=extensions)
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(DEADLINE_S)
-        self.socket.connect(("127.0.0.1", server.port))
+        self.socket = connect(server, receive_buffer)
         self.events, self.ended, self.pieces = [], False, []
         handshake = self.protocol.connect()
         if token:

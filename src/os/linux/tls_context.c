@@ -11,7 +11,8 @@
 #define PEM_BYTES_MAX  ((size_t)256 * 1024)
 #define CHAIN_MAX      10
 #define TICKET_HOURS   12
-#define CIPHERS_TLS1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define CIPHERS_TLS1_3 "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+#define CIPHERS_TLS1_2 "ECDHE+AES128+AESGCM:ECDHE+CHACHA20:ECDHE+AESGCM"
 #define GROUPS         "X25519:P-256:P-384"
 
 /* Opens a PEM file for OpenSSL; NULL after it has told why not.  `text` holds what was read. */
@@ -136,13 +137,13 @@ static int choose_protocol(SSL *ssl, const unsigned char **ret_name, unsigned ch
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static int64_t end_of(const X509 *certificate)
+static td_unix_ms end_of(const X509 *certificate)
 {
     struct tm tm;
 
     if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
         return 0;
-    return (int64_t)timegm(&tm) * 1000;
+    return (td_unix_ms)timegm(&tm) * 1000;
 }
 
 static SSL_CTX *make_ssl(enum td_tls_version min_version)
@@ -163,6 +164,7 @@ static SSL_CTX *make_ssl(enum td_tls_version min_version)
     SSL_CTX_set_timeout(ssl, TICKET_HOURS * 60L * 60L);
     SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
     if (SSL_CTX_set_min_proto_version(ssl, min) != 1 || SSL_CTX_set_num_tickets(ssl, 1) != 1 ||
+        SSL_CTX_set_ciphersuites(ssl, CIPHERS_TLS1_3) != 1 ||
         SSL_CTX_set_cipher_list(ssl, CIPHERS_TLS1_2) != 1 ||
         SSL_CTX_set1_groups_list(ssl, GROUPS) != 1) {
         SSL_CTX_free(ssl);
@@ -186,7 +188,7 @@ int td_tls_context_new(const struct td_tls_options *options, struct td_tls_conte
     } else {
         load_certificate(context->ssl, options->certificate, errors);
         load_key(context->ssl, options, errors);
-        context->ends_ms = end_of(SSL_CTX_get0_certificate(context->ssl));
+        context->ends = end_of(SSL_CTX_get0_certificate(context->ssl));
     }
     if (errors->len > errors_before || errors->err < 0) {
         td_tls_context_free(context);
@@ -204,7 +206,7 @@ void td_tls_context_free(struct td_tls_context *context)
     free(context);
 }
 
-int64_t td_tls_context_ends(const struct td_tls_context *context)
+td_unix_ms td_tls_context_ends(const struct td_tls_context *context)
 {
-    return context->ends_ms;
+    return context->ends;
 }

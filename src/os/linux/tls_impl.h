@@ -7,5 +7,5 @@
 
 struct td_tls_context {
     SSL_CTX *ssl; /* counts its references itself: each session has one */
-    int64_t ends_ms;
+    td_unix_ms ends;
 };

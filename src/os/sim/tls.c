@@ -23,7 +23,7 @@ void td_tls_free(struct td_tls *tls)
     TD_ASSERT(!tls);
 }
 
-int64_t td_tls_context_ends(const struct td_tls_context *context)
+td_unix_ms td_tls_context_ends(const struct td_tls_context *context)
 {
     NOT_HERE();
 }

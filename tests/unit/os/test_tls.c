@@ -455,7 +455,7 @@ static void what_is_wrong_with_files_is_told(void **state)
 static void a_certificate_has_an_end(void **state)
 {
     struct td_tls_context *context = context_of(TD_TLS_1_2);
-    int64_t left_ms = td_tls_context_ends(context) - (int64_t)time(NULL) * 1000;
+    int64_t left_ms = (int64_t)td_tls_context_ends(context) - (int64_t)time(NULL) * 1000;
 
     /* It was made for an hour, a moment ago. */
     assert_true(left_ms > 0 && left_ms <= 3600 * 1000);

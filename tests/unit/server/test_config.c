@@ -184,7 +184,7 @@ static void every_fault_is_told(void **state)
         "t.yaml:7: zzzzzzzz is not an option\n"
         "t.yaml:8: listen must be a list, each an address such as 127.0.0.1:8000, [::1]:8000 or "
         ":8000, not '8000'\n"
-        "listen: name one address at least\n");
+        "listen: name one address at least, here or in tls.listen\n");
 }
 
 static void shapes_are_checked(void **state)
