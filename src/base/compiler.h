@@ -21,6 +21,7 @@
 #define TD_CLEANUP(fn) __attribute__((cleanup(fn)))
 
 #define TD_ARRAY_LEN(a)       (sizeof(a) / sizeof((a)[0]))
+/* One argument is evaluated twice: give them nothing that another thread changes. */
 #define TD_MIN(a, b)          ((a) < (b) ? (a) : (b))
 #define TD_MAX(a, b)          ((a) > (b) ? (a) : (b))
 #define TD_ALIGN_UP(n, align) (((n) + (align)-1) & ~((__typeof__(n))(align)-1))

@@ -193,9 +193,9 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
             step = read_segment(&walk, segment);
         if (step == STEP_ENDED)
             return;
+        uint64_t last_seq = atomic_load(&segment->last_seq); /* read once: it may move */
         if (i + 1 < set->n || set->lost_tail > 0)
-            read->position =
-                TD_MAX(read->position, TD_MIN(atomic_load(&segment->last_seq), walk.until));
+            read->position = TD_MAX(read->position, TD_MIN(last_seq, walk.until));
     }
     if (read->position < set->lost_tail && read->position < walk.until)
         gap(&walk, TD_GAP_DAMAGED, read->position, set->lost_tail);

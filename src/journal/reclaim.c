@@ -49,7 +49,8 @@ static uint64_t passed_by_all(struct td_journal *journal)
     for (struct td_list *node = journal->readers.next; node != &journal->readers;
          node = node->next) {
         struct td_journal_reader *reader = TD_CONTAINER_OF(node, struct td_journal_reader, node);
-        least = TD_MIN(least, atomic_load(&reader->seen));
+        uint64_t seen = atomic_load(&reader->seen); /* read once: it moves */
+        least = TD_MIN(least, seen);
     }
     return least;
 }
