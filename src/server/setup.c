@@ -113,8 +113,10 @@ bool td_setups_collect(struct td_setups *setups)
     uint64_t used = setups->generation;
     struct td_setup *setup = setups->current;
 
-    for (size_t i = 0; setups->workers && i < setups->n_workers; i++)
-        used = TD_MIN(used, td_worker_generation(setups->workers[i]));
+    for (size_t i = 0; setups->workers && i < setups->n_workers; i++) {
+        uint64_t its = td_worker_generation(setups->workers[i]); /* read once: it moves */
+        used = TD_MIN(used, its);
+    }
     /* The oldest that is in use, behind which none is. */
     while (setup->_older && setup->edge.generation > used)
         setup = setup->_older;

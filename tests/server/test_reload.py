@@ -140,7 +140,8 @@ def test_a_file_that_is_gone_changes_nothing(configured):
     assert status(configured, configured.token()) == 200
 
 
-def test_what_only_a_restart_changes_is_named(configured):
+def test_what_only_a_restart_changes_is_named(configured, monkeypatch):
+    monkeypatch.delenv("TIDINGS_WORKERS", raising=False)  # it would win over the file
     configured.start()
     for _ in range(2):  # it is still another than the one in use
         said = configured.reload("workers: 3\nsegment_bytes: 32MiB\nlimits:\n  subscriptions: 1\n")
