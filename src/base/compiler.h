@@ -20,7 +20,7 @@
 /* Runs `fn(&variable)` when the variable leaves its scope.  For cold code and tests. */
 #define TD_CLEANUP(fn) __attribute__((cleanup(fn)))
 
-#define TD_ARRAY_LEN(a)       (sizeof(a) / sizeof((a)[0]))
+#define TD_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 /* One argument is evaluated twice: give them nothing that another thread changes. */
 #define TD_MIN(a, b)          ((a) < (b) ? (a) : (b))
 #define TD_MAX(a, b)          ((a) > (b) ? (a) : (b))
