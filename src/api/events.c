@@ -2,6 +2,7 @@
 /* /api/v1/events: one resource, four ways (docs/protocol.md), and /ws. */
 #include "api/api.h"
 #include "base/err.h"
+#include "edge/admission.h"
 #include "edge/poll.h"
 #include "edge/publish.h"
 #include "edge/stream.h"
@@ -56,6 +57,12 @@ static void publish(struct td_request *request)
     if (worker->draining || ndjson < 0) {
         int err = worker->draining ? TD_EDRAINING : ndjson;
         td_respond_error(request, err, td_slice_str(td_err_hint(err)));
+        return;
+    }
+    if (!td_admission_publish(worker, request->conn)) {
+        td_respond_error(
+            request, TD_ERATE,
+            TD_S("Too many publishes on this connection; this one was not carried out."));
         return;
     }
     const struct td_publish_options options = {

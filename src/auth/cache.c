@@ -100,28 +100,50 @@ static void remember(struct td_token_cache *cache, const struct entry *found,
     td_list_append(&cache->use, &entry->use);
 }
 
+static struct entry **place_of(struct td_token_cache *cache, struct td_slice token,
+                               struct entry *ret_wanted)
+{
+    *ret_wanted = (struct entry){.principal = NULL};
+    SHA256((const unsigned char *)token.ptr, token.len, ret_wanted->hash);
+    return td_map_get(&cache->entries, map_key(ret_wanted));
+}
+
+/* Whether what lies at a place is the token, still valid; then it is the one that was used last. */
+static bool take(struct td_token_cache *cache, struct entry **place, const struct entry *wanted,
+                 td_unix_ms now, struct td_principal **ret_principal)
+{
+    if (!place || memcmp((*place)->hash, wanted->hash, SHA256_DIGEST_LENGTH) != 0 ||
+        now >= (*place)->principal->exp)
+        return false;
+    td_list_remove(&(*place)->use);
+    td_list_append(&cache->use, &(*place)->use);
+    *ret_principal = td_principal_ref((*place)->principal);
+    return true;
+}
+
+bool td_token_cache_find(struct td_token_cache *cache, struct td_slice token, td_unix_ms now,
+                         struct td_principal **ret_principal)
+{
+    struct entry wanted;
+
+    return token.len <= TD_TOKEN_LEN_MAX &&
+           take(cache, place_of(cache, token, &wanted), &wanted, now, ret_principal);
+}
+
 int td_token_cache_verify(struct td_token_cache *cache, const struct td_auth *auth,
                           struct td_slice token, td_unix_ms now,
                           struct td_principal **ret_principal, const char **reason)
 {
-    struct entry wanted = {0};
-    struct entry **place;
+    struct td_principal *principal;
+    struct entry wanted;
 
     if (token.len > TD_TOKEN_LEN_MAX) /* not worth hashing */
         return td_auth_verify(auth, token, now, ret_principal, reason);
-    SHA256((const unsigned char *)token.ptr, token.len, wanted.hash);
-    place = td_map_get(&cache->entries, map_key(&wanted));
-    if (place && memcmp((*place)->hash, wanted.hash, SHA256_DIGEST_LENGTH) == 0 &&
-        now < (*place)->principal->exp) {
-        struct entry *entry = *place;
-        td_list_remove(&entry->use);
-        td_list_append(&cache->use, &entry->use);
-        *ret_principal = td_principal_ref(entry->principal);
+    struct entry **place = place_of(cache, token, &wanted);
+    if (take(cache, place, &wanted, now, ret_principal))
         return 0;
-    }
     if (place) /* expired, or another token with the same beginning */
         entry_drop(cache, *place);
-    struct td_principal *principal;
     int r = td_auth_verify(auth, token, now, &principal, reason);
     if (r < 0)
         return r;

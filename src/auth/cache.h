@@ -10,6 +10,7 @@
 #include "auth/auth.h"
 #include "auth/principal.h"
 #include "base/compiler.h"
+#include <stdbool.h>
 
 #define TD_TOKEN_CACHE_MAX 4096
 
@@ -22,6 +23,9 @@ void td_token_cache_free(struct td_token_cache *cache);
 void td_token_cache_clear(struct td_token_cache *cache);
 size_t td_token_cache_len(const struct td_token_cache *cache);
 
+/* Whether a token is remembered and has not expired; then with a reference that the caller gives back. */
+bool td_token_cache_find(struct td_token_cache *cache, struct td_slice token, td_unix_ms now,
+                         struct td_principal **ret_principal);
 /* Verifies a token, or remembers that it was.  0 with a reference that the caller gives back (td_principal_unref);
  * TD_EUNAUTHORIZED, TD_EEXPIRED, TD_EUNAVAILABLE or -ENOMEM with `*reason` a static sentence.  With the cache or without it the
  * answer is the same. */

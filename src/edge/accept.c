@@ -3,6 +3,7 @@
 #include "edge/accept.h"
 #include "base/assert.h"
 #include "base/log.h"
+#include "edge/admission.h"
 #include "edge/conn_log.h"
 #include "os/file.h"
 #include <errno.h>
@@ -117,6 +118,8 @@ static int begin_conn(struct td_worker *worker, int socket, struct td_tls *tls,
         .acked = worker->tick,
         .rate_at = worker->tick,
         .rate_left = (uint16_t)TD_MIN(worker->options->commands_per_s * 2, UINT16_MAX),
+        .published_at = worker->tick,
+        .publishes_left = worker->options->publishes_per_s * 2,
         .writable = true,
         .over_limit = over_limit,
     };
@@ -125,6 +128,7 @@ static int begin_conn(struct td_worker *worker, int socket, struct td_tls *tls,
     worker->n_conns++;
     TD_COUNT(worker, accepted);
     TD_COUNT(worker, connections);
+    td_admission_accepted(worker, conn);
     log_connect(conn);
     td_conn_read(worker, conn);
     return 0;

@@ -2,6 +2,7 @@
 /* Who is it?  The four ways of presenting a token, in the order of docs/protocol.md. */
 #include "base/err.h"
 #include "base/json.h"
+#include "edge/admission.h"
 #include "edge/http.h"
 #include "os/clock.h"
 
@@ -109,10 +110,19 @@ static struct td_slice from_query(const struct td_request *request)
 int td_conn_verify(struct td_worker *worker, const struct td_conn *conn, struct td_slice token,
                    struct td_principal **ret_principal, const char **reason)
 {
-    int r = td_token_cache_verify(worker->tokens, worker->options->auth, token, td_clock_unix_ms(),
-                                  ret_principal, reason);
+    td_unix_ms now = td_clock_unix_ms();
 
-    (void)conn;
+    /* A token that is known costs nothing, and who has one should not suffer from others at his address. */
+    if (td_token_cache_find(worker->tokens, token, now, ret_principal))
+        return 0;
+    if (!td_admission_may_try(worker, conn)) {
+        *reason = "too many tokens from this address were not valid";
+        return TD_ERATE;
+    }
+    int r = td_token_cache_verify(worker->tokens, worker->options->auth, token, now, ret_principal,
+                                  reason);
+    if (r == TD_EUNAUTHORIZED || r == TD_EEXPIRED)
+        td_admission_failed(worker, conn);
     if (r < 0)
         TD_COUNT(worker, auth_failures[r == TD_EEXPIRED ? TD_AUTH_EXPIRED : TD_AUTH_INVALID]);
     return r;

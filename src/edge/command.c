@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/topic.h"
+#include "edge/admission.h"
 #include "edge/command_auth.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
@@ -267,6 +268,11 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
     }
     if (worker->draining) {
         td_control_error(worker, conn, command->ref, TD_EDRAINING, TD_S("The server is stopping."));
+        return;
+    }
+    if (!td_admission_publish(worker, conn)) {
+        td_control_error(worker, conn, command->ref, TD_ERATE,
+                         TD_S("Too many publishes; this one was not carried out."));
         return;
     }
     origin[0] = '"';

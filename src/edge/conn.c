@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "edge/admission.h"
 #include "edge/channel.h"
 #include "edge/conn_log.h"
 #include "edge/http.h"
@@ -116,6 +117,7 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     free(conn->start);
     free(conn->why);
     td_owed_free(conn);
+    td_admission_gone(worker, conn);
     td_channel_close(conn);
     conn->out = NULL;
     conn->principal = NULL;

@@ -111,7 +111,9 @@ struct td_conn {
     struct td_outbox *out;
     struct td_filter *filter;
     struct td_poll *poll;
-    struct td_addr peer;
+    struct td_addr peer;   /* whom it serves: the other end, or whom a trusted proxy names */
+    struct td_addr *proxy; /* the other end when that is a trusted proxy; NULL otherwise */
+    uint64_t counted_address, counted_user; /* whom it is counted for in the quota; 0: nobody */
     struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
     struct td_owed *owed;   /* in the order of the commands */
     struct td_tls *tls;     /* NULL: plain; see edge/channel.h */
@@ -128,6 +130,8 @@ struct td_conn {
     td_ticks active;       /* when something other than heartbeats was heard or sent */
     td_ticks rate_at;      /* commands: token bucket */
     uint16_t rate_left;
+    td_ticks published_at; /* publishes: likewise */
+    uint32_t publishes_left;
     uint16_t close_code;
     uint8_t state;
     uint8_t refused_row;       /* commands refused by rate, one after the other */

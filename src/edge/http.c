@@ -9,6 +9,7 @@
 #include "edge/http.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "edge/admission.h"
 #include "edge/conn_log.h"
 #include "edge/ws.h"
 #include <errno.h>
@@ -125,10 +126,12 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
     }
     if (n == 0)
         return NEED_MORE;
+    td_admission_request(worker, conn, &head);
     if (conn->over_limit) {
         TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
         td_conn_log_refused(worker, conn, "too many connections");
-        td_conn_refuse(worker, conn, TD_EMANY, "This server has no room for more connections.");
+        td_conn_refuse(worker, conn, TD_EMANY,
+                       "There is no room for more connections, or for more from this address.");
         return ENDED;
     }
     if (head.content_length > worker->options->body_bytes_max) {

@@ -49,8 +49,8 @@ int td_response_head(struct td_request *request, struct td_buf *out, int status,
  * verifies it.  0 and request->principal (the connection keeps the reference), or an error with `*reason` a static
  * sentence. */
 TD_MUST_USE int td_request_authenticate(struct td_request *request, const char **reason);
-/* Verifies a token that a connection presents, counting failures.  0 with a reference that the caller gives back; or an error as
- * td_token_cache_verify. */
+/* Verifies a token that a connection presents, counting failures.  0 with a reference that the caller gives back; an error as
+ * td_token_cache_verify; or TD_ERATE when too many of that address have failed: then this one was not looked at. */
 TD_MUST_USE int td_conn_verify(struct td_worker *worker, const struct td_conn *conn,
                                struct td_slice token, struct td_principal **ret_principal,
                                const char **reason);

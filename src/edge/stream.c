@@ -2,6 +2,7 @@
 #include "edge/stream.h"
 #include "base/err.h"
 #include "codec/sse.h"
+#include "edge/admission.h"
 #include "edge/conn_log.h"
 #include "edge/subscribe.h"
 
@@ -10,6 +11,13 @@ void td_stream_start(struct td_request *request, const struct td_query *query)
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
 
+    const char *what = "no memory";
+    int r = td_admission_stream(worker, conn, &what);
+    if (r < 0) {
+        td_conn_log_refused(worker, conn, what);
+        td_respond_error(request, r, td_slice_str(what));
+        return;
+    }
     if (!td_request_subscribe(request, query))
         return;
     struct td_outbox *out = td_conn_out(worker, conn);

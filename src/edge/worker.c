@@ -40,6 +40,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     atomic_init(&worker->generation, options->edge->generation);
     worker->handler = options->handler;
     worker->journal = options->journal;
+    worker->quota = options->quota;
     td_list_init(&worker->dirty);
     td_list_init(&worker->waiting);
     td_list_init(&worker->polls);

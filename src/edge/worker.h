@@ -7,6 +7,7 @@
 #pragma once
 
 #include "auth/cache.h"
+#include "base/cidr.h"
 #include "base/compiler.h"
 #include "base/histogram.h"
 #include "base/list.h"
@@ -29,7 +30,11 @@ struct td_edge_options {
     unsigned commands_per_s;        /* on one connection; twice as many at once */
     unsigned connections_max;       /* on one worker */
     unsigned pending_publishes_max; /* on one connection */
-    unsigned sends_per_s;           /* of events to one connection; 0: no bound */
+    unsigned connections_per_address, connections_per_user; /* over all workers; 0: no limit */
+    unsigned bad_tokens_per_s;                              /* of one address; 0: no limit */
+    unsigned publishes_per_s;        /* on one connection, twice as many at once; 0: no limit */
+    struct td_cidrs trusted_proxies; /* whose X-Forwarded-For counts */
+    unsigned sends_per_s;            /* of events to one connection; 0: no bound */
     unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
     unsigned sse_interval_s, request_timeout_s, drain_s, poll_max_s;
     const struct td_auth *auth;
@@ -58,7 +63,9 @@ enum td_limited {
     TD_LIMITED_CONNECTIONS,
     TD_LIMITED_DESCRIPTORS,
     TD_LIMITED_MESSAGE,
+    TD_LIMITED_PUBLISHES,
     TD_LIMITED_SUBSCRIPTIONS,
+    TD_LIMITED_TOKENS,
     TD_LIMITED,
 };
 
@@ -94,6 +101,7 @@ struct td_edge_stat {
     atomic_fetch_sub_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
 
 struct td_request;
+struct td_quota;
 
 /* What the floor above gives: the resources. */
 struct td_edge_handler {
@@ -116,6 +124,8 @@ struct td_worker {
     struct td_hub *hub;
     struct td_loop *loop;
     struct td_token_cache *tokens;
+    struct td_quota
+        *quota; /* shared by the workers; NULL: nothing is counted by address and user */
     int listeners[TD_LISTENERS_MAX];
     size_t n_listeners, n_tls_listeners;
     int spare;               /* a descriptor to give up when there is no other; -1: none */
@@ -165,7 +175,8 @@ struct td_worker_options {
     const struct td_edge_options *edge;
     struct td_edge_handler handler;
     struct td_journal *journal;
-    const int *listeners; /* sockets; the worker closes them, also when it can't be made */
+    struct td_quota *quota; /* may be NULL; outlives the worker */
+    const int *listeners;   /* sockets; the worker closes them, also when it can't be made */
     size_t n_listeners;
     size_t n_tls_listeners; /* the last so many of them speak TLS */
 };

@@ -5,6 +5,7 @@
 #include "codec/deflate.h"
 #include "codec/ws.h"
 #include "codec/ws_extension.h"
+#include "edge/admission.h"
 #include "edge/command.h"
 #include "edge/conn_log.h"
 #include "edge/control.h"
@@ -138,6 +139,14 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
     }
     /* First, because nobody without a token is agreed with on anything that costs. */
     r = td_request_authenticate(request, &what);
+    if (r == 0)
+        r = td_admission_stream(worker, conn, &what);
+    if (r == TD_ERATE || r == TD_EMANY) {
+        td_conn_log_handshake(request, what);
+        td_conn_log_refused(worker, conn, what);
+        td_respond_error(request, r, td_slice_str(what));
+        return;
+    }
     answer.deflates = answer.deflates && r == 0;
     if (!become_ws(request, &answer))
         return;

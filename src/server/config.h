@@ -73,7 +73,8 @@ struct td_config {
         unsigned min_version;             /* enum td_tls_version */
         struct td_tls_context *context;   /* made of them; NULL: nothing speaks TLS */
     } tls;
-    struct td_slices origins; /* `http://localhost:*`: any port */
+    struct td_slices trusted_proxies; /* networks, as text */
+    struct td_slices origins;         /* `http://localhost:*`: any port */
     struct {
         uint64_t interval_ms, timeout_ms, idle_ms, behind_ms, stream_ms;
     } heartbeat;
@@ -82,7 +83,8 @@ struct td_config {
         uint64_t batch_events, page_events;
         uint64_t subscriptions;
         uint64_t commands_per_second;
-        uint64_t connections;
+        uint64_t connections, connections_per_address, connections_per_user;
+        uint64_t bad_tokens_per_second, publishes_per_second;
         uint64_t pending_publishes;
         uint64_t sends_per_second;
         uint64_t request_time_ms;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_schema.h"
+#include "base/cidr.h"
 #include "base/topic.h"
 
 #define NO_MAX UINT64_MAX
@@ -82,6 +83,13 @@ static bool cookie_valid(struct td_slice text)
     return text.len > 0 && text.len <= 64;
 }
 
+static bool cidr_valid(struct td_slice text)
+{
+    struct td_cidr cidr;
+
+    return td_cidr_parse(text, &cidr) == 0;
+}
+
 /* Only what is fetched by HTTP: no file, no other scheme. */
 static bool url_valid(struct td_slice text)
 {
@@ -152,6 +160,8 @@ const struct td_config_option td_config_options[] = {
         .help = "Whether clients may keep their window from message to message. It saves bytes of their commands and costs 12 KB to 40 KB for each connection that has sent a compressed one; otherwise an idle connection holds nothing."},
     {"origins", TD_CONFIG_LIST, AT(origins), .valid = origin_valid, .expected = "an origin such as https://app.example.com or http://localhost:*", .reloadable = true,
         .help = "Browser origins that may use cookies and read answers (CORS). The port may be *."},
+    {"trusted_proxies", TD_CONFIG_LIST, AT(trusted_proxies), .valid = cidr_valid, .expected = "a network such as 10.0.0.0/8 or fd00::/8, or an address", .reloadable = true,
+        .help = "Proxies whose X-Forwarded-For is believed: whom it names last that is not one of them counts as the peer, for logs and limits."},
     {"drain", TD_CONFIG_DURATION, AT(drain_ms), .standard = "10s", .min = 0, .max = HOUR, .reloadable = true,
         .help = "How long SIGTERM waits for connections to leave."},
     {"roles", TD_CONFIG_NAMED, AT(auth.policy.roles), .fields = &role_fields, .reloadable = true,
@@ -223,6 +233,14 @@ const struct td_config_option td_config_options[] = {
         .help = "Connections in all."},
     {"limits.sends_per_second", TD_CONFIG_NUMBER, AT(limits.sends_per_second), .standard = "0", .min = 1, .max = 1000, .off = "no bound", .reloadable = true,
         .help = "How often in a second one WebSocket or stream is sent events, at the most: one at once, then what has gathered, together."},
+    {"limits.connections_per_address", TD_CONFIG_NUMBER, AT(limits.connections_per_address), .standard = "0", .min = 1, .max = 4000000, .off = "no limit", .reloadable = true,
+        .help = "Connections of one address, over all workers; an IPv6 address counts as its /64. Behind a trusted proxy WebSockets and streams are counted."},
+    {"limits.connections_per_user", TD_CONFIG_NUMBER, AT(limits.connections_per_user), .standard = "0", .min = 1, .max = 4000000, .off = "no limit", .reloadable = true,
+        .help = "WebSockets and streams of one subject, over all workers."},
+    {"limits.bad_tokens_per_second", TD_CONFIG_NUMBER, AT(limits.bad_tokens_per_second), .standard = "10", .min = 1, .max = 10000, .off = "no limit", .reloadable = true,
+        .help = "Tokens of one address that may be invalid or expired; ten times as many at once. Beyond that tokens that are not known yet are refused without being looked at."},
+    {"limits.publishes_per_second", TD_CONFIG_NUMBER, AT(limits.publishes_per_second), .standard = "0", .min = 1, .max = 1000000, .off = "no limit", .reloadable = true,
+        .help = "Publishes (requests or commands, whatever they hold) of one connection; twice as many at once."},
     {"limits.pending_publishes", TD_CONFIG_NUMBER, AT(limits.pending_publishes), .standard = "256", .min = 1, .max = 65536, .reloadable = true,
         .help = "Publishes of one connection that may wait for the disk; then it is not read from."},
     {"limits.request_time", TD_CONFIG_DURATION, AT(limits.request_time_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,

@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "edge/quota.h"
 #include "edge/worker.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -26,6 +27,7 @@ struct server {
     struct td_worker **workers;
     struct td_thread *threads;
     size_t n_workers, n_started;
+    struct td_quota *quota;
     struct td_jwks *jwks;
     int signals;
     int bell; /* rung when there are new keys */
@@ -145,6 +147,7 @@ static int make_worker(struct server *server, size_t number)
         .edge = &server->setups.current->edge,
         .handler = {td_api_admit, td_api_handle, &server->api},
         .journal = server->journal,
+        .quota = server->quota,
         .listeners = sockets,
         .n_listeners = n,
         .n_tls_listeners = server->options->config->tls.listen.n,
@@ -172,6 +175,9 @@ static int make_workers(struct server *server)
 {
     size_t n = server->options->config->workers;
 
+    server->quota = td_quota_new();
+    if (!server->quota)
+        return -ENOMEM;
     server->setups.n_workers = n;
     server->setups.jwks = server->jwks;
     int r = td_setups_load(&server->setups, server->options->config);
@@ -325,6 +331,7 @@ static void finish(struct server *server)
     free(server->threads);
     if (server->journal)
         td_journal_close(server->journal);
+    td_quota_free(server->quota);
     td_jwks_free(server->jwks);
     if (server->bell >= 0)
         td_file_close(server->bell);

@@ -14,6 +14,23 @@ static void free_config(void *config)
     td_config_free(config);
 }
 
+/* The networks of trusted_proxies, compiled.  0 or -ENOMEM. */
+static int compile_proxies(struct td_setup *setup)
+{
+    struct td_slices texts = setup->config->trusted_proxies;
+    struct td_cidr *items = calloc(texts.n + 1, sizeof(*items));
+
+    if (!items)
+        return -ENOMEM;
+    td_setup_keep(setup, free, items);
+    for (size_t i = 0; i < texts.n; i++) {
+        int r = td_cidr_parse(texts.items[i], &items[i]);
+        TD_ASSERT(r == 0); /* it was checked with the configuration */
+    }
+    setup->edge.trusted_proxies = (struct td_cidrs){items, texts.n};
+    return 0;
+}
+
 int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **ret_setup)
 {
     struct td_setup *setup = calloc(1, sizeof(*setup));
@@ -32,6 +49,10 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .commands_per_s = (unsigned)config->limits.commands_per_second,
         .connections_max = (unsigned)((config->limits.connections + n_workers - 1) / n_workers),
         .sends_per_s = (unsigned)config->limits.sends_per_second,
+        .connections_per_address = (unsigned)config->limits.connections_per_address,
+        .connections_per_user = (unsigned)config->limits.connections_per_user,
+        .bad_tokens_per_s = (unsigned)config->limits.bad_tokens_per_second,
+        .publishes_per_s = (unsigned)config->limits.publishes_per_second,
         .pending_publishes_max = (unsigned)config->limits.pending_publishes,
         .ping_interval_s = whole_seconds(config->heartbeat.interval_ms),
         .pong_timeout_s = whole_seconds(config->heartbeat.timeout_ms),
@@ -51,6 +72,10 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .origins = config->origins.items,
         .n_origins = config->origins.n,
     };
+    if (compile_proxies(setup) < 0) {
+        td_setup_free(setup);
+        return -ENOMEM;
+    }
     *ret_setup = setup;
     return 0;
 }
