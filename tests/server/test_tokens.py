@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from clients import EVENTS, Http, Raw, Sse, Ws, problem, request
-from conftest import DEADLINE_S, until
+from conftest import DEADLINE_S, Server, until
 
 
 def base64url(data):
@@ -189,6 +189,55 @@ def test_a_token_of_a_mebibyte_is_too_much_for_a_head(server):
         ws.until("connection")
         ws.send("auth", token="a" * 500000, ref=1)
         assert ws.until("command_error", ref=1)["code"] == "unauthorized"
+
+
+# --- what a token grants ---
+
+POLICY = """
+auth:
+  default_grants: {subscribe: ['news/**', 'people/{sub}/*'], publish: ['inbox']}
+roles:
+  Editor: {subscribe: ['projects/**'], publish: ['projects/*/draft']}
+  viewer: {subscribe: ['projects/*/news', 'own/{sub}']}
+"""
+EVERYBODY = {"news/1", "people/ann/x", "users/ann/inbox"}
+TOPICS = ["news/1", "people/ann/x", "people/bob/x", "projects/1/news", "projects/1/draft", "own/ann", "own/bob", "users/ann/inbox",
+          "users/bob/inbox", "audit/x"]
+EDITOR, VIEWER = {"projects/1/news", "projects/1/draft"}, {"projects/1/news", "own/ann"}
+GRANTED = [
+    ({}, EVERYBODY, {"inbox"}),
+    ({"roles": ["editor"]}, EVERYBODY | EDITOR, {"inbox", "projects/1/draft"}),
+    ({"roles": "EDITOR"}, EVERYBODY | EDITOR, {"inbox", "projects/1/draft"}),
+    ({"role": "Viewer"}, EVERYBODY | VIEWER, {"inbox"}),
+    ({"role": ["VIEWER"], "roles": ["x", "eDiToR"]}, EVERYBODY | VIEWER | EDITOR, {"inbox", "projects/1/draft"}),
+    ({"roles": ["editors", "edit", "editor ", " editor"]}, EVERYBODY, {"inbox"}),
+    ({"roles": []}, EVERYBODY, {"inbox"}),
+    ({"role": "ADMIN"}, set(TOPICS), {"inbox", "projects/1/draft", "anything"}),
+    # a claim of its own is all that counts, beside its own topic
+    ({"tidings": {}}, {"users/ann/inbox"}, set()),
+    ({"roles": ["editor"], "tidings": {"subscribe": ["own/*"], "publish": ["anything"]}},
+     {"own/ann", "own/bob", "users/ann/inbox"}, {"anything"}),
+    ({"roles": ["editor"], "tidings": {"publish": ["inbox"]}}, {"users/ann/inbox"}, {"inbox"}),
+    ({"roles": ["admin"], "tidings": {"subscribe": ["own/*"]}}, set(TOPICS), {"inbox", "projects/1/draft", "anything"}),
+    # {sub} means something in the configuration only
+    ({"tidings": {"subscribe": ["**"]}}, set(TOPICS) - {"audit/x"}, set()),
+]
+
+
+def test_grants_come_from_the_token_the_roles_and_the_defaults(tmp_path):
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    server = Server(tmp_path, ["--config", str(tmp_path / "policy.yaml")])
+    server.start()
+    try:
+        for claims, seen, written in GRANTED:
+            http = Http(server, forge(server, **claims))
+            assert {t for t in TOPICS if http.call("GET", params={"topic": t}).status_code == 200} == seen, claims
+            topics = ["inbox", "projects/1/draft", "anything", "users/ann/inbox"]
+            may = {t for t in topics if http.post({"topic": t, "type": "t"}).status_code == 201}
+            assert may - {"users/ann/inbox"} == written, claims
+            assert ("users/ann/inbox" in may) == ("anything" in written and "audit/x" in seen), "only an admin"
+    finally:
+        server.kill9()
 
 
 # --- renewal in place ---

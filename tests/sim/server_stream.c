@@ -118,6 +118,21 @@ static void unsubscribe_one(struct srv_world *world, struct srv_reader *reader)
     send_command(world, reader, "UNSUBSCRIBE");
 }
 
+/* The same subject with or without a grant that changes nothing for it: each of its subscriptions is made again. */
+static void renew(struct srv_world *world, struct srv_reader *reader)
+{
+    const struct td_buf *token =
+        &(td_rng_one_in(&world->rng, 2) ? world->tokens : world->renewals)[reader->subject];
+    struct td_buf text = TD_BUF_INIT(TD_TOKEN_LEN_MAX + 64);
+
+    td_buf_puts(&text, "{\"type\":\"auth\",\"token\":\"");
+    td_buf_put(&text, td_buf_slice(token));
+    td_buf_puts(&text, "\"}");
+    TD_ASSERT(text.err == 0);
+    client_ws_put(&reader->link.out, &world->rng, 1, td_buf_slice(&text));
+    td_buf_done(&text);
+}
+
 void srv_stream_talk(struct srv_world *world, struct srv_reader *reader)
 {
     struct td_rng *rng = &world->rng;
@@ -132,6 +147,8 @@ void srv_stream_talk(struct srv_world *world, struct srv_reader *reader)
         subscribe_some(world, reader, false);
     else if (reader->kind == SRV_WS && td_rng_one_in(rng, 40))
         unsubscribe_one(world, reader);
+    else if (td_rng_one_in(rng, 40))
+        renew(world, reader);
     else if (td_rng_one_in(rng, 80))
         client_ws_put(&reader->link.out, rng, 1, TD_S("{\"type\":\"ping\"}"));
     else if (td_rng_one_in(rng, 80))
@@ -254,6 +271,16 @@ static void take_error(struct srv_reader *reader, struct td_slice json)
         command_done(reader);
 }
 
+static void take_authenticated(const struct srv_reader *reader, struct td_slice json)
+{
+    struct td_slice lost, item;
+
+    TD_MUST(client_json_get(json, "lost", &lost), "authenticated without lost");
+    while (client_json_next(&lost, &item))
+        TD_MUST(td_slice_eq(item, TD_S("\"" SRV_NOBODY "\"")), "reader %u loses %.*s",
+                reader->number, (int)item.len, item.ptr);
+}
+
 static void take_control(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
 {
     struct td_slice type = member(json, "type");
@@ -277,6 +304,8 @@ static void take_control(struct srv_world *world, struct srv_reader *reader, str
             srv_reader_reach(world, reader, position_of(world, json), "a heartbeat");
     } else if (td_slice_eq(type, TD_S("gap"))) {
         srv_reader_gap(world, reader, json);
+    } else if (td_slice_eq(type, TD_S("authenticated"))) {
+        take_authenticated(reader, json);
     } else if (td_slice_eq(type, TD_S("command_error"))) {
         take_error(reader, json);
     } else {

@@ -151,6 +151,9 @@ struct srv_view {
     uint64_t newest;         /* the newest event shown as state on this connection */
 };
 
+/* A topic that nobody publishes to: granted or not, it makes a difference to the server and none to a reader. */
+#define SRV_NOBODY "zz/nobody"
+
 struct srv_reader {
     unsigned number;
     enum srv_kind kind;
@@ -211,6 +214,7 @@ struct srv_world {
     struct srv_reader readers[SRV_READERS];
     size_t n_publishers, n_readers;
     struct td_buf tokens[SRV_SUBJECTS];
+    struct td_buf renewals[SRV_SUBJECTS]; /* other tokens, that grant SRV_NOBODY besides */
     uint32_t next_request;
     unsigned classed;      /* percent of the events that may be of any class */
     unsigned text_left;    /* as many chunks of one text are said in a row */

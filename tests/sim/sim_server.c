@@ -13,6 +13,23 @@
 
 /* ---- the beginning ---- */
 
+static void sign_token(struct srv_world *world, unsigned subject, const struct td_slice *subscribe,
+                       size_t n, struct td_buf *token)
+{
+    const struct td_slice admin[] = {TD_S("admin")};
+    const struct td_claims claims = {
+        .sub = td_slice_str(srv_subject(subject)),
+        .roles = {admin,     subject == 0 ? 1 : 0},
+        .has_grants = true,
+        .grants.subscribe = {subscribe, n                   },
+        .exp = td_clock_unix_ms() + UINT64_C(1000) * 86400 * 365,
+    };
+
+    td_buf_init(token, TD_TOKEN_LEN_MAX);
+    int err = td_token_sign(world->issuer.keys, &world->issuer.rules, &claims, token);
+    TD_MUST(err == 0, "no token: %s", td_err_name(err));
+}
+
 static void sign_tokens(struct srv_world *world)
 {
     static const char *const grants[SRV_SUBJECTS][4] = {
@@ -22,27 +39,18 @@ static void sign_tokens(struct srv_world *world)
         {"b/*",               "entities/t/*", "a/*/c"},
         {"p/**"},
     };
-    const struct td_slice admin[] = {TD_S("admin")};
 
     for (unsigned i = 0; i < SRV_SUBJECTS; i++) {
-        struct td_slice subscribe[4];
+        struct td_slice subscribe[5];
         size_t n = 0;
 
         while (n < 4 && grants[i][n]) {
             subscribe[n] = td_slice_str(grants[i][n]);
             n++;
         }
-        const struct td_claims claims = {
-            .sub = td_slice_str(srv_subject(i)),
-            .roles = {admin,     i == 0 ? 1 : 0},
-            .has_grants = true,
-            .grants.subscribe = {subscribe, n             },
-            .exp = td_clock_unix_ms() + UINT64_C(1000) * 86400 * 365,
-        };
-        td_buf_init(&world->tokens[i], TD_TOKEN_LEN_MAX);
-        int err =
-            td_token_sign(world->issuer.keys, &world->issuer.rules, &claims, &world->tokens[i]);
-        TD_MUST(err == 0, "no token: %s", td_err_name(err));
+        sign_token(world, i, subscribe, n, &world->tokens[i]);
+        subscribe[n] = TD_S(SRV_NOBODY);
+        sign_token(world, i, subscribe, n + 1, &world->renewals[i]);
     }
 }
 
@@ -352,8 +360,10 @@ static void finish(struct srv_world *world)
             "%zu mappings, %zu files and %zu sockets are left", td_sim_maps_open(),
             td_sim_files_open(), td_sim_sockets_open());
     srv_truth_done(&world->truth);
-    for (size_t i = 0; i < SRV_SUBJECTS; i++)
+    for (size_t i = 0; i < SRV_SUBJECTS; i++) {
         td_buf_done(&world->tokens[i]);
+        td_buf_done(&world->renewals[i]);
+    }
     td_keys_unref(world->issuer.keys);
     td_sim_reset(0);
 }
