@@ -203,10 +203,22 @@ static int sign(const struct key *key, const char *payload, struct td_buf *out)
     return r;
 }
 
-int td_keys_sign(const struct td_keys *keys, const char *payload, struct td_buf *out)
+static const struct key *signer(const struct td_keys *keys)
 {
     for (size_t i = 0; i < keys->n; i++)
         if (keys->keys[i].algorithm->kind == TD_KEY_OCT)
-            return sign(&keys->keys[i], payload, out);
-    return TD_EINVAL;
+            return &keys->keys[i];
+    return NULL;
+}
+
+bool td_keys_can_sign(const struct td_keys *keys)
+{
+    return signer(keys) != NULL;
+}
+
+int td_keys_sign(const struct td_keys *keys, const char *payload, struct td_buf *out)
+{
+    const struct key *key = signer(keys);
+
+    return key ? sign(key, payload, out) : TD_EINVAL;
 }

@@ -76,6 +76,8 @@ enum td_verdict {
     TD_SIGNED_NONE,  /* there is no such key */
 };
 
+/* Whether there is a key that td_keys_sign could use. */
+bool td_keys_can_sign(const struct td_keys *keys);
 /* `kid` NULL: the token names none, and all keys of that algorithm are tried. */
 enum td_verdict td_keys_verify(const struct td_keys *keys, const char *alg, const char *kid,
                                const struct td_jws *jws);

@@ -48,8 +48,12 @@ static int sign(const struct request *request, uint64_t ttl_ms)
 
     if (status != 0)
         return status;
+    bool can_sign = td_keys_can_sign(config->auth.keys);
     int r = td_token_sign(config->auth.keys, &config->auth.rules, &claims, &token);
     td_config_free(config);
+    if (!can_sign)
+        return td_cli_failed("token", "the configuration has no secret to sign with: tokens of its "
+                                      "public keys and issuers are signed elsewhere");
     if (r == 0)
         printf("%.*s\n", (int)token.len, token.ptr);
     td_buf_done(&token);
@@ -75,7 +79,7 @@ int td_cli_token(int argc, char **argv)
          .list = &request.publish                                                                                         },
         {"ttl",       "DURATION", "How long the token is valid: 30s, 5m, 1h (the default), 7d.",
          .value = &request.ttl                                                                                            },
-        {"config",    "FILE",     "Signs with the first key of this configuration.",
+        {"config",    "FILE",     "Signs with the first secret of this configuration.",
          .value = &request.file                                                                                           },
         {"data",      "DIR",
          "Signs with the key of the development server whose data lies in DIR "

@@ -296,6 +296,7 @@ static void only_a_secret_signs(void **state)
     assert_non_null(reason);
     assert_int_equal(add(keys, rsa_pem, "RS256", ""), 0);
     assert_int_equal(td_token_sign(keys, &rules, &claims, &token), TD_EINVAL);
+    assert_false(td_keys_can_sign(keys));
     key = (struct td_key){TD_S("HS256"), TD_S(""), TD_S(SECRET)};
     assert_int_equal(td_keys_add(keys, &key, &reason), 0);
     assert_int_equal(td_token_sign(keys, &rules, &claims, &token), 0);
