@@ -181,46 +181,61 @@ int td_wakeup_gather(struct td_wakeup *wakeup, const struct td_index *index)
     return 0;
 }
 
-/* Merges another run into the ascending list `into`, each item once. */
-static size_t merge_into(uint16_t *into, size_t n, const struct td_run *run)
+/* Merges the ascending list `from` and another run into `into`, each item once. */
+static size_t merge(uint16_t *into, const uint16_t *from, size_t n, const struct td_run *run)
 {
-    uint16_t merged[TD_WAKEUP_RECORDS];
     size_t a = 0, b = 0, out = 0;
 
     while (a < n || b < run->n) {
         uint16_t item;
-        if (b == run->n || (a < n && into[a] <= run->items[b]))
-            item = into[a++];
+        if (b == run->n || (a < n && from[a] <= run->items[b]))
+            item = from[a++];
         else
             item = run->items[b++];
-        if (out == 0 || merged[out - 1] != item)
-            merged[out++] = item;
+        if (out == 0 || into[out - 1] != item)
+            into[out++] = item;
     }
-    memcpy(into, merged, out * sizeof(*into));
     return out;
+}
+
+/* Merges the runs that touch a subscriber, of which there are several.  `ret_same`: one that is the same as all of them, or NULL. */
+static const uint16_t *merge_runs(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
+                                  size_t *ret_n, struct td_run **ret_same)
+{
+    const uint16_t *from = subscriber->_run->items;
+    struct td_run *longest = subscriber->_run;
+    size_t n = longest->n;
+    uint16_t *into = NULL;
+
+    for (struct td_run_link *link = subscriber->_more; link; link = link->next) {
+        into = wakeup->_merged[into == wakeup->_merged[0]];
+        n = merge(into, from, n, link->run);
+        from = into;
+        if (link->run->n > longest->n)
+            longest = link->run;
+    }
+    *ret_same = longest->n == n ? longest : NULL;
+    *ret_n = n;
+    return into;
 }
 
 void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
                      const struct td_hub_ops *ops, void *arg, struct td_share *ret_share)
 {
     struct td_run *run = subscriber->_run;
+    const uint16_t *items = run->items;
+    uint16_t *kept = wakeup->_kept;
+    size_t n = run->n, n_kept = 0;
 
-    if (!subscriber->_more && !subscriber->checked) {
-        *ret_share = (struct td_share){run->items, run->n, run};
-        return;
-    }
-    size_t n = run->n;
-    memcpy(wakeup->_merged, run->items, n * sizeof(*run->items));
-    for (struct td_run_link *link = subscriber->_more; link; link = link->next)
-        n = merge_into(wakeup->_merged, n, link->run);
-    if (subscriber->checked) {
-        size_t kept = 0;
-        for (size_t i = 0; i < n; i++)
-            if (ops->wants(subscriber, &wakeup->views[wakeup->_merged[i]], arg))
-                wakeup->_merged[kept++] = wakeup->_merged[i];
-        n = kept;
-    }
-    *ret_share = (struct td_share){wakeup->_merged, n, NULL};
+    if (subscriber->_more)
+        items = merge_runs(wakeup, subscriber, &n, &run);
+    for (size_t i = 0; subscriber->checked && i < n; i++)
+        if (ops->wants(subscriber, &wakeup->views[items[i]], arg))
+            kept[n_kept++] = items[i];
+    if (!subscriber->checked || n_kept == n)
+        *ret_share = (struct td_share){items, n, run};
+    else
+        *ret_share = (struct td_share){kept, n_kept, NULL};
 }
 
 /* Makes the wire's table of encoded records ready for this wakeup. */
@@ -284,6 +299,23 @@ static int put_share(struct td_wakeup *wakeup, enum td_wire wire, const struct t
     return 0;
 }
 
+/* Whether `_own` holds this share from whom it was put together for last: those who ask for the same get the same. */
+static bool is_in_own(const struct td_wakeup *wakeup, enum td_wire wire,
+                      const struct td_share *share)
+{
+    return wakeup->_own_in == wakeup->number && wakeup->_own_wire == wire &&
+           wakeup->_own_n == share->n &&
+           memcmp(wakeup->_own_items, share->items, share->n * sizeof(*share->items)) == 0;
+}
+
+static void note_own(struct td_wakeup *wakeup, enum td_wire wire, const struct td_share *share)
+{
+    wakeup->_own_in = wakeup->number;
+    wakeup->_own_wire = wire;
+    wakeup->_own_n = share->n;
+    memcpy(wakeup->_own_items, share->items, share->n * sizeof(*share->items));
+}
+
 int td_wakeup_bytes(struct td_wakeup *wakeup, enum td_wire wire, const struct td_share *share,
                     struct td_slice *ret_bytes)
 {
@@ -296,6 +328,10 @@ int td_wakeup_bytes(struct td_wakeup *wakeup, enum td_wire wire, const struct td
         *ret_bytes = td_slice(wakeup->_bytes.ptr + known->at, known->len);
         return 0;
     }
+    if (!known && is_in_own(wakeup, wire, share)) {
+        *ret_bytes = td_buf_slice(&wakeup->_own);
+        return 0;
+    }
     /* First all are encoded, so that the copies that follow lie together. */
     for (size_t i = 0; i < share->n; i++) {
         int r = td_wakeup_record(wakeup, wire, share->items[i], ret_bytes);
@@ -303,8 +339,10 @@ int td_wakeup_bytes(struct td_wakeup *wakeup, enum td_wire wire, const struct td
             return r;
     }
     struct td_buf *out = known ? &wakeup->_bytes : &wakeup->_own;
-    if (!known)
+    if (!known) {
+        wakeup->_own_in = 0;
         td_buf_reset(out);
+    }
     size_t at = out->len;
     int r = put_share(wakeup, wire, share, out);
     if (r < 0) {
@@ -314,6 +352,8 @@ int td_wakeup_bytes(struct td_wakeup *wakeup, enum td_wire wire, const struct td
     *ret_bytes = td_slice(out->ptr + at, out->len - at);
     if (known)
         *known = (struct td_span){(uint32_t)at, (uint32_t)ret_bytes->len};
+    else
+        note_own(wakeup, wire, share);
     return 0;
 }
 

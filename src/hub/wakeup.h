@@ -3,7 +3,8 @@
  *
  * A run is what one pattern's subscribers get of the wakeup.  Whoever is touched by one run, most are, is
  * sent the run's bytes, which are put together once; who is touched by several gets them merged by sequence,
- * each record once. */
+ * each record once.  Where that, or what remains of it for one that is `checked`, is the same as a run or as what the one
+ * before got, it is sent the same bytes. */
 #pragma once
 
 #include "base/buf.h"
@@ -47,15 +48,20 @@ struct td_wakeup {
     struct td_span *_encoded[TD_WIRES]; /* each record as on that wire */
     uint64_t _encoded_in[TD_WIRES];     /* the wakeup for which that is */
     struct td_buf _bytes;               /* encoded records, and runs put together */
-    struct td_buf _own;                 /* a share that is nobody else's */
-    uint16_t _merged[TD_WAKEUP_RECORDS];
+    struct td_buf _own;                 /* the latest share that is no run: */
+    uint64_t _own_in;                   /* the wakeup in which it was put together; 0: none */
+    enum td_wire _own_wire;
+    size_t _own_n;
+    uint16_t _own_items[TD_WAKEUP_RECORDS];
+    uint16_t _merged[2][TD_WAKEUP_RECORDS];
+    uint16_t _kept[TD_WAKEUP_RECORDS]; /* of a share, by one that is checked */
 };
 
 /* What one subscriber gets: records of the wakeup in order. */
 struct td_share {
     const uint16_t *items;
     size_t n;
-    struct td_run *run; /* when it is all of one run, else NULL */
+    struct td_run *run; /* when it is what one run is, else NULL */
 };
 
 TD_MUST_USE int td_wakeup_new(struct td_encoder *encoder, struct td_wakeup **ret_wakeup);

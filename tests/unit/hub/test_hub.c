@@ -21,6 +21,7 @@ struct reader {
     uint64_t from; /* its first event comes behind this */
     unsigned gaps, caught_up, touched, broken, history_ended;
     uint64_t gap_from, gap_to;
+    const void *latest; /* the bytes of its latest send */
 };
 
 static struct fixture log_;
@@ -44,6 +45,7 @@ static int64_t take(struct td_subscriber *subscriber, const struct iovec *parts,
     int64_t taken = 0;
 
     assert_ptr_equal(arg, &log_);
+    reader->latest = parts->iov_base;
     /* What was kept goes first, as the edge does it. */
     size_t first = TD_MIN(reader->room, reader->kept.len);
     assert_int_equal(td_buf_put(&reader->got, td_slice(reader->kept.ptr, first)), 0);
@@ -291,6 +293,35 @@ static void test_live(void **state)
         check(&readers[i]);
     assert_true(readers[3].touched > 0);
     assert_true(td_hub_is_live(&readers[3].subscriber));
+    close_hub();
+}
+
+/* Overlapping patterns that come to what one of them matches are sent that run's bytes; neighbours that get other shares of the same
+ * wakeup get their own. */
+static void test_shares(void **state)
+{
+    (void)state;
+    open_hub();
+    join(0, TD_WIRE_WS_EVENT, (const char *const[4]){"a/*"});
+    join(1, TD_WIRE_WS_EVENT, (const char *const[4]){"a/*", "*/b", "a/b"});
+    for (size_t i = 2; i < 6; i++)
+        join(i, TD_WIRE_WS_EVENT, (const char *const[4]){"**"});
+    for (size_t i = 2; i < 5; i++)
+        readers[i].subscriber.checked = true;
+    join(6, TD_WIRE_SSE_EVENT, (const char *const[4]){"**"});
+    readers[6].subscriber.checked = true;
+    join(7, TD_WIRE_WS_EVENT, (const char *const[4]){"a/*", "c"});
+    join(8, TD_WIRE_WS_EVENT, (const char *const[4]){"a/*", "c"});
+    for (int i = 0; i < 10; i++) {
+        publish("a/b", 10);
+        publish("a/x", 10);
+        publish("c", 10);
+    }
+    settle();
+    for (size_t i = 0; i < 9; i++)
+        if (i != 6)
+            check(&readers[i]);
+    assert_ptr_equal(readers[1].latest, readers[0].latest);
     close_hub();
 }
 
@@ -543,6 +574,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_live, setup),
+        cmocka_unit_test_setup(test_shares, setup),
         cmocka_unit_test_setup(test_short_at_every_byte, setup),
         cmocka_unit_test_setup(test_short_at_every_byte_deflated, setup),
         cmocka_unit_test_setup(test_compressed_once, setup),
