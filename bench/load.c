@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The load generator: subscribers and publishers in one thread and one loop; see usage() and README.md. */
 #include "bench.h"
+#include "interests.h"
 #include "publishers.h"
 #include "report.h"
 #include "subscribers.h"
@@ -24,6 +25,8 @@ struct load {
     uint64_t warmup_ns, measured_ns;
     uint64_t publish_max; /* events; 0: as many as the time allows */
     uint64_t catch_up;    /* events that each subscriber is owed from the start */
+    uint32_t *audience;   /* with interests: subscribers of each topic */
+    uint64_t expected;    /* deliveries of what was published */
     uint64_t started_ns, requests;
     struct subscribers_options subscribers_options;
     struct publishers_options publishers_options;
@@ -33,29 +36,32 @@ struct load {
 
 static void usage(void)
 {
-    fputs("usage: load HOST:PORT [option]...\n"
-          "  --path P          what subscribers GET; {n}: their number (/)\n"
-          "  --subscribers N   how many (0)\n"
-          "  --sse             by Server-Sent Events; otherwise by WebSocket\n"
-          "  --deflate         by WebSocket with permessage-deflate\n"
-          "  --ready TEXT      a subscription is in force once this was received\n"
-          "  --handshakes N    under way at once (128)\n"
-          "  --catch-up N      publish nothing; each subscriber is owed N events from the start\n"
-          "  --publish P       publish by POST to this path\n"
-          "  --token T         sent as Authorization: Bearer\n"
-          "  --event TEMPLATE  {data}: the payload, {topic}: five digits ({data})\n"
-          "  --topics N        numbers that {topic} runs through (1)\n"
-          "  --payload BYTES   (160)\n"
-          "  --batch N         events in a request, as a JSON array (1)\n"
-          "  --connections N   of publishers (1)\n"
-          "  --pipeline N      requests under way on each (16)\n"
-          "  --rate N          requests a second, stamped with the time they were due\n"
-          "  --window N        no more events under way that have not reached the subscribers\n"
-          "  --events N        stop after so many, and measure from the first to the last answer\n"
-          "  --seconds N       measured time (3); --warmup N: before it (1)\n"
-          "  --pid P           the server, whose processor time and memory are reported\n"
-          "Prints one line of JSON.\n",
-          stderr);
+    fputs(
+        "usage: load HOST:PORT [option]...\n"
+        "  --path P          what subscribers GET; {n}: their number, {interests}: see below (/)\n"
+        "  --subscribers N   how many (0)\n"
+        "  --sse             by Server-Sent Events; otherwise by WebSocket\n"
+        "  --deflate         by WebSocket with permessage-deflate\n"
+        "  --ready TEXT      a subscription is in force once this was received\n"
+        "  --handshakes N    under way at once (128)\n"
+        "  --catch-up N      publish nothing; each subscriber is owed N events from the start\n"
+        "  --publish P       publish by POST to this path\n"
+        "  --token T         sent as Authorization: Bearer\n"
+        "  --event TEMPLATE  {data}: the payload, {topic}: five digits ({data})\n"
+        "  --topics N        numbers that {topic} runs through (1)\n"
+        "  --interests N     topics of each subscriber, by chance of --topics\n"
+        "  --interest TEXT   what stands for each in --path; {topic}: five digits (topic={topic})\n"
+        "  --payload BYTES   (160)\n"
+        "  --batch N         events in a request, as a JSON array (1)\n"
+        "  --connections N   of publishers (1)\n"
+        "  --pipeline N      requests under way on each (16)\n"
+        "  --rate N          requests a second, stamped with the time they were due\n"
+        "  --window N        no more events under way that have not reached the subscribers\n"
+        "  --events N        stop after so many, and measure from the first to the last answer\n"
+        "  --seconds N       measured time (3); --warmup N: before it (1)\n"
+        "  --pid P           the server, whose processor time and memory are reported\n"
+        "Prints one line of JSON.\n",
+        stderr);
     exit(2);
 }
 
@@ -108,14 +114,42 @@ static void rest(struct load *load, uint64_t duration_ns)
 }
 
 /* Whether as many events are under way as may be: those sent, less those that have reached all, where a
- * delivery counts as one part of an event.  So there is room for one more with each `ready` deliveries,
- * whoever gets them, and what is published comes evenly, also from a server that sends in groups. */
+ * delivery counts as one part of an event.  So there is room for one more with as many deliveries as an event
+ * has on the average, whoever gets them, and what is published comes evenly, also from a server that sends in groups. */
 static bool is_full(const struct load *load)
 {
     const struct subscribers_tally *subscribers = subscribers_tally(load->subscribers);
-    uint64_t reached = subscribers->ready > 0 ? subscribers->delivered / subscribers->ready : 0;
+    const struct subscribers_options *options = &load->subscribers_options;
+    uint64_t mean = subscribers->ready;
 
-    return load->window > 0 && publishers_tally(load->publishers)->sent - reached >= load->window;
+    if (load->audience)
+        mean = TD_MAX(mean * options->interests / options->topics, (uint64_t)1);
+    uint64_t room = load->window > 0 ? (load->window - 1) * mean : UINT64_MAX;
+    return load->expected > subscribers->delivered &&
+           load->expected - subscribers->delivered > room;
+}
+
+/* Counts the deliveries that the events with these sequences come to. */
+static void expect(struct load *load, uint64_t first, uint64_t end)
+{
+    uint64_t ready = subscribers_tally(load->subscribers)->ready;
+
+    for (uint64_t sequence = first; sequence < end; sequence++)
+        load->expected +=
+            load->audience ? load->audience[sequence % load->publishers_options.topics] : ready;
+}
+
+static void count_audience(struct load *load)
+{
+    const struct subscribers_options *options = &load->subscribers_options;
+    unsigned topics[INTERESTS_MAX];
+
+    load->audience = bench_alloc(options->topics, sizeof(*load->audience));
+    for (unsigned number = 0; number < options->count; number++) {
+        interests_of(number, options->topics, options->interests, topics);
+        for (unsigned i = 0; i < options->interests; i++)
+            load->audience[topics[i]]++;
+    }
 }
 
 /* Publishes what is due.  Returns when the next is due, at most `end_ns`. */
@@ -138,9 +172,11 @@ static uint64_t pump(struct load *load, uint64_t end_ns)
                 break;
             }
         }
+        uint64_t sent = publishers->sent;
         if (due_ns >= end_ns || !publishers_add(load->publishers, due_ns))
             break;
         load->requests++;
+        expect(load, sent + 1, publishers->sent + 1);
     }
     publishers_flush(load->publishers);
     return next_ns;
@@ -202,6 +238,8 @@ static void run(struct load *load)
     struct report report = {.start = take_sample(load)};
     const struct subscribers_tally *subscribers = subscribers_tally(load->subscribers);
 
+    if (load->subscribers_options.interests > 0)
+        count_audience(load);
     connect_all(load);
     report.connected_ns = bench_now_ns() - report.start.at_ns;
     report.subscribers = subscribers;
@@ -227,7 +265,7 @@ static void run(struct load *load)
         else
             publish_until(load, from_ns + load->measured_ns);
         report.to = take_sample(load);
-        report.expected = report.publishers->sent * subscribers->ready;
+        report.expected = load->expected;
         drain(load, report.expected);
     }
     report_print(&report);
@@ -247,16 +285,18 @@ static const struct option options[] = {
     {"event",       1, 0, 'e'},
     {"topics",    1, 0, 'T'},
     {"payload",         1, 0, 'b'},
-    {"batch",          1, 0, 'a'},
-    {"connections",    1, 0, 'c'},
-    {"pipeline",       1, 0, 'l'},
-    {"rate", 1, 0, 'r'},
-    {"window",         1, 0, 'w'},
-    {"events",          1, 0, 'm'},
-    {"seconds",1, 0, 's'},
-    {"warmup",       1, 0, 'W'},
-    {"pid",    1, 0, 'P'},
-    {0        },
+    {"interests",          1, 0, 'i'},
+    {"interest",    1, 0, 'I'},
+    {"batch",       1, 0, 'a'},
+    {"connections", 1, 0, 'c'},
+    {"pipeline",         1, 0, 'l'},
+    {"rate",          1, 0, 'r'},
+    {"window",1, 0, 'w'},
+    {"events",       1, 0, 'm'},
+    {"seconds",    1, 0, 's'},
+    {"warmup",         1, 0, 'W'},
+    {"pid",          1, 0, 'P'},
+    {0  },
 };
 
 static void take_option(struct load *load, int letter, const char *text)
@@ -277,7 +317,14 @@ static void take_option(struct load *load, int letter, const char *text)
     case 'p': publishers->path = text; break;
     case 't': subscribers->token = publishers->token = text; break;
     case 'e': publishers->event = text; break;
-    case 'T': publishers->topics = (unsigned)bench_number("--topics", text, 1, 100000); break;
+    case 'T':
+        publishers->topics = (unsigned)bench_number("--topics", text, 1, TOPICS_MAX);
+        subscribers->topics = publishers->topics;
+        break;
+    case 'i':
+        subscribers->interests = (unsigned)bench_number("--interests", text, 1, INTERESTS_MAX);
+        break;
+    case 'I': subscribers->interest = text; break;
     case 'b':
         publishers->payload_bytes = (unsigned)bench_number("--payload", text, 1, 32768);
         break;
@@ -302,7 +349,10 @@ int main(int argc, char **argv)
         .epoll = epoll_create1(EPOLL_CLOEXEC),
         .warmup_ns = BENCH_NS_PER_S,
         .measured_ns = 3 * BENCH_NS_PER_S,
-        .subscribers_options = {.path = "/", .handshakes_max = 128},
+        .subscribers_options = {.path = "/",
+                                .interest = "topic={topic}",
+                                .topics = 1,
+                                .handshakes_max = 128},
         .publishers_options =
             {
                                 .event = "{data}",
@@ -320,6 +370,8 @@ int main(int argc, char **argv)
     if (optind + 1 != argc)
         usage();
     load.subscribers_options.server = load.publishers_options.server = bench_address(argv[optind]);
+    if (load.subscribers_options.interests > load.subscribers_options.topics)
+        bench_fail("--interests is no more than --topics");
     load.subscribers_options.epoll = load.publishers_options.epoll = load.epoll;
     uint64_t connections =
         load.subscribers_options.count + (uint64_t)load.publishers_options.connections;
@@ -330,6 +382,7 @@ int main(int argc, char **argv)
     run(&load);
     publishers_free(load.publishers);
     subscribers_free(load.subscribers);
+    free(load.audience);
     close(load.epoll);
     return 0;
 }

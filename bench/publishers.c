@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publishers.h"
 #include "bench.h"
+#include "interests.h"
 #include "stamp.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@ enum {
     INPUT_BYTES_MAX = 64 * 1024,
     HEAD_BYTES_MAX = 4096,
     EVENT_BYTES_MAX = 64 * 1024,
-    TOPIC_DIGITS = 5,
 };
 
 struct publisher {
@@ -116,7 +116,8 @@ static void stamp_request(struct publishers *publishers, uint64_t due_ns)
         stamp_put(event + publishers->stamp_at, &stamp);
         if (publishers->has_topic) {
             char digits[TOPIC_DIGITS + 1];
-            snprintf(digits, sizeof(digits), "%05u", stamp.sequence % options->topics % 100000);
+            snprintf(digits, sizeof(digits), "%0*u", TOPIC_DIGITS,
+                     stamp.sequence % options->topics % TOPICS_MAX);
             memcpy(event + publishers->topic_at, digits, TOPIC_DIGITS);
         }
         event += publishers->event_len + (options->batch > 1);

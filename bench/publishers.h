@@ -14,7 +14,7 @@ struct publishers_options {
     const char *path;
     const char *token; /* sent as Authorization: Bearer; NULL: none */
     /* An event as the server wants it.  {data} is replaced by the payload, a JSON object; {topic} by
-     * five digits that run through `topics` numbers, one each event. */
+     * five digits that run through `topics` numbers: an event's sequence, from 1, modulo `topics`. */
     const char *event;
     unsigned connections;
     unsigned pipeline; /* requests under way on one connection */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "subscribers.h"
 #include "bench.h"
+#include "interests.h"
 #include "stamp.h"
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -289,17 +290,46 @@ static bool read_once(struct subscribers *subscribers, struct subscriber *subscr
     return full;
 }
 
-/* Writes `path` with the first {n} in it replaced by `number`. */
-static void put_path(char *out, size_t room, const char *path, unsigned number)
+/* Writes `text` to `out` with the first `name` in it replaced by `value`.  Returns its length. */
+static size_t put_replaced(char *out, size_t room, const char *text, const char *name,
+                           const char *value)
 {
-    static const char name[] = "{n}";
-    const char *at = strstr(path, name);
-    int before = at ? (int)(at - path) : 0;
-    int len = at ? snprintf(out, room, "%.*s%u%s", before, path, number, at + sizeof(name) - 1)
-                 : snprintf(out, room, "%s", path);
+    const char *at = strstr(text, name);
+    int before = at ? (int)(at - text) : 0;
+    int len = at ? snprintf(out, room, "%.*s%s%s", before, text, value, at + strlen(name))
+                 : snprintf(out, room, "%s", text);
 
     if (len < 0 || (size_t)len >= room)
         bench_fail("the path is too long");
+    return (size_t)len;
+}
+
+static void put_interests(const struct subscribers_options *options, unsigned number, char *out,
+                          size_t room)
+{
+    unsigned topics[INTERESTS_MAX];
+    size_t len = 0;
+
+    interests_of(number, options->topics, options->interests, topics);
+    *out = '\0';
+    for (unsigned i = 0; i < options->interests; i++) {
+        char digits[TOPIC_DIGITS + 1];
+        snprintf(digits, sizeof(digits), "%0*u", TOPIC_DIGITS, topics[i] % TOPICS_MAX);
+        if (i > 0)
+            out[len++] = '&';
+        len += put_replaced(out + len, room - len - 1, options->interest, "{topic}", digits);
+    }
+}
+
+static void put_path(const struct subscribers_options *options, unsigned number, char *out,
+                     size_t room)
+{
+    char interests[REQUEST_BYTES_MAX / 2], numbered[REQUEST_BYTES_MAX / 2], digits[16];
+
+    snprintf(digits, sizeof(digits), "%u", number);
+    put_interests(options, number, interests, sizeof(interests));
+    put_replaced(numbered, sizeof(numbered), options->path, "{n}", digits);
+    put_replaced(out, room, numbered, "{interests}", interests);
 }
 
 static void send_handshake(struct subscribers *subscribers, struct subscriber *subscriber)
@@ -312,7 +342,7 @@ static void send_handshake(struct subscribers *subscribers, struct subscriber *s
     };
     char path[REQUEST_BYTES_MAX / 2], request[REQUEST_BYTES_MAX];
 
-    put_path(path, sizeof(path), options->path, number);
+    put_path(options, number, path, sizeof(path));
     int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s%s%s%s\r\n",
                        path, options->token ? "Authorization: Bearer " : "",
                        options->token ? options->token : "", options->token ? "\r\n" : "",

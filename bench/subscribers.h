@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Many WebSocket or SSE clients of one URL, which count what they are sent. */
+/* Many WebSocket or SSE clients of one URL, or one that differs in topics, which count what they are sent. */
 #pragma once
 
 #include "histogram.h"
@@ -11,8 +11,12 @@ struct subscribers;
 
 struct subscribers_options {
     struct sockaddr_in server;
-    const char *path;  /* {n} in it is replaced by the subscriber's number */
-    const char *token; /* sent as Authorization: Bearer; NULL: none */
+    /* {n} in it is replaced by the subscriber's number, {interests} by the interest for each of its topics, joined by '&'. */
+    const char *path;
+    const char *interest; /* in it {topic} is replaced by five digits */
+    unsigned interests;   /* topics of a subscriber, … */
+    unsigned topics;      /* … of so many */
+    const char *token;    /* sent as Authorization: Bearer; NULL: none */
     const char
         *ready; /* text that says that a subscription is in force; NULL: the handshake's answer */
     unsigned count;
