@@ -157,7 +157,7 @@ const struct td_config_option td_config_options[] = {
     {"compression_min_bytes", TD_CONFIG_BYTES, AT(compression_min_bytes), .standard = "128", .min = 0, .max = TD_MIB,
         .help = "Events whose message is shorter go uncompressed."},
     {"compression_takeover", TD_CONFIG_BOOL, AT(compression_takeover), .standard = "false",
-        .help = "Whether clients may keep their window from message to message. It saves bytes of their commands and costs 12 KB to 40 KB for each connection that has sent a compressed one; otherwise an idle connection holds nothing."},
+        .help = "Whether clients may keep their window from message to message. It saves bytes of their commands and costs 9 KB to 40 KB for each connection that has sent a compressed one; otherwise an idle connection holds nothing."},
     {"origins", TD_CONFIG_LIST, AT(origins), .valid = origin_valid, .expected = "an origin such as https://app.example.com or http://localhost:*", .reloadable = true,
         .help = "Browser origins that may use cookies and read answers (CORS). The port may be *."},
     {"trusted_proxies", TD_CONFIG_LIST, AT(trusted_proxies), .valid = cidr_valid, .expected = "a network such as 10.0.0.0/8 or fd00::/8, or an address", .reloadable = true,
