@@ -150,7 +150,9 @@ void srv_reader_connect(struct srv_world *world, struct srv_reader *reader)
     reader->connection = (uint32_t)++world->resumes;
     reader->phase = SRV_HEAD;
     reader->asked = reader->caught_up = reader->wants_caught_up = reader->closing = false;
-    reader->began = reader->asks_state = false;
+    reader->began = reader->kind == SRV_WS_URL; /* what its URL says of state is for that */
+    reader->asks_state = false;
+    reader->history.on = reader->history.asked = false;
     reader->seeks = reader->seeks_itself = false;
     for (size_t i = 0; i < reader->n_patterns; i++) {
         reader->patterns[i].on = reader->kind != SRV_WS;

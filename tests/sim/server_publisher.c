@@ -85,8 +85,14 @@ static void request_send(struct srv_world *world, struct srv_publisher *publishe
     TD_ASSERT(out->err == 0 && body.err == 0);
     td_buf_done(&body);
     request->sent = true;
-    for (uint32_t i = 0; i < request->n; i++)
-        srv_said(world, request->first + i)->fate = SRV_SENT;
+    for (uint32_t i = 0; i < request->n; i++) {
+        struct srv_said *said = srv_said(world, request->first + i);
+
+        said->fate = SRV_SENT;
+        td_world_say("event %u: class %u on %s, key %u, offset %u%s", request->first + i,
+                     said->class, srv_topic(said->topic).ptr, said->key, said->offset,
+                     said->removes ? ", removes" : "");
+    }
     td_world_say("publish %u..%u%s%s", request->first, request->first + request->n - 1,
                  request->key[0] ? " with " : "", request->key);
 }

@@ -279,6 +279,7 @@ static void take_event(struct srv_world *world, struct srv_reader *reader,
                        const struct srv_seen *seen, uint64_t seq)
 {
     const struct srv_event *event = srv_truth_get(&world->truth, seq);
+    bool is_chunk = srv_said(world, seen->number)->class == TD_CLASS_APPEND;
     uint64_t first = seq;
 
     TD_MUST(
@@ -293,8 +294,9 @@ static void take_event(struct srv_world *world, struct srv_reader *reader,
     TD_MUST(reader->known, "reader %u got event %u before it knows where it stands", reader->number,
             seen->number);
     check_told(reader, "an event");
-    if (srv_said(world, seen->number)->class == TD_CLASS_APPEND &&
-        !srv_truth_blind(&world->truth, reader->position, seq)) {
+    if (is_chunk && srv_truth_blind(&world->truth, reader->position, seq)) {
+        first = reader->position; /* nobody can say what it was joined of */
+    } else if (is_chunk) {
         size_t last = (size_t)(event - world->truth.events);
         size_t at = srv_check_joined(world, reader, seen, last, in_stream);
 
@@ -330,7 +332,9 @@ void srv_reader_event(struct srv_world *world, struct srv_reader *reader, struct
     }
     uint64_t seq = srv_read_position(world, client_json_plain(seen.id), NULL);
     td_world_say("reader %u gets %u at %llu", reader->number, seen.number, (unsigned long long)seq);
-    if (seen.state)
+    if (seen.history)
+        srv_history_event(world, reader, &seen, seq);
+    else if (seen.state)
         srv_view_state(world, reader, &seen, seq);
     else if (srv_truth_get(&world->truth, seq) || !unseen(world, reader, seq))
         take_event(world, reader, &seen, seq);
@@ -367,8 +371,8 @@ static bool trimmed(struct srv_world *world, const struct srv_reader *reader, ui
     return srv_truth_blind(truth, from, to);
 }
 
-static void check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t from,
-                      uint64_t to, struct td_slice reason)
+void srv_check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t from, uint64_t to,
+                   struct td_slice reason)
 {
     bool fast = world->options.durability == TD_DURABILITY_FAST;
     bool since_boot = reader->link.boot == world->boot;
@@ -442,7 +446,7 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
     TD_MUST(to > from || td_slice_eq(reason, TD_S("unsynced")),
             "reader %u: a gap from %llu back to %llu", reader->number, (unsigned long long)from,
             (unsigned long long)to);
-    check_gap(world, reader, from, to, reason);
+    srv_check_gap(world, reader, from, to, reason);
     if (!td_slice_eq(reason, TD_S("retention"))) {
         if (srv_truth_lost(&world->truth, reader->last_got))
             reader->last_got = 0; /* now it knows */
@@ -462,6 +466,8 @@ bool srv_reader_done(struct srv_world *world, const struct srv_reader *reader)
     if (reader->refused)
         return true;
     if (!reader->known || reader->foreign || reader->must_hear)
+        return false;
+    if (reader->history.on || reader->history.asked)
         return false;
     if (reader->wants_caught_up && !reader->caught_up)
         return false;

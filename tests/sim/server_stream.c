@@ -32,28 +32,38 @@ static bool any_on(const struct srv_reader *reader)
 
 /* ---- commands ---- */
 
+static void put_since(struct srv_world *world, struct srv_reader *reader, struct td_buf *text)
+{
+    td_buf_puts(text, ",\"since\":\"");
+    if (reader->history.asked)
+        srv_history_ask(world, reader, text);
+    else if (reader->start == SRV_START_EARLIEST)
+        td_buf_puts(text, "earliest");
+    else if (reader->start == SRV_START_FOREIGN)
+        td_buf_putf(text, "%08x.7", world->truth.epoch + 1);
+    else
+        td_buf_puts(text, srv_position(world, reader->position));
+    td_buf_puts(text, "\"");
+}
+
 static void send_command(struct srv_world *world, struct srv_reader *reader, const char *type)
 {
     struct td_buf text = TD_BUF_INIT(4096);
     const char *comma = "";
 
-    td_buf_putf(&text, "{\"type\":\"%s\",\"ref\":%u,\"topics\":[", type, reader->command);
+    td_buf_putf(&text, "{\"type\":\"%s\",\"topics\":[", type);
     for (size_t i = 0; i < reader->n_patterns; i++)
         if (reader->command >> i & 1) {
             td_buf_putf(&text, "%s\"%s\"", comma, reader->patterns[i].text);
             comma = ",";
         }
     td_buf_puts(&text, "]");
-    if (reader->seeks && reader->seeks_itself) {
-        td_buf_puts(&text, ",\"since\":\"");
-        if (reader->start == SRV_START_EARLIEST)
-            td_buf_puts(&text, "earliest");
-        else if (reader->start == SRV_START_FOREIGN)
-            td_buf_putf(&text, "%08x.7", world->truth.epoch + 1);
-        else
-            td_buf_puts(&text, srv_position(world, reader->position));
-        td_buf_puts(&text, "\"");
-    }
+    if (reader->history.asked || (reader->seeks && reader->seeks_itself))
+        put_since(world, reader, &text);
+    if (reader->history.asked)
+        td_buf_putf(&text, ",\"ref\":\"h%u\"", reader->history.serial);
+    else
+        td_buf_putf(&text, ",\"ref\":%u", reader->command);
     reader->asks_state = !reader->began && reader->state == SRV_STATE_FIRST;
     if (!reader->unsubscribing && td_rng_one_in(&world->rng, 3)) {
         reader->asks_state = td_rng_one_in(&world->rng, 2);
@@ -90,6 +100,7 @@ static void command_done(struct srv_reader *reader)
         alive |= !reader->patterns[i].dead;
     }
     reader->asked = false;
+    reader->history.asked = false;
     reader->refused = !alive;
 }
 
@@ -104,6 +115,20 @@ static void subscribe_some(struct srv_world *world, struct srv_reader *reader, b
         return;
     reader->unsubscribing = false;
     send_command(world, reader, td_rng_one_in(&world->rng, 2) ? "SUBSCRIBE" : "subscribe");
+}
+
+/* What came before, of some that may be subscribed already. */
+static void ask_history(struct srv_world *world, struct srv_reader *reader)
+{
+    reader->command = 0;
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (!reader->patterns[i].dead && td_rng_one_in(&world->rng, 2))
+            reader->command |= 1u << i;
+    if (reader->command == 0)
+        return;
+    reader->unsubscribing = false;
+    reader->history.asked = true;
+    send_command(world, reader, "SUBSCRIBE");
 }
 
 static void unsubscribe_one(struct srv_world *world, struct srv_reader *reader)
@@ -149,6 +174,8 @@ void srv_stream_talk(struct srv_world *world, struct srv_reader *reader)
         unsubscribe_one(world, reader);
     else if (td_rng_one_in(rng, 40))
         renew(world, reader);
+    else if (any_on(reader) && reader->known && !reader->history.on && td_rng_one_in(rng, 30))
+        ask_history(world, reader);
     else if (td_rng_one_in(rng, 80))
         client_ws_put(&reader->link.out, rng, 1, TD_S("{\"type\":\"ping\"}"));
     else if (td_rng_one_in(rng, 80))
@@ -228,14 +255,18 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
         reader->caught_up = false;
     if (!on && !(reader->seeks && reader->start == SRV_START_SINCE))
         srv_view_forget(reader);
+    unsigned fresh = 0;
     for (size_t i = 0; i < reader->n_patterns; i++)
-        if (granted >> i & 1) {
+        if ((granted >> i & 1) && !reader->patterns[i].on) {
+            fresh |= 1u << i;
             reader->patterns[i].on = true;
             reader->patterns[i].from = position;
         }
+    if (reader->history.asked)
+        srv_history_begin(reader, granted, position);
     srv_view_narrow(world, reader);
     if (on)
-        doubt_new(world, reader, granted);
+        doubt_new(world, reader, fresh);
     if (reader->asks_state)
         srv_view_await(world, reader, granted);
     reader->began = true;
@@ -252,6 +283,7 @@ static void take_unsubscribed(struct srv_world *world, struct srv_reader *reader
     for (size_t i = 0; i < reader->n_patterns; i++)
         if (reader->command >> i & 1)
             reader->patterns[i].on = false;
+    srv_history_narrow(reader, reader->command);
     srv_view_narrow(world, reader);
     srv_view_doubt_awaited(reader);
     if (!any_on(reader)) /* nothing is owed any more */
@@ -283,7 +315,7 @@ static void take_authenticated(const struct srv_reader *reader, struct td_slice 
 
 static void take_control(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
 {
-    struct td_slice type = member(json, "type");
+    struct td_slice type = member(json, "type"), ref;
 
     td_world_say("reader %u: %.*s", reader->number, (int)json.len, json.ptr);
     if (td_slice_eq(type, TD_S("connection"))) {
@@ -293,7 +325,10 @@ static void take_control(struct srv_world *world, struct srv_reader *reader, str
     } else if (td_slice_eq(type, TD_S("unsubscribed"))) {
         take_unsubscribed(world, reader, json);
     } else if (td_slice_eq(type, TD_S("caught_up"))) {
-        reader->caught_up = true;
+        if (client_json_get(json, "ref", &ref) && srv_history_is(reader, ref))
+            srv_history_end(world, reader);
+        else
+            reader->caught_up = true;
         if (any_on(reader)) {
             srv_reader_reach(world, reader, position_of(world, json), "caught_up");
             srv_view_settle(reader);
@@ -302,6 +337,8 @@ static void take_control(struct srv_world *world, struct srv_reader *reader, str
     } else if (td_slice_eq(type, TD_S("heartbeat"))) {
         if (any_on(reader))
             srv_reader_reach(world, reader, position_of(world, json), "a heartbeat");
+    } else if (td_slice_eq(type, TD_S("gap")) && client_json_get(json, "history", &ref)) {
+        srv_history_gap(world, reader, json);
     } else if (td_slice_eq(type, TD_S("gap"))) {
         srv_reader_gap(world, reader, json);
     } else if (td_slice_eq(type, TD_S("authenticated"))) {

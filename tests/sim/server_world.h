@@ -154,6 +154,17 @@ struct srv_view {
 /* A topic that nobody publishes to: granted or not, it makes a difference to the server and none to a reader. */
 #define SRV_NOBODY "zz/nobody"
 
+/* What a SUBSCRIBE on a live connection brings besides; one at a time. */
+struct srv_history {
+    bool asked, on;
+    bool foreign;      /* is owed a gap for its epoch */
+    unsigned serial;   /* in its ref */
+    unsigned patterns; /* a bit each, … */
+    unsigned perhaps;  /* … and those that were unsubscribed meanwhile */
+    uint64_t position, until;
+    uint64_t gap_told, gap_last; /* as of a reader */
+};
+
 struct srv_reader {
     unsigned number;
     enum srv_kind kind;
@@ -167,6 +178,7 @@ struct srv_reader {
     bool asks_state;     /* the SUBSCRIBE that is on its way does */
     bool began;          /* the first SUBSCRIBE has been answered: the URL counts no more */
     struct srv_view view;
+    struct srv_history history;
     char type[8];       /* gets only this type; empty: all */
     const char *format; /* NULL: the default */
     uint64_t position;  /* everything up to here has been accounted for */
@@ -226,7 +238,7 @@ struct srv_world {
     bool blurred;        /* after faults the table of what was trimmed may say too much */
     td_ns trouble_until; /* after faults the log takes a moment to come back */
     bool final;          /* no more trouble: all must come to an end */
-    uint64_t ephemeral, joined, state_shown, views;
+    uint64_t ephemeral, joined, state_shown, views, historic, histories;
     uint64_t published, received, gaps, resumes, crashes, closes, trims, retries;
 };
 
@@ -314,6 +326,9 @@ void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64
                       const char *by);
 /* `{"from","to","reason"}`. */
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
+/* Whether there is a cause for a gap. */
+void srv_check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t from, uint64_t to,
+                   struct td_slice reason);
 /* Whether it has got everything. */
 bool srv_reader_done(struct srv_world *world, const struct srv_reader *reader);
 static inline bool srv_is_stream(const struct srv_reader *reader)
@@ -366,6 +381,19 @@ void srv_view_check(struct srv_world *world, const struct srv_reader *reader, ui
 /* The state that a page shows, as of the page's position. */
 void srv_view_page(struct srv_world *world, struct srv_reader *reader, struct td_slice state,
                    uint64_t position, bool whole);
+
+/* server_history.c: what comes besides */
+/* Chooses where it begins, and appends that. */
+void srv_history_ask(struct srv_world *world, struct srv_reader *reader, struct td_buf *since);
+/* It was granted for some patterns, and ends at a position. */
+void srv_history_begin(struct srv_reader *reader, unsigned patterns, uint64_t position);
+/* Some patterns were unsubscribed. */
+void srv_history_narrow(struct srv_reader *reader, unsigned patterns);
+bool srv_history_is(const struct srv_reader *reader, struct td_slice ref);
+void srv_history_event(struct srv_world *world, struct srv_reader *reader,
+                       const struct srv_seen *seen, uint64_t seq);
+void srv_history_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
+void srv_history_end(struct srv_world *world, struct srv_reader *reader);
 
 /* server_client.c: how it gets it */
 void srv_reader_step(struct srv_world *world, struct srv_reader *reader);
