@@ -188,7 +188,7 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
     conn->start = NULL;
     if (conn->state != TD_CONN_WS)
         return;
-    if (start->state || (start->given && !history))
+    if (!history && (start->state || start->given)) /* after a history it ends that */
         r = td_owe_caught_up(conn, command->ref);
     if (r == 0 && seek)
         td_seek(worker, conn, start->since, start->position);
