@@ -39,7 +39,7 @@ static void choose_start(struct srv_world *world, struct srv_reader *reader)
             srv_truth_lost(&world->truth, reader->last_got) && reader->position >= reader->last_got;
     else
         reader->position = world->truth.horizon;
-    if (reader->start != SRV_START_SINCE)
+    if (reader->start != SRV_START_SINCE || reader->position < reader->last_got)
         reader->last_got = 0;
     reader->known = reader->start != SRV_START_NEW;
     reader->early = reader->start == SRV_START_EARLIEST;
@@ -152,6 +152,7 @@ void srv_reader_connect(struct srv_world *world, struct srv_reader *reader)
     reader->asked = reader->caught_up = reader->wants_caught_up = reader->closing = false;
     reader->began = reader->kind == SRV_WS_URL; /* what its URL says of state is for that */
     reader->asks_state = false;
+    reader->publishes = 0;
     reader->history.on = reader->history.asked = false;
     reader->seeks = reader->seeks_itself = false;
     for (size_t i = 0; i < reader->n_patterns; i++) {

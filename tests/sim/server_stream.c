@@ -158,6 +158,50 @@ static void renew(struct srv_world *world, struct srv_reader *reader)
     td_buf_done(&text);
 }
 
+/* One event of any class, if the subject may. */
+static void publish_one(struct srv_world *world, struct srv_reader *reader)
+{
+    struct td_buf text = TD_BUF_INIT(65536);
+
+    if (reader->subject != 0 || reader->publishes > 0)
+        return;
+    uint32_t number =
+        srv_say(world, (struct srv_said){.request = ++world->next_request, .count = 1});
+    td_buf_putf(&text, "{\"type\":\"publish\",\"ref\":\"p\",\"event\":");
+    srv_put_event(&text, number, srv_said(world, number), false);
+    td_buf_puts(&text, "}");
+    TD_ASSERT(text.err == 0);
+    client_ws_put(&reader->link.out, &world->rng, 1, td_buf_slice(&text));
+    td_buf_done(&text);
+    td_world_say("reader %u publishes %u", reader->number, number);
+    reader->publishes = number;
+}
+
+static void take_published(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
+{
+    struct td_slice id;
+
+    TD_MUST(reader->publishes > 0 && client_json_get(json, "id", &id),
+            "reader %u: something was published without an id, or not by it", reader->number);
+    srv_acked(world, reader->link.boot, reader->publishes, id);
+    reader->publishes = 0;
+}
+
+/* A publish was refused. */
+static void take_refused(struct srv_world *world, struct srv_reader *reader, struct td_slice code)
+{
+    bool known = td_slice_eq(code, TD_S("log_full")) || td_slice_eq(code, TD_S("draining")) ||
+                 td_slice_eq(code, TD_S("unavailable"));
+
+    TD_MUST(known || td_slice_eq(code, TD_S("log_failed")), "reader %u: a publish is refused: %.*s",
+            reader->number, (int)code.len, code.ptr);
+    TD_MUST(reader->link.excused || reader->link.boot != world->boot || srv_troubled(world),
+            "reader %u: a publish is refused without cause", reader->number);
+    if (known)
+        srv_said(world, reader->publishes)->fate = SRV_REFUSED;
+    reader->publishes = 0;
+}
+
 void srv_stream_talk(struct srv_world *world, struct srv_reader *reader)
 {
     struct td_rng *rng = &world->rng;
@@ -176,6 +220,8 @@ void srv_stream_talk(struct srv_world *world, struct srv_reader *reader)
         renew(world, reader);
     else if (any_on(reader) && reader->known && !reader->history.on && td_rng_one_in(rng, 30))
         ask_history(world, reader);
+    else if (td_rng_one_in(rng, 20))
+        publish_one(world, reader);
     else if (td_rng_one_in(rng, 80))
         client_ws_put(&reader->link.out, rng, 1, TD_S("{\"type\":\"ping\"}"));
     else if (td_rng_one_in(rng, 80))
@@ -239,8 +285,9 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
                 reader->command_errors == (unsigned)__builtin_popcount(reader->command & ~granted),
             "reader %u asked for %x, was to get %x, got %u and %u errors", reader->number,
             reader->command, granted, n, reader->command_errors);
-    if (on) {
-        srv_reader_reach(world, reader, position, "subscribed");
+    if (on) { /* what it had reached it may be told before anything that it is owed */
+        if (position != reader->position)
+            srv_reader_reach(world, reader, position, "subscribed");
     } else if (reader->seeks && reader->start == SRV_START_SINCE) {
         TD_MUST(position == reader->position, "reader %u goes on from %llu, not %llu",
                 reader->number, (unsigned long long)position, (unsigned long long)reader->position);
@@ -279,7 +326,8 @@ static void take_unsubscribed(struct srv_world *world, struct srv_reader *reader
 {
     TD_MUST(reader->asked && reader->unsubscribing, "reader %u: unsubscribed from nothing",
             reader->number);
-    srv_reader_reach(world, reader, position_of(world, json), "unsubscribed");
+    if (position_of(world, json) != reader->position)
+        srv_reader_reach(world, reader, position_of(world, json), "unsubscribed");
     for (size_t i = 0; i < reader->n_patterns; i++)
         if (reader->command >> i & 1)
             reader->patterns[i].on = false;
@@ -287,14 +335,18 @@ static void take_unsubscribed(struct srv_world *world, struct srv_reader *reader
     srv_view_narrow(world, reader);
     srv_view_doubt_awaited(reader);
     if (!any_on(reader)) /* nothing is owed any more */
-        reader->wants_caught_up = false;
+        reader->wants_caught_up = reader->must_hear = reader->foreign = false;
     command_done(reader);
 }
 
-static void take_error(struct srv_reader *reader, struct td_slice json)
+static void take_error(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
 {
     struct td_slice code = member(json, "code");
 
+    if (td_slice_eq(member(json, "ref"), TD_S("p"))) {
+        take_refused(world, reader, code);
+        return;
+    }
     TD_MUST(td_slice_eq(code, TD_S("forbidden")) && reader->asked && !reader->unsubscribing &&
                 ++reader->command_errors <= (unsigned)__builtin_popcount(forbidden(reader)),
             "reader %u: %.*s", reader->number, (int)json.len, json.ptr);
@@ -344,7 +396,9 @@ static void take_control(struct srv_world *world, struct srv_reader *reader, str
     } else if (td_slice_eq(type, TD_S("authenticated"))) {
         take_authenticated(reader, json);
     } else if (td_slice_eq(type, TD_S("command_error"))) {
-        take_error(reader, json);
+        take_error(world, reader, json);
+    } else if (td_slice_eq(type, TD_S("published"))) {
+        take_published(world, reader, json);
     } else {
         TD_MUST(td_slice_eq(type, TD_S("pong")) || td_slice_eq(type, TD_S("draining")),
                 "reader %u: an unknown message: %.*s", reader->number, (int)json.len, json.ptr);

@@ -177,6 +177,7 @@ struct srv_reader {
     enum srv_wish state; /* in its URL */
     bool asks_state;     /* the SUBSCRIBE that is on its way does */
     bool began;          /* the first SUBSCRIBE has been answered: the URL counts no more */
+    uint32_t publishes;  /* the event that it has said itself and has no answer to; 0: none */
     struct srv_view view;
     struct srv_history history;
     char type[8];       /* gets only this type; empty: all */
