@@ -163,6 +163,7 @@ static enum td_step send(struct td_hub *hub, struct td_subscriber *subscriber,
 
     if (n == 0)
         return TD_STEP_ON;
+    layout->durable = td_journal_durable(hub->journal);
     if (td_layout_make(layout, hub->ops, hub->arg, subscriber, records, n, marks) < 0) {
         hub->ops->broken(subscriber, hub->arg);
         return TD_STEP_BLOCKED;

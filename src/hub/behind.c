@@ -170,6 +170,7 @@ static enum td_step stream_step(struct td_hub *hub, struct td_subscriber *subscr
     };
     td_journal_read(hub->reader, &read);
     uint64_t n_deflated = hub->encoder.n_deflated;
+    hub->layout->durable = td_journal_durable(hub->journal);
     if (td_layout_make(hub->layout, hub->ops, hub->arg, subscriber, records, read.n, NULL) < 0) {
         hub->ops->broken(subscriber, hub->arg);
         return TD_STEP_BLOCKED;

@@ -52,7 +52,8 @@ static bool is_superseded(const struct td_layout *layout, size_t i, size_t n)
     const struct td_record *views = layout->_views;
 
     for (size_t j = i + 1; j < n; j++)
-        if (layout->_hashes[j] == layout->_hashes[i] && same_key(&views[i], &views[j]))
+        if (layout->_hashes[j] == layout->_hashes[i] && views[j].seq <= layout->durable &&
+            same_key(&views[i], &views[j]))
             return true;
     return false;
 }

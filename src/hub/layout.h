@@ -25,6 +25,8 @@ struct td_layout {
     uint64_t seqs[TD_LAYOUT_RECORDS];      /* of the last record in it */
     bool derived[TD_LAYOUT_RECORDS];       /* it can't be made again from that record alone */
     size_t bytes;
+    /* What lies behind this may be lost with a power loss: it takes nothing's place, or whoever has passed that would never get it. */
+    uint64_t durable;
 
     struct td_encoder *_encoder;
     struct td_record _views[TD_LAYOUT_RECORDS];
