@@ -113,9 +113,10 @@ void srv_view_await(const struct srv_world *world, struct srv_reader *reader, un
 {
     for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
         if (covers(world, reader, patterns, topic)) {
-            reader->view.awaits[topic] = true;
-            for (unsigned key = 0; key < SRV_KEYS; key++)
+            bool under_way = reader->view.awaits[topic] || reader->view.doubts[topic];
+            for (unsigned key = 0; key < SRV_KEYS && !under_way; key++)
                 reader->view.of[topic][key].shown = 0;
+            reader->view.awaits[topic] = true;
         }
 }
 
