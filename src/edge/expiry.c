@@ -5,7 +5,8 @@
 #include "edge/ws.h"
 #include "os/clock.h"
 
-#define NOTICE_MS UINT64_C(60000)
+/* A minute, and the second in which the sweep may come late. */
+#define NOTICE_MS UINT64_C(61000)
 
 void td_expiry_begin(struct td_conn *conn, td_unix_ms now)
 {

@@ -31,7 +31,8 @@ def forwarded(address):
 # --- tokens that are not valid ---
 
 
-@pytest.mark.options("--limits.bad_tokens_per_second", "1", *PROXIED)
+# One worker: each has a cache of its own, and what one knows another still has to look at.
+@pytest.mark.options("--limits.bad_tokens_per_second", "1", "--workers", "1", *PROXIED)
 def test_who_keeps_coming_with_bad_tokens_is_not_looked_at(server):
     known, unknown = server.token(), server.token(sub="bob")
     with Ws(server, token=known) as ws:
