@@ -161,6 +161,25 @@ def test_the_log_level_is_changed(configured):
     until(lambda: configured.lines("accept"), "connections are told at debug")
 
 
+def test_how_many_connections_and_how_long_a_drain_may_be(configured):
+    configured.start()
+    token = configured.token()
+    with Ws(configured, token=token) as ws, Ws(configured, token=token) as other:
+        for each in (ws, other):
+            each.subscribe("a")
+        configured.reload("limits:\n  connections: 1\ndrain: 3s\n")
+        with Raw(configured) as raw:  # those that are there stay, another is one too many
+            raw.send(request("GET", f"{EVENTS}?topic=a", token=token))
+            answer = raw.answer()
+            assert (answer.status, answer.json()["code"]) == (503, "too_many_connections")
+        for each in (ws, other):
+            each.send("ping")
+            each.until("pong")
+        assert configured.stop() == 0
+        assert ws.closed()[0] == other.closed()[0] == 1001
+    assert "draining, at most 3 s" in configured.log()
+
+
 def test_many_reloads_under_load(configured):
     configured.options += ["--workers", "4"]
     configured.start()
