@@ -248,8 +248,9 @@ bool ws_next(struct stage *stage, struct client *client, struct td_slice *ret_te
                 memcpy(text, frame.payload.ptr, frame.payload.len);
             *ret_text = td_slice(text, frame.payload.len);
             td_buf_consume(&client->in, frame.len);
-            MUST(frame.opcode != 1 || client_json_valid(*ret_text), "not JSON: %.*s",
-                 (int)ret_text->len, ret_text->ptr);
+            MUST(frame.opcode != 1 || client_json_valid(*ret_text) ||
+                     td_slice_eq(*ret_text, TD_S("pong")),
+                 "not JSON: %.*s", (int)ret_text->len, ret_text->ptr);
             if (frame.opcode == 1)
                 return true;
             continue;

@@ -135,7 +135,7 @@ int td_file_load(const char *path, struct td_buf *out)
     err = td_file_size(file, &size);
     if (err == 0)
         err = td_buf_reserve(out, (size_t)size);
-    if (err == 0) {
+    if (err == 0 && size > 0) {
         int64_t n = td_file_read_at(file, out->ptr + out->len, (size_t)size, 0);
 
         if (n > 0)
