@@ -62,6 +62,8 @@ static const struct metric metrics[] = {
     LABELLED("limited_total", "limit=\"commands\"", limited[TD_LIMITED_COMMANDS], LIMITED_HELP),
     LABELLED("limited_total", "limit=\"connections\"", limited[TD_LIMITED_CONNECTIONS],
              LIMITED_HELP),
+    LABELLED("limited_total", "limit=\"control_frames\"", limited[TD_LIMITED_CONTROL_FRAMES],
+             LIMITED_HELP),
     LABELLED("limited_total", "limit=\"descriptors\"", limited[TD_LIMITED_DESCRIPTORS],
              LIMITED_HELP),
     LABELLED("limited_total", "limit=\"message\"", limited[TD_LIMITED_MESSAGE], LIMITED_HELP),

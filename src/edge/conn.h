@@ -135,6 +135,7 @@ struct td_conn {
     uint16_t close_code;
     uint8_t state;
     uint8_t refused_row;       /* commands refused by rate, one after the other */
+    uint8_t controls;          /* ws: pings and pongs since the last sweep */
     unsigned inflate_bits : 4; /* ws: the window of compressed messages; 0: none are agreed to */
     bool inflate_takeover : 1; /* … which is kept between them */
     bool reading_paused : 1;   /* it has input that was left in the kernel */

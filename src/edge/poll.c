@@ -15,6 +15,10 @@
 /* Reads for one page in one turn of the worker, and records that each may look at. */
 #define PAGE_READS    16
 #define READ_EXAMINED 4096
+/* Bytes of pages that a worker makes in a turn; the rest of those who asked have the next ones, in their order.  Each page is charged
+ * something, and one that has looked at all that it may is charged as a full one. */
+#define PAGES_TURN_BYTES (2 * PAGE_BYTES)
+#define PAGE_LEAST_BYTES 1024
 /* Records looked at for a page without `since`. */
 #define NEWEST_EXAMINED 100000
 
@@ -241,6 +245,7 @@ static void look(struct td_worker *worker, struct td_conn *conn, bool last)
     int r = read_page(&page);
     if (r < 0)
         page.body.err = r; /* answer() sees it */
+    worker->paged_bytes += page.tired ? PAGE_BYTES : PAGE_LEAST_BYTES + page.body.len;
     bool empty = page.n == 0 && conn->poll->gap_reason < 0 && page.body.err == 0 &&
                  conn->poll->state != TD_STATE_FIRST;
     if ((page.cold || page.tired) && empty && !last) {
@@ -272,12 +277,15 @@ void td_polls_run(struct td_worker *worker)
     struct td_list turn;
     struct td_list *node;
 
+    worker->paged_bytes = 0;
     td_list_init(&turn);
     td_list_splice(&turn, &worker->polls);
-    while ((node = td_list_pop(&turn))) {
+    while (worker->paged_bytes < PAGES_TURN_BYTES && (node = td_list_pop(&turn))) {
         struct td_poll *poll = TD_CONTAINER_OF(node, struct td_poll, list);
         look(worker, poll->conn, false);
     }
+    td_list_splice(&turn, &worker->polls); /* behind those that had no turn */
+    td_list_splice(&worker->polls, &turn);
 }
 
 void td_poll_end(struct td_worker *worker, struct td_conn *conn)
@@ -346,5 +354,8 @@ void td_page_start(struct td_request *request, const struct td_query *query)
     }
     conn->poll = poll;
     conn->state = TD_CONN_POLL;
-    look(worker, conn, false);
+    if (worker->paged_bytes < PAGES_TURN_BYTES)
+        look(worker, conn, false);
+    else
+        td_list_append(&worker->polls, &poll->list);
 }

@@ -62,6 +62,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
     const struct td_edge_options *options = worker->options;
     td_ticks now = worker->tick;
 
+    conn->controls = 0;
     if (td_expiry_check(worker, conn))
         return;
     if (has_unsent(conn)) {
@@ -106,18 +107,23 @@ static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
         td_stream_keep_alive(worker, conn);
 }
 
-/* A request has to come whole in time, counted from its first byte, so a byte a second does not keep it open (slowloris); a
- * connection has as long to send its first.  Between requests it may idle longer, as proxies keep theirs for a minute. */
+/* A request has to come whole in time, and its head sooner, counted from its first byte, so a byte a second does not keep it open
+ * (slowloris); a connection has as long as for a head to send its first.  Between requests it may idle longer, as proxies keep theirs for a minute. */
 #define KEEP_ALIVE_S 75
 /* Who is one too many is there only to be told so, and leaves the place to the next. */
 #define OVER_LIMIT_S 2
+
+static unsigned head_timeout_s(const struct td_edge_options *options)
+{
+    return TD_MIN(options->head_timeout_s, options->request_timeout_s);
+}
 
 static void sweep_http(struct td_worker *worker, struct td_conn *conn)
 {
     const struct td_edge_options *options = worker->options;
     bool fresh = conn->active == conn->opened;
     unsigned idle_s = conn->over_limit ? OVER_LIMIT_S
-                      : fresh          ? options->request_timeout_s
+                      : fresh          ? head_timeout_s(options)
                                        : KEEP_ALIVE_S;
 
     if (td_conn_unsent(conn)) {
@@ -127,7 +133,9 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
     conn->acked = worker->tick;
     if (!td_outbox_empty(conn->out))
         return; /* answers that wait for the disk are not the peer's fault */
-    if (conn->in && worker->tick - conn->in->began >= seconds(options->request_timeout_s))
+    bool has_head = conn->in && conn->in->admitted;
+    unsigned in_s = has_head ? options->request_timeout_s : head_timeout_s(options);
+    if (conn->in && worker->tick - conn->in->began >= seconds(in_s))
         td_conn_refuse(worker, conn, TD_ETIMEOUT, "The request did not come in time.");
     else if (!conn->in && worker->tick - conn->active >= seconds(idle_s))
         td_conn_drop(worker, conn, "idle");

@@ -36,7 +36,8 @@ struct td_edge_options {
     struct td_cidrs trusted_proxies; /* whose X-Forwarded-For counts */
     unsigned sends_per_s;            /* of events to one connection; 0: no bound */
     unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
-    unsigned sse_interval_s, request_timeout_s, drain_s, poll_max_s;
+    unsigned sse_interval_s, drain_s, poll_max_s;
+    unsigned head_timeout_s, request_timeout_s; /* for its head; for all of a request */
     const struct td_auth *auth;
     const struct td_tls_context *tls; /* for new connections; NULL: none, and TLS is refused */
     struct td_slice cookie;           /* name of the cookie that may carry a token; empty: none */
@@ -61,6 +62,7 @@ enum td_limited {
     TD_LIMITED_BODY,
     TD_LIMITED_COMMANDS,
     TD_LIMITED_CONNECTIONS,
+    TD_LIMITED_CONTROL_FRAMES,
     TD_LIMITED_DESCRIPTORS,
     TD_LIMITED_MESSAGE,
     TD_LIMITED_PUBLISHES,
@@ -139,6 +141,7 @@ struct td_worker {
     struct td_list waiting;    /* td_outbox.waiting */
     struct td_list polls;      /* td_poll.list: to be looked at again, … */
     struct td_list cold_polls; /* … once a segment has been read in */
+    size_t paged_bytes;        /* of pages, made since they had their turn; see poll.c */
     struct td_list gone;       /* td_conn.dirty of those to be freed */
     td_ns now;
     td_ticks tick; /* now, in ticks since the worker began, from 1 */

@@ -228,6 +228,21 @@ static void answer_ping(struct td_worker *worker, struct td_conn *conn, struct t
     td_conn_dirty(worker, conn);
 }
 
+/* A command costs its sender a place in a bucket; pings and pongs do not, so they have a limit of their own.  Each sweep, a
+ * second, begins anew. */
+#define CONTROLS_MAX 100
+
+static bool admit_control(struct td_worker *worker, struct td_conn *conn)
+{
+    if (conn->controls < CONTROLS_MAX) {
+        conn->controls++;
+        return true;
+    }
+    TD_COUNT(worker, limited[TD_LIMITED_CONTROL_FRAMES]);
+    td_ws_close(worker, conn, 4029, "rate_limited: too many control frames");
+    return false;
+}
+
 static void act(struct td_worker *worker, struct td_conn *conn, const struct td_ws_event *event)
 {
     switch (event->type) {
@@ -240,8 +255,14 @@ static void act(struct td_worker *worker, struct td_conn *conn, const struct td_
             td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_EINVAL,
                              TD_S("Commands are text messages."));
         break;
-    case TD_WS_PING: answer_ping(worker, conn, event->payload); break;
-    case TD_WS_PONG: conn->pinged = 0; break;
+    case TD_WS_PING:
+        if (admit_control(worker, conn))
+            answer_ping(worker, conn, event->payload);
+        break;
+    case TD_WS_PONG:
+        if (admit_control(worker, conn))
+            conn->pinged = 0;
+        break;
     case TD_WS_CLOSE: answer_close(worker, conn, event->close_code); break;
     case TD_WS_CONT: break;
     }

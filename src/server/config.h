@@ -87,7 +87,7 @@ struct td_config {
         uint64_t bad_tokens_per_second, publishes_per_second;
         uint64_t pending_publishes;
         uint64_t sends_per_second;
-        uint64_t request_time_ms;
+        uint64_t head_time_ms, request_time_ms;
     } limits;
     struct {
         unsigned level;  /* enum td_log_level */

@@ -243,8 +243,10 @@ const struct td_config_option td_config_options[] = {
         .help = "Publishes (requests or commands, whatever they hold) of one connection; twice as many at once."},
     {"limits.pending_publishes", TD_CONFIG_NUMBER, AT(limits.pending_publishes), .standard = "256", .min = 1, .max = 65536, .reloadable = true,
         .help = "Publishes of one connection that may wait for the disk; then it is not read from."},
+    {"limits.head_time", TD_CONFIG_DURATION, AT(limits.head_time_ms), .standard = "10s", .min = SECOND, .max = HOUR, .reloadable = true,
+        .help = "How long the request line and headers may take to arrive, and a new connection to begin its first request."},
     {"limits.request_time", TD_CONFIG_DURATION, AT(limits.request_time_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,
-        .help = "How long a request may take to arrive."},
+        .help = "How long a request may take to arrive whole, counted from its first byte."},
 
     {"log.level", TD_CONFIG_WORD, AT(log.level), .standard = "info", .words = level_words, .reloadable = true,
         .help = "The least that is logged. debug shows each handshake."},

@@ -60,6 +60,7 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .idle_timeout_s = whole_seconds(config->heartbeat.idle_ms),
         .sse_interval_s = whole_seconds(config->heartbeat.stream_ms),
         .poll_max_s = 60,
+        .head_timeout_s = whole_seconds(config->limits.head_time_ms),
         .request_timeout_s = whole_seconds(config->limits.request_time_ms),
         .drain_s = whole_seconds(config->drain_ms),
         .auth = &setup->auth,

@@ -96,6 +96,7 @@ static void options(struct srv_world *world)
         .behind_timeout_s = 40,
         .idle_timeout_s = 600,
         .sse_interval_s = 1 + (unsigned)td_rng_below(rng, 15),
+        .head_timeout_s = 30,
         .request_timeout_s = 30,
         .drain_s = 5,
         .poll_max_s = 20,

@@ -144,6 +144,7 @@ void stage_begin(struct stage *stage)
         .behind_timeout_s = 40,
         .idle_timeout_s = 600,
         .sse_interval_s = 15,
+        .head_timeout_s = 30,
         .request_timeout_s = 30,
         .drain_s = 5,
         .poll_max_s = 20,
