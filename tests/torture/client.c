@@ -297,8 +297,8 @@ unsigned say(struct stage *stage, struct td_buf *out, enum shape shape, const ch
         if (shape == SHAPE_ARRAY && i > 0)
             td_buf_puts(out, ",");
         td_buf_putf(
-            out, "{\"topic\":\"%s\",\"type\":\"t\",\"dedup\":\"k\\u002d%u\",\"data\":{\"n\":%u}}",
-            topic, number, number);
+            out, "{\"topic\":\"%s\",\"type\":\"t\",%s\"dedup\":\"k\\u002d%u\",\"data\":{\"n\":%u}}",
+            topic, stage->members ? stage->members : "", number, number);
         if (shape == SHAPE_LINES)
             td_buf_puts(out, "\n");
     }

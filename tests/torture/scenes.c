@@ -305,6 +305,109 @@ static bool resume(struct stage *stage)
     return done;
 }
 
+/* Events of a key: the latest is state, and is shown first to who comes new. */
+static bool keep_state(struct stage *stage)
+{
+    stage->members = "\"key\":\"k\",\"class\":\"latest\",";
+    bool done = publish(stage, SHAPE_ARRAY, "t/state", 3, "");
+    stage->members = NULL;
+    return done;
+}
+
+static void kept(struct stage *stage)
+{
+    MUST(keep_state(stage), "not published");
+}
+
+static bool state(struct stage *stage)
+{
+    struct client sse, ws;
+
+    bool done = keep_state(stage);
+    bool up = sse_open(stage, &sse, "topic=t/state&topic=t/*");
+    done = up && client_until(stage, &sse, "\"state\":true", NULL) && done;
+    done = done && client_until(stage, &sse, "\"type\":\"caught_up\"", NULL);
+    up = ws_open(stage, &ws, "/ws");
+    if (up && done) {
+        ws_send(stage, &ws, "{\"type\":\"SUBSCRIBE\",\"topics\":[\"t/state\"],\"state\":true}");
+        done = ws_until(stage, &ws, "\"state\":true") && ws_until(stage, &ws, "\"caught_up\"");
+    }
+    done = get(stage, "GET /api/v1/events?topic=t/state&since=now&state=1", "", 200) && done;
+    client_close(&sse);
+    client_close(&ws);
+    return done && up;
+}
+
+/* An older `since` on a live connection brings history beside what is live. */
+static bool history(struct stage *stage)
+{
+    struct client client;
+    bool done = ws_open(stage, &client, "/ws");
+
+    if (done) {
+        ws_send(stage, &client, "{\"type\":\"SUBSCRIBE\",\"topics\":[\"t/live\"]}");
+        done = ws_until(stage, &client, "\"subscribed\"");
+    }
+    if (done) {
+        ws_send(stage, &client,
+                "{\"type\":\"SUBSCRIBE\",\"topics\":[\"t/few\"],\"since\":\"earliest\",\"ref\":7}");
+        done = ws_until(stage, &client, "\"history\":true") &&
+               ws_until(stage, &client, "\"caught_up\"");
+    }
+    done = done && speak_and_hear(stage, &client, "t/live", hear_ws);
+    client_close(&client);
+    return done;
+}
+
+/* Another token for a connection that is open. */
+static bool renew(struct stage *stage)
+{
+    char command[1024];
+    struct client client;
+    bool done = ws_open(stage, &client, "/api/v1/events?topic=t/*&topic=t/renew");
+
+    if (done) {
+        snprintf(command, sizeof(command), "{\"type\":\"auth\",\"token\":\"%.*s\"}",
+                 (int)stage->token.len, stage->token.ptr);
+        ws_send(stage, &client, command);
+        done = ws_until(stage, &client, "\"authenticated\"");
+    }
+    done = done && speak_and_hear(stage, &client, "t/renew", hear_ws);
+    client_close(&client);
+    return done;
+}
+
+/* A message that is compressed (RFC 7692), in two pieces. */
+static bool compressed(struct stage *stage)
+{
+    static const char ping[] =
+        "\xc1\x9f\x00\x00\x00\x00\xaa\x56\x2a\xa9\x2c\x48\x55\xb2\x52\x2a\xc8\xcc\x4b\x57\xd2\x51"
+        "\x2a\x4a\x4d\x03\x71\x8a\x52\x8b\x8b\x53\x53\x94\x6a\x01\x00";
+    struct client client;
+    struct td_buf head = TD_BUF_INIT(4096);
+
+    client_open(stage, &client,
+                client_request(stage, "GET /ws",
+                               "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                               "Sec-WebSocket-Version: 13\r\n"
+                               "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+                               TD_S("")));
+    bool done = client_until(stage, &client, "\r\n\r\n", &head);
+    bool agreed = head.len > 0 && memmem(head.ptr, head.len, "permessage-deflate", 18);
+    MUST(agreed || !stage->strict, "no compression");
+    td_buf_done(&head);
+    done = done && agreed && ws_until(stage, &client, "\"connection\"");
+    for (int i = 0; i < 2 && done; i++) {
+        client_send(stage, &client, td_slice(ping, 9));
+        stage_pass(stage, 50);
+        client_send(stage, &client, td_slice(ping + 9, sizeof(ping) - 10));
+        done = ws_until(stage, &client, "\"pressed\"");
+    }
+    client_close(&client);
+    return done;
+}
+
 /* Who reads nothing for a while is behind, and gets all of it later. */
 static bool slow_reader(struct stage *stage)
 {
@@ -478,13 +581,17 @@ const struct scene scenes[] = {
     {"long_poll",                NULL,              long_poll},
     {"pages",                many,                  pages                },
     {"resume",                many,                 resume},
-    {"slow_reader",                NULL,            slow_reader           },
+    {"state",                kept,                  state                 },
+    {"history",                many,                history},
+    {"renew",                NULL,                  renew                   },
+    {"compressed",                NULL,             compressed},
+    {"slow_reader",                NULL,            slow_reader                  },
     {"gap",                trimmed,                    gap},
-    {"roll",                trimmed,                   roll,           .keeping = true},
-    {"restart", trimmed,         restart    },
-    {"refusals",         NULL,         refusals         },
-    {"metrics",        NULL,        metrics    },
-    {"heartbeats",         NULL,          heartbeats,         .alone = true},
+    {"roll",                trimmed,                   roll,                  .keeping = true},
+    {"restart", trimmed,         restart},
+    {"refusals",         NULL,         refusals                },
+    {"metrics",        NULL,        metrics},
+    {"heartbeats",         NULL,          heartbeats,                .alone = true},
     {"drain",      NULL,drain},
 };
 const size_t n_scenes = TD_ARRAY_LEN(scenes);

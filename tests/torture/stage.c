@@ -150,6 +150,8 @@ void stage_begin(struct stage *stage)
         .poll_max_s = 20,
         .auth = &stage->auth,
         .query_token = true,
+        .compression = true,
+        .compression_bytes_min = 65536, /* only what comes is compressed */
     };
     stage->strict = true;
 }

@@ -38,6 +38,8 @@ struct stage {
     bool keeping;  /* the keeper has its turns too */
     bool strict;   /* nothing fails: whatever is asked must be done */
     bool draining; /* the worker has been stopped */
+    const char
+        *members; /* more members of the events that are said, each with its comma; NULL: none */
     struct said said[STAGE_EVENTS_MAX];
     unsigned n_said, n_batches; /* numbers begin at 1 */
 };
