@@ -18,14 +18,13 @@ static bool fill(const struct td_merge *merge, struct td_cursor *cursor, uint32_
     uint32_t skip = td_offsets_below(offsets, from);
     uint32_t n = offsets.n - skip;
     cursor->more = false;
-    if (sealed) {
+    cursor->at = cursor->chunk;
+    if (sealed && n > 0) { /* without any there is no place to point at */
         cursor->at = offsets.at + skip;
-    } else {
+    } else if (n > 0) {
         cursor->more = n > TD_CURSOR_CHUNK;
         n = TD_MIN(n, TD_CURSOR_CHUNK);
-        if (n > 0)
-            memcpy(cursor->chunk, offsets.at + skip, n * sizeof(uint32_t));
-        cursor->at = cursor->chunk;
+        memcpy(cursor->chunk, offsets.at + skip, n * sizeof(uint32_t));
     }
     cursor->end = cursor->at + n;
     if (locked)
