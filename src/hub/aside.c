@@ -104,7 +104,8 @@ int td_hub_send_state(struct td_hub *hub, struct td_subscriber *subscriber,
         return -ENOMEM;
     td_hub_fall_behind(hub, subscriber);
     aside->is_state = true;
-    aside->until = td_hub_position(hub, subscriber);
+    /* What retention dropped of the stream in between may live on as state. */
+    aside->until = TD_MAX(td_hub_position(hub, subscriber), subscriber->_gap_told);
     add(hub, subscriber, aside);
     subscriber->_owes_caught_up = true;
     return 0;
