@@ -299,7 +299,7 @@ static void at_end(struct srv_world *world, struct srv_reader *reader)
 {
     bool idle = (reader->kind == SRV_POLL || reader->kind == SRV_PAGE) && !reader->asked;
     /* It was sent half an event whose rest retention took. */
-    bool outrun = world->truth.horizon_max > reader->position;
+    bool outrun = srv_truth_trimmed_after(world, reader->position);
 
     td_world_say("reader %u: the connection has ended", reader->number);
     if (!idle && !reader->closing && !outrun && !reader->refused)

@@ -307,7 +307,7 @@ static void take_event(struct srv_world *world, struct srv_reader *reader,
     }
     check_none_missing(world, reader, first, "the event");
     srv_view_settle(reader);
-    TD_MUST(seq > reader->view.newest || seq <= reader->gap_last,
+    TD_MUST(seq > reader->view.newest || seq <= TD_MAX(reader->gap_last, reader->gap_told),
             "reader %u got event %u at %llu after the state, which held %llu already",
             reader->number, seen->number, (unsigned long long)seq,
             (unsigned long long)reader->view.newest);
@@ -378,9 +378,9 @@ void srv_check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t 
     bool since_boot = reader->link.boot == world->boot;
 
     if (td_slice_eq(reason, TD_S("retention"))) {
-        TD_MUST(to <= world->truth.horizon_max || !since_boot,
-                "reader %u is told a gap up to %llu, but only %llu was trimmed", reader->number,
-                (unsigned long long)to, (unsigned long long)world->truth.horizon_max);
+        TD_MUST(to <= world->truth.position || !since_boot,
+                "reader %u is told a gap up to %llu, but there is only %llu", reader->number,
+                (unsigned long long)to, (unsigned long long)world->truth.position);
         TD_MUST(world->blurred || trimmed(world, reader, from, to),
                 "reader %u is told a gap from %llu to %llu, but nothing of it was trimmed",
                 reader->number, (unsigned long long)from, (unsigned long long)to);

@@ -440,7 +440,7 @@ static void take_close(struct srv_world *world, struct srv_reader *reader, struc
     } else if (code != 1000 || !reader->closing) {
         TD_MUST(code == 1001 || code == 1013 || code == 4008, "reader %u is closed with %u",
                 reader->number, code);
-        if (world->truth.horizon <= reader->position)
+        if (!srv_truth_trimmed_after(world, reader->position))
             srv_link_judge(world, &reader->link, "WebSocket, by a close frame,");
     }
     if (!reader->closing)

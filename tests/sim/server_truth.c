@@ -135,7 +135,8 @@ static void take(struct srv_world *world, const struct td_record *record)
     TD_MUST(said->seq == 0 || said->again_ok, "event %u is in the log twice: at %llu and at %llu",
             number, (unsigned long long)said->seq, (unsigned long long)record->seq);
     uint32_t before = srv_said_before(world, number);
-    TD_MUST(before == 0 || (last && last->number == before) ||
+    /* What retention has left of a batch is not said again. */
+    TD_MUST(before == 0 || said->again_ok || (last && last->number == before) ||
                 srv_truth_blind(truth, last ? last->seq : 0, record->seq),
             "event %u of a batch does not follow the one before it", number);
     said->seq = record->seq;
@@ -241,6 +242,16 @@ bool srv_truth_gone(struct srv_world *world, uint64_t seq)
     return read.n == 0;
 }
 
+bool srv_truth_trimmed_after(struct srv_world *world, uint64_t seq)
+{
+    const struct srv_truth *truth = &world->truth;
+
+    for (size_t i = srv_truth_after(truth, seq); i < truth->n; i++)
+        if (srv_truth_gone(world, truth->events[i].seq))
+            return true;
+    return truth->horizon_max > seq;
+}
+
 void srv_observe(struct srv_world *world)
 {
     struct srv_truth *truth = &world->truth;
@@ -333,13 +344,13 @@ void srv_truth_restart(struct srv_world *world, bool power)
     truth->horizon_max = TD_MAX(truth->horizon_max, truth->horizon);
     for (size_t i = 0; i < truth->n_said; i++)
         if (truth->said[i].keyed && truth->said[i].seq > 0 &&
-            truth->said[i].seq <= truth->horizon_max)
+            (truth->said[i].seq <= truth->horizon_max || srv_truth_gone(world, truth->said[i].seq)))
             truth->said[i].again_ok = true;
     srv_observe(world);
     unlose(truth);
     if (td_sim_dead() || truth->n == 0)
         return;
     const struct srv_event *last = &truth->events[truth->n - 1];
-    TD_MUST(srv_said_is_last(world, last->number), "the log ends in the middle of a batch, at %llu",
-            (unsigned long long)last->seq);
+    TD_MUST(srv_said_is_last(world, last->number) || srv_said(world, last->number)->keyed,
+            "the log ends in the middle of a batch, at %llu", (unsigned long long)last->seq);
 }

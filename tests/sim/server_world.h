@@ -281,6 +281,8 @@ const struct srv_event *srv_truth_get(const struct srv_truth *truth, uint64_t se
 const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t seq);
 /* Whether what lay at a sequence is not to be read any more. */
 bool srv_truth_gone(struct srv_world *world, uint64_t seq);
+/* … or anything behind it. */
+bool srv_truth_trimmed_after(struct srv_world *world, uint64_t seq);
 /* Whether the world is blind to something in (from, to]. */
 bool srv_truth_blind(const struct srv_truth *truth, uint64_t from, uint64_t to);
 /* What became readable in the turn in which the process died may have been seen by readers, and may be gone. */
