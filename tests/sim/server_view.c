@@ -216,6 +216,7 @@ void srv_view_state(struct srv_world *world, struct srv_reader *reader, const st
                 "reader %u is shown event %u at %llu as state, which is not there", reader->number,
                 seen->number, (unsigned long long)seq);
         reader->view.awaits[said->topic] = false; /* nobody can say what is there */
+        reader->view.doubts[said->topic] = true;
         memset(reader->view.of[said->topic], 0, sizeof reader->view.of[said->topic]);
         return;
     }
