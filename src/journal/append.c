@@ -163,8 +163,12 @@ static uint32_t build(struct td_journal *journal, const struct td_batch *batch,
         stamp->dedup = &plan->hash;
         plan->offset = at;
         ret_seqs[i] = stamp->seq;
-        if (batch->drafts[i].key.len > 0)
-            journal->keyed[keyed++].seq = stamp->seq;
+        if (batch->drafts[i].key.len > 0) {
+            struct td_state_event *event = &journal->keyed[keyed++];
+            event->seq = stamp->seq;
+            if (event->begins && !(stamp->flags & TD_RECORD_BEGINS))
+                stamp->flags |= TD_RECORD_STARTS;
+        }
         at += td_record_encode(&batch->drafts[i], stamp, journal->staging + at);
         stamp->seq++;
     }
@@ -199,7 +203,7 @@ static void publish(struct td_journal *journal, const struct td_batch *batch,
     }
     if (journal->n_keyed > 0)
         td_state_apply(&journal->state, journal->keyed, journal->n_keyed,
-                       td_journal_readable(journal));
+                       td_journal_durable(journal));
     if (segment->first_time == 0)
         segment->first_time = stamp->time;
     segment->last_time = TD_MAX(segment->last_time, stamp->time);

@@ -6,17 +6,18 @@
 #include "base/compiler.h"
 #include <stdint.h>
 
-#define TD_LOG_VERSION   1
-#define TD_INDEX_VERSION 2 /* an index of another version is made again */
-#define TD_SEGMENT_MAGIC "tdlogseg"
-#define TD_INDEX_MAGIC   "tdlogidx"
-#define TD_HEAD_MAGIC    "tdloghed"
-#define TD_TRIMMED_MAGIC "tdlogtrm"
-#define TD_MAGIC_LEN     8
-#define TD_SEGMENT_MAX   (UINT64_C(1) << 30) /* offsets are 32 bits, and a size fits an int */
-#define TD_SEGMENT_MIN   (UINT64_C(4) << 10)
-#define TD_UNCLEAN_JUMP  (UINT64_C(1) << 20) /* sequences left out after an unclean stop */
-#define TD_BACKUP_JUMP   (UINT64_C(1) << 40) /* and by a log that a backup was restored to */
+#define TD_LOG_VERSION     1
+#define TD_INDEX_VERSION   3 /* an index of another version is made again */
+#define TD_TRIMMED_VERSION 2
+#define TD_SEGMENT_MAGIC   "tdlogseg"
+#define TD_INDEX_MAGIC     "tdlogidx"
+#define TD_HEAD_MAGIC      "tdloghed"
+#define TD_TRIMMED_MAGIC   "tdlogtrm"
+#define TD_MAGIC_LEN       8
+#define TD_SEGMENT_MAX     (UINT64_C(1) << 30) /* offsets are 32 bits, and a size fits an int */
+#define TD_SEGMENT_MIN     (UINT64_C(4) << 10)
+#define TD_UNCLEAN_JUMP    (UINT64_C(1) << 20) /* sequences left out after an unclean stop */
+#define TD_BACKUP_JUMP     (UINT64_C(1) << 40) /* and by a log that a backup was restored to */
 
 /* The first 56 bytes of a record, see record.h. */
 struct td_record_head {
@@ -44,12 +45,19 @@ struct td_segment_header {
     /* Sequences after `prev_last` up to this one may have been seen, and are lost: the run that gave them ended without
      * syncing them.  0: there are none. */
     uint64_t lost_to;
-    uint64_t created_ms;
-    uint32_t reserved, crc;
+    union {
+        uint64_t created_ms;
+        uint64_t
+            last_seq; /* with TD_SEGMENT_SLIM: the last that it held, also when that record is gone */
+    };
+    uint32_t flags, crc;
 };
 
+/* The segment was written anew, without what nothing retains any more.  All of it is on disk, and it ends with the file. */
+#define TD_SEGMENT_SLIM 1
+
 /* `<first sequence>.idx`: this, then `keys` of struct td_index_key sorted by key, `dedups` of struct
- * td_index_dedup, `states` of struct td_index_state sorted by key, `state_seqs` sequences (u64), `topics` bytes of topics, and
+ * td_index_dedup, `groups` of struct td_index_group, `states` of struct td_index_state sorted by key, `state_seqs` sequences (u64), `topics` bytes of topics, and
  * `postings` offsets of records (u32). */
 struct td_index_header {
     char magic[TD_MAGIC_LEN];
@@ -63,8 +71,19 @@ struct td_index_header {
     uint32_t damaged; /* records of the segment could not be read and are not in the index */
     uint32_t states, state_seqs;
     uint32_t topics;     /* a multiple of 8 */
-    uint32_t states_crc; /* of these, the sequences and the topics */
-    uint32_t reserved[2], crc;
+    uint32_t states_crc; /* of the groups, these, the sequences and the topics */
+    uint32_t groups;
+    uint32_t slim; /* as the flag of the segment's header */
+    uint32_t reserved;
+    uint64_t groups_id;  /* of the groups that were configured */
+    uint64_t kept_bytes; /* of records that are there for the sake of state alone */
+    uint32_t reserved_too, crc;
+};
+
+/* The part of a group in the records of a segment that are history. */
+struct td_index_group {
+    uint64_t bytes;
+    uint64_t last_time; /* of the last of them */
 };
 
 struct td_index_key {
@@ -109,18 +128,24 @@ struct td_head_file {
     uint32_t crc;
 };
 
-/* `trimmed`: this, then `count` of struct td_trimmed_entry sorted by key, and `holes` of struct td_trimmed_hole,
- * oldest first. */
+/* `trimmed`: this, then `tables` of struct td_trimmed_head, their entries (sorted by key, `count` in all), and `holes` of struct
+ * td_trimmed_hole, oldest first. */
 struct td_trimmed_header {
     char magic[TD_MAGIC_LEN];
     uint32_t version, epoch;
     uint64_t seed;
-    uint64_t horizon; /* all up to it has been trimmed */
-    uint64_t floor;   /* of a key that has no entry, something up to it may have been */
-    uint32_t count;
-    uint32_t holes;
-    uint32_t entries_crc; /* of these and the holes */
-    uint32_t crc;
+    uint64_t horizon; /* the segments up to it have gone */
+    uint32_t count, tables, holes;
+    uint32_t entries_crc; /* of all that stands behind */
+    uint32_t reserved, crc;
+};
+
+/* What has gone of one retention group. */
+struct td_trimmed_head {
+    uint64_t id;    /* of the group and its patterns */
+    uint64_t floor; /* of a key that has no entry, something up to it may have been */
+    uint32_t count; /* entries */
+    uint32_t reserved;
 };
 
 struct td_trimmed_entry {
@@ -136,11 +161,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the files are little-
 _Static_assert(sizeof(struct td_record_head) == 56, "no holes");
 _Static_assert(sizeof(struct td_record_dedup) == 24, "no holes");
 _Static_assert(sizeof(struct td_segment_header) == 64, "no holes");
-_Static_assert(sizeof(struct td_index_header) == 128, "no holes");
+_Static_assert(sizeof(struct td_index_header) == 152, "no holes");
 _Static_assert(sizeof(struct td_index_state) == 40, "no holes");
 _Static_assert(sizeof(struct td_index_key) == 24, "no holes");
 _Static_assert(sizeof(struct td_index_dedup) == 40, "no holes");
 _Static_assert(sizeof(struct td_head_file) == 56, "no holes");
 _Static_assert(sizeof(struct td_trimmed_header) == 56, "no holes");
+_Static_assert(sizeof(struct td_trimmed_head) == 24, "no holes");
 _Static_assert(sizeof(struct td_trimmed_entry) == 16, "no holes");
+_Static_assert(sizeof(struct td_index_group) == 16, "no holes");
 _Static_assert(sizeof(struct td_trimmed_hole) == 16, "no holes");

@@ -89,6 +89,11 @@ uint64_t td_kept_key(uint64_t seed)
     return td_topic_key(seed, TD_S("* kept")); /* which no topic can be */
 }
 
+uint64_t td_kept_topic_key(uint64_t seed, struct td_slice topic)
+{
+    return td_topic_key(~seed, topic);
+}
+
 /* The keys under which a record is filed, but for `**`. */
 static size_t keys_of(const struct td_index *index, const struct td_record *record,
                       uint64_t ret_keys[TD_TOPIC_KEYS_MAX])
@@ -96,7 +101,8 @@ static size_t keys_of(const struct td_index *index, const struct td_record *reco
     if (!(record->flags & TD_RECORD_KEPT))
         return td_topic_keys(index->seed, record->topic, ret_keys);
     ret_keys[0] = td_kept_key(index->seed);
-    return 1;
+    ret_keys[1] = td_kept_topic_key(index->seed, record->topic);
+    return 2;
 }
 
 void td_index_add(struct td_index *index, const char *bytes, uint32_t offset)

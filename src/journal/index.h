@@ -54,8 +54,10 @@ struct td_index *td_index_new(uint64_t seed);
 void td_index_free(struct td_index *index);
 /* Files the record at `bytes`, which stands at `offset` behind all filed before. */
 void td_index_add(struct td_index *index, const char *bytes, uint32_t offset);
-/* Records that stay for the sake of state alone are filed here, and nowhere else. */
+/* Records that stay for the sake of state alone are filed here … */
 uint64_t td_kept_key(uint64_t seed);
+/* … and, by topic, here. */
+uint64_t td_kept_topic_key(uint64_t seed, struct td_slice topic);
 /* What is filed under a key; good until the next add. */
 struct td_offsets td_index_get(const struct td_index *index, uint64_t key);
 
@@ -63,8 +65,10 @@ struct td_offsets td_index_get(const struct td_index *index, uint64_t key);
 void td_parts_add(struct td_parts *parts, uint64_t seed, const struct td_record *record,
                   uint32_t offset);
 void td_parts_done(struct td_parts *parts);
+/* The sequence of the last record of a topic and key; 0: none. */
+uint64_t td_parts_last_of(const struct td_parts *parts, const uint64_t key[2]);
 /* The section of an index file that says the same, of records at `segment`.  Returns its bytes (malloc), and the counts and the
- * checksum in `header`; NULL without memory. */
+ * checksum, which goes on from what is there, in `header`; NULL without memory. */
 char *td_parts_section(const struct td_parts *parts, const char *segment,
                        struct td_index_header *header, size_t *ret_bytes);
 
@@ -74,6 +78,7 @@ struct td_sealed {
     const struct td_index_header *header;
     const struct td_index_key *keys;
     const struct td_index_dedup *dedups;
+    const struct td_index_group *groups;
     const struct td_index_state *states;
     const uint64_t *state_seqs;
     const char *topics;
@@ -86,7 +91,10 @@ struct td_index_about {
     uint32_t epoch, end;
     uint64_t seed;
     uint64_t first_seq, last_seq, prev_last, first_time, last_time;
-    bool damaged;
+    uint64_t groups_id, kept_bytes;
+    const struct td_index_group *groups;
+    uint32_t n_groups;
+    bool damaged, slim;
 };
 
 /* Writes the file for the records at `segment`, atomically and durably. */

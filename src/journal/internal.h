@@ -50,7 +50,8 @@ struct td_journal {
 
     _Atomic uint64_t head, durable, horizon;
     _Atomic int health;
-    _Atomic uint64_t appended, synced_batches, trimmed_segments, append_failures, sync_failures;
+    _Atomic uint64_t appended, synced_batches, trimmed_segments, slimmed_segments, append_failures,
+        sync_failures;
     struct td_histogram sync_times;
 
     struct td_mutex lock;
@@ -78,7 +79,12 @@ struct td_journal {
     struct td_mutex index_lock;
     struct td_mutex trimmed_lock;
     struct td_trimmed trimmed;
-    bool trimmed_dirty; /* of the keeper */
+    _Atomic uint64_t trimmed_top; /* as in it */
+    bool trimmed_dirty;           /* of the keeper */
+    td_ns retain_after;           /* of the keeper: it has failed, and is tried again then */
+    td_ns recheck_at;             /* likewise: looks then for what is kept in vain */
+    struct td_groups groups;
+    _Atomic uint64_t group_horizons[TD_GROUPS]; /* see td_group_stat */
 
     _Atomic(struct td_set *) set;
     _Atomic uint64_t generation;

@@ -66,6 +66,7 @@ static struct td_journal *journal_new(void)
 
     TD_ASSERT(journal);
     journal->lock_file = -1;
+    journal->groups.n = 1;
     td_mutex_init(&journal->lock);
     td_mutex_init(&journal->index_lock);
     td_mutex_init(&journal->trimmed_lock);
@@ -86,7 +87,10 @@ int td_journal_open(const struct td_journal_options *options, struct td_journal 
     struct td_journal_report report = {0};
     int r = set_options(journal, options);
 
-    td_trimmed_init(&journal->trimmed, journal->options.trimmed_max);
+    if (r == 0)
+        r = td_groups_init(&journal->groups, options);
+    journal->options.groups = NULL; /* they have been copied */
+    td_trimmed_init(&journal->trimmed, &journal->groups, journal->options.trimmed_max);
     if (r == 0)
         r = take_lock(journal);
     if (r == 0)
@@ -147,6 +151,7 @@ void td_journal_abandon(struct td_journal *journal)
     free(journal->keyed);
     td_ephemeral_free(journal->ephemeral);
     td_trimmed_done(&journal->trimmed);
+    td_groups_done(&journal->groups);
     free(journal->staging);
     free(journal->plan);
     if (journal->lock_file >= 0)
@@ -209,6 +214,7 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
         .appended = atomic_load(&journal->appended),
         .synced_batches = atomic_load(&journal->synced_batches),
         .trimmed_segments = atomic_load(&journal->trimmed_segments),
+        .slimmed_segments = atomic_load(&journal->slimmed_segments),
         .append_failures = atomic_load(&journal->append_failures),
         .sync_failures = atomic_load(&journal->sync_failures),
         .head = atomic_load(&journal->head),

@@ -36,12 +36,26 @@ struct td_sequencer {
     int (*take)(struct td_sequencer *sequencer, uint64_t last, size_t n, uint64_t *ret_first);
 };
 
+/* Topics that are kept for a time of their own, so that others cannot push them out.  A topic is of the first group that has a
+ * pattern which matches it; without one, of the group that the options themselves describe. */
+#define TD_GROUPS_MAX         16
+#define TD_GROUP_PATTERNS_MAX 64
+struct td_retention_group {
+    struct td_slice name; /* not empty; each once */
+    const struct td_slice *patterns;
+    size_t n_patterns;
+    uint64_t retain_bytes, retain_ms, state_ttl_ms; /* as below */
+};
+
 struct td_journal_options {
     const char *dir;
     enum td_durability durability;
-    uint64_t segment_bytes;   /* 64 MiB when 0; a batch must fit into one */
-    uint64_t retain_bytes;    /* 0: no bound */
-    uint64_t retain_ms;       /* 0: no bound */
+    uint64_t segment_bytes; /* 64 MiB when 0; a batch must fit into one */
+    /* Of the topics of no group (with their part of the indexes); 0: no bound.  What stays for the sake of state is not counted. */
+    uint64_t retain_bytes;
+    uint64_t retain_ms;                      /* likewise */
+    const struct td_retention_group *groups; /* copied */
+    size_t n_groups;
     uint64_t dedup_window_ms; /* 24 h when 0 */
     size_t dedup_max;         /* keys remembered; 262,144 when 0; the oldest go first */
     size_t trimmed_max; /* topics and prefixes remembered singly when trimmed; 262,144 when 0 */
@@ -140,12 +154,23 @@ struct td_journal_stat {
     uint64_t append_failures, sync_failures;
     uint64_t head, durable, horizon;
     uint64_t state_keys, state_topics,
-        state_bytes;     /* keys with state, their topics, and the memory that takes */
+        state_bytes;           /* keys with state, their topics, and the memory that takes */
+    uint64_t slimmed_segments; /* that were written anew, without what nothing retains any more */
     uint64_t state_lost; /* records of it that readers were not given, because they are damaged */
 };
 void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_stat);
 /* How long syncs took. */
 const struct td_histogram *td_journal_sync_times(const struct td_journal *journal);
+
+struct td_group_stat {
+    struct td_slice name; /* empty: the topics of no group */
+    uint64_t bytes;       /* of its records in sealed segments, as far as they have been counted */
+    uint64_t horizon; /* its records at or before this have been trimmed since the log was opened */
+};
+/* How many groups there are with that of no name, which is the first. */
+size_t td_journal_groups(const struct td_journal *journal);
+void td_journal_group_stat(struct td_journal *journal, size_t group,
+                           struct td_group_stat *ret_stat);
 
 /* ---- reading: one reader a thread ---- */
 

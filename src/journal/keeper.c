@@ -3,7 +3,8 @@
  * again, seals full segments, trims, and frees what all readers have passed. */
 #include "base/assert.h"
 #include "base/err.h"
-#include "journal/internal.h"
+#include "journal/account.h"
+#include "journal/retain.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static bool is_wanted(struct td_journal *journal, struct td_segment *segment)
     return heat == TD_ASKED || heat == TD_WANTED;
 }
 
-static void make_hot(struct td_journal *journal, struct td_segment *segment)
+void td_journal_make_hot(struct td_journal *journal, struct td_segment *segment)
 {
     struct td_index *index = NULL;
 
@@ -91,6 +92,12 @@ static int cut_file(struct td_journal *journal, struct td_segment *segment)
 
 static int seal(struct td_journal *journal, struct td_segment *segment)
 {
+    struct td_index_group groups[TD_GROUPS];
+
+    if (!segment->accounted)
+        td_account(journal, segment);
+    for (size_t i = 0; i < journal->groups.n; i++)
+        groups[i] = (struct td_index_group){segment->shares[i].bytes, segment->shares[i].last_time};
     struct td_index_about about = {
         .epoch = journal->epoch,
         .seed = journal->seed,
@@ -101,6 +108,11 @@ static int seal(struct td_journal *journal, struct td_segment *segment)
         .first_time = segment->first_time,
         .last_time = segment->last_time,
         .damaged = segment->n_damage > 0,
+        .slim = segment->slim,
+        .groups_id = journal->groups.id,
+        .groups = groups,
+        .n_groups = (uint32_t)journal->groups.n,
+        .kept_bytes = segment->kept_bytes,
     };
     struct td_sealed sealed = {0};
     char path[TD_LOG_PATH_MAX];
@@ -125,121 +137,18 @@ static int seal(struct td_journal *journal, struct td_segment *segment)
     return 1;
 }
 
-/* ---- trimming ---- */
-
-static uint64_t bytes_of(const struct td_segment *segment)
-{
-    return atomic_load(&segment->end) + segment->sealed_index.bytes;
-}
-
-/* The oldest segment when retention lets it go. */
-static struct td_segment *find_trimmable(struct td_journal *journal)
-{
-    const struct td_journal_options *options = &journal->options;
-    td_unix_ms now = td_clock_unix_ms();
-    struct td_segment *oldest = NULL;
-    uint64_t bytes = 0;
-
-    td_mutex_lock(&journal->lock);
-    const struct td_set *set = atomic_load(&journal->set);
-    for (size_t i = 0; i < set->n; i++)
-        bytes += bytes_of(set->segments[i]);
-    if (set->n > 0 && atomic_load(&set->segments[0]->sealed))
-        oldest = set->segments[0];
-    td_mutex_unlock(&journal->lock);
-    if (!oldest)
-        return NULL;
-    bool large = options->retain_bytes > 0 && bytes > options->retain_bytes;
-    bool old = options->retain_ms > 0 && now > oldest->last_time &&
-               now - oldest->last_time > options->retain_ms;
-    return large || old ? oldest : NULL;
-}
-
-/* Notes for each key of the segment what goes.  Damage has hidden topics: then anything may have gone. */
-static void note_trimmed(struct td_journal *journal, const struct td_segment *segment)
-{
-    struct td_trimmed *trimmed = &journal->trimmed;
-    const struct td_sealed *sealed = &segment->sealed_index;
-    uint64_t last_seq = atomic_load(&segment->last_seq);
-
-    td_mutex_lock(&journal->trimmed_lock);
-    if (segment->header.prev_last > trimmed->horizon)
-        trimmed->floor = TD_MAX(trimmed->floor, segment->header.prev_last);
-    if (segment->header.lost_to > segment->header.prev_last)
-        td_trimmed_put_hole(trimmed, segment->header.prev_last, segment->header.lost_to);
-    if (segment->n_damage > 0)
-        trimmed->floor = TD_MAX(trimmed->floor, last_seq);
-    for (uint32_t i = 0; i < sealed->header->keys; i++)
-        if (sealed->keys[i].count > 0)
-            td_trimmed_put(trimmed, sealed->keys[i].key, sealed->keys[i].last_seq);
-    trimmed->horizon = last_seq;
-    td_mutex_unlock(&journal->trimmed_lock);
-}
-
-/* Best effort: a file that cannot be removed now is, when the log is opened, recognised as trimmed. */
-static void remove_files(struct td_journal *journal, uint64_t first_seq)
-{
-    char path[TD_LOG_PATH_MAX];
-
-    td_segment_path(journal->dir, first_seq, ".log", path);
-    int r = td_path_unlink(path);
-    td_segment_path(journal->dir, first_seq, ".idx", path);
-    if (r < 0 || td_path_unlink(path) < 0)
-        return;
-}
-
-static int store_trimmed(struct td_journal *journal)
-{
-    char path[TD_LOG_PATH_MAX];
-
-    td_log_path(journal->dir, "trimmed", path);
-    int r = td_trimmed_store(&journal->trimmed, journal->epoch, journal->seed, path);
-    journal->trimmed_dirty = r < 0;
-    return r;
-}
-
-/* 1, or 0 when it can't be done now. */
-static int trim(struct td_journal *journal, struct td_segment *segment)
-{
-    uint64_t first_seq = segment->header.first_seq;
-
-    note_trimmed(journal, segment);
-    /* On a full disk the table can't be stored, and the space is to be had only by trimming.  Going on is safe where another segment is
-     * on disk: opening sees by its header that the table is too old, and then says of every pattern that something may be gone. */
-    int r = store_trimmed(journal);
-    td_mutex_lock(&journal->lock);
-    const struct td_set *old = atomic_load(&journal->set);
-    if (r < 0 && (old->n == 1 || !old->segments[1]->listed)) {
-        td_mutex_unlock(&journal->lock);
-        return 0;
-    }
-    struct td_set *set = td_set_new(old->n - 1, atomic_load(&segment->last_seq));
-    TD_ASSERT(old->segments[0] == segment);
-    set->lost_tail = old->lost_tail;
-    for (size_t i = 0; i < set->n; i++)
-        set->segments[i] = old->segments[i + 1];
-    td_set_publish(journal, set, segment);
-    td_mutex_unlock(&journal->lock);
-    for (uint32_t i = 0; i < segment->sealed_index.header->states; i++)
-        td_state_forget(&journal->state, segment->sealed_index.states[i].key, set->horizon);
-    remove_files(journal, first_seq);
-    /* What the table does not know must go from the front on, or the rest would look damaged after a crash. */
-    if (r < 0) {
-        r = td_dir_sync(journal->dir);
-        journal->trimmed_dirty = store_trimmed(journal) < 0 || r < 0;
-    }
-    atomic_fetch_add(&journal->trimmed_segments, 1);
-    return 1;
-}
-
 /* A quiet log has its records in the open segment only, where age could not reach them. */
 static bool roll_old(struct td_journal *journal)
 {
-    td_unix_ms now = td_clock_unix_ms(), limit = journal->options.retain_ms / 4;
+    td_unix_ms now = td_clock_unix_ms(), least = UINT64_MAX;
     bool rolled = false;
 
-    if (journal->options.retain_ms == 0)
+    for (size_t i = 0; i < journal->groups.n; i++)
+        if (journal->groups.at[i].retain_ms > 0)
+            least = TD_MIN(least, journal->groups.at[i].retain_ms);
+    if (least == UINT64_MAX)
         return false;
+    td_unix_ms limit = least / 4;
     td_mutex_lock(&journal->lock);
     const struct td_segment *open = journal->open;
     if (open && open->first_time > 0 && now > open->first_time && now - open->first_time > limit) {
@@ -263,24 +172,19 @@ int td_journal_keep_step(struct td_journal *journal)
 
     if (segment) {
         if (atomic_load(&segment->heat) == TD_WANTED || !check_index(journal, segment))
-            make_hot(journal, segment);
+            td_journal_make_hot(journal, segment);
         return 1;
     }
     if (journal->options.read_only)
         return td_journal_reclaim(journal);
-    if (td_state_settle(&journal->state, td_journal_readable(journal), td_clock_unix_ms()))
+    if (td_state_settle(&journal->state, td_journal_durable(journal), td_clock_unix_ms()))
         return 1;
     td_journal_look_at_disk(journal);
     if (td_journal_seal_step(journal) > 0)
         return 1;
-    segment = find_trimmable(journal);
-    if (segment && atomic_load(&segment->heat) != TD_HOT) {
-        make_hot(journal, segment);
+    if (td_journal_retain_step(journal) > 0)
         return 1;
-    }
-    if (segment && trim(journal, segment) > 0)
-        return 1;
-    if (journal->trimmed_dirty && store_trimmed(journal) == 0)
+    if (journal->trimmed_dirty && td_journal_store_trimmed(journal) == 0)
         return 1;
     return roll_old(journal) || td_journal_reclaim(journal);
 }

@@ -76,6 +76,18 @@ void td_parts_done(struct td_parts *parts)
     td_map_done(&parts->map);
 }
 
+uint64_t td_parts_last_of(const struct td_parts *parts, const uint64_t key[2])
+{
+    const uint32_t *first = td_map_get(&parts->map, key[0]);
+
+    for (uint32_t i = first ? *first : 0; i > 0; i = parts->at[i - 1].same) {
+        const struct td_part *part = &parts->at[i - 1];
+        if (part->about.key[1] == key[1])
+            return part->cap > 0 ? part->seqs[part->n - 1] : part->one;
+    }
+    return 0;
+}
+
 static int by_key(const void *a, const void *b)
 {
     const struct td_part *const *x = a, *const *y = b;
@@ -148,7 +160,7 @@ char *td_parts_section(const struct td_parts *parts, const char *segment,
         fill(sorted, parts->n, segment, header, section, &topics);
         header->topics = (uint32_t)TD_ALIGN_UP(topics, 8);
         *ret_bytes = fixed + header->topics;
-        header->states_crc = td_crc32c(0, section, *ret_bytes);
+        header->states_crc = td_crc32c(header->states_crc, section, *ret_bytes);
     }
     free(sorted);
     return section;

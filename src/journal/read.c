@@ -142,7 +142,7 @@ static uint64_t last_trimmed(struct td_journal *journal, const struct td_wanted 
 
     td_mutex_lock(&journal->trimmed_lock);
     for (size_t i = 0; i < n; i++)
-        last = TD_MAX(last, td_trimmed_last(&journal->trimmed, wanted[i].key));
+        last = TD_MAX(last, td_trimmed_last(&journal->trimmed, &wanted[i]));
     td_mutex_unlock(&journal->trimmed_lock);
     return last;
 }
@@ -152,17 +152,21 @@ static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
     struct td_journal *journal = walk->reader->journal;
     struct td_read *read = walk->read;
 
-    if (read->position >= set->horizon)
-        return STEP_NEXT;
-    td_mutex_lock(&journal->trimmed_lock);
-    uint64_t hole_end = td_trimmed_hole_end(&journal->trimmed, read->position);
-    td_mutex_unlock(&journal->trimmed_lock);
-    if (hole_end > 0)
-        return gap(walk, TD_GAP_UNSYNCED, read->position, hole_end);
-    uint64_t last = TD_MIN(last_trimmed(journal, read->wanted, read->n_wanted), set->horizon);
-    if (last > TD_MAX(read->position, read->gap_told))
-        return gap(walk, TD_GAP_RETENTION, read->position, last);
-    read->position = set->horizon;
+    uint64_t top = atomic_load_explicit(&journal->trimmed_top, memory_order_acquire);
+
+    if (read->position < set->horizon) {
+        td_mutex_lock(&journal->trimmed_lock);
+        uint64_t hole_end = td_trimmed_hole_end(&journal->trimmed, read->position);
+        td_mutex_unlock(&journal->trimmed_lock);
+        if (hole_end > 0)
+            return gap(walk, TD_GAP_UNSYNCED, read->position, hole_end);
+    }
+    if (TD_MAX(read->position, read->gap_told) < top) {
+        uint64_t last = last_trimmed(journal, read->wanted, read->n_wanted);
+        if (last > TD_MAX(read->position, read->gap_told))
+            return gap(walk, TD_GAP_RETENTION, read->position, last);
+    }
+    read->position = TD_MAX(read->position, set->horizon);
     return STEP_NEXT;
 }
 
@@ -212,7 +216,7 @@ uint64_t td_journal_last_trimmed(struct td_journal_reader *reader, const struct 
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,
                               uint64_t after)
 {
-    if (after >= td_reader_set(reader)->horizon)
+    if (after >= atomic_load_explicit(&reader->journal->trimmed_top, memory_order_acquire))
         return false;
     return last_trimmed(reader->journal, wanted, 1) > after;
 }

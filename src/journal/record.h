@@ -47,9 +47,11 @@ enum td_record_flags {
         16, /* stays for the sake of state alone, and is no part of the history any more */
     TD_RECORD_BEGINS = 32,  /* of class `append`: begins a text (offset 0) */
     TD_RECORD_REMOVES = 64, /* has a key and `data` null: removes the state of its key */
+    TD_RECORD_STARTS =
+        128, /* of class `append`: begins no text, but there was none before it that it could continue */
 };
 /* All that a sound record may have. */
-#define TD_RECORD_FLAGS 127
+#define TD_RECORD_FLAGS 255
 
 #define TD_RECORD_HEAD 56
 

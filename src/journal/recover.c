@@ -3,6 +3,7 @@
 #include "journal/recover.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "journal/account.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include <errno.h>
@@ -55,8 +56,10 @@ static int read_header(struct td_journal *journal, struct td_segment *segment)
         return (int)n;
     segment->header_bad =
         !td_segment_header_sound(&header) || header.first_seq != segment->header.first_seq;
-    if (!segment->header_bad)
+    if (!segment->header_bad) {
         segment->header = header;
+        segment->slim = header.flags & TD_SEGMENT_SLIM;
+    }
     return 0;
 }
 
@@ -111,8 +114,7 @@ static int load_files(struct td_recovery *recovery)
     td_recover_identity(recovery, &trimmed);
     /* Keys of another seed answer nothing. */
     if (recovery->has_trimmed && trimmed.seed != journal->seed) {
-        journal->trimmed.floor = journal->trimmed.horizon;
-        td_map_clear(&journal->trimmed.map);
+        td_trimmed_blur(&journal->trimmed);
     }
     if (recovery->has_head) {
         journal->skip_to = recovery->head.skip_to;
@@ -172,10 +174,13 @@ static void open_index(struct td_journal *journal, struct td_segment *segment)
     if (td_sealed_open(path, sealed) < 0)
         return;
     if (sealed->header->epoch != journal->epoch || sealed->header->seed != journal->seed ||
-        sealed->header->first_seq != segment->header.first_seq) {
+        sealed->header->first_seq != segment->header.first_seq ||
+        (!segment->header_bad && segment->slim != (sealed->header->slim != 0))) {
         td_sealed_close(sealed);
         return;
     }
+    segment->slim = sealed->header->slim != 0;
+    td_account_load(journal, segment);
     segment->first_time = sealed->header->first_time;
     segment->last_time = sealed->header->last_time;
     atomic_store(&segment->end, sealed->header->end);
@@ -246,12 +251,13 @@ static void expect_whole(struct td_recovery *recovery, size_t i)
     struct td_record record;
 
     atomic_store(&segment->end, segment->capacity);
-    atomic_store(&segment->last_seq, recovery->segments[i + 1]->header.prev_last);
+    atomic_store(&segment->last_seq, segment->slim ? segment->header.last_seq
+                                                   : recovery->segments[i + 1]->header.prev_last);
     if (td_segment_verify(segment, &segment->index) == 0)
         return;
     struct td_offsets all = td_index_get(segment->index, segment->index->all_key);
-    uint32_t end = sizeof(struct td_segment_header);
-    if (all.n > 0) {
+    uint32_t end = segment->slim ? segment->capacity : sizeof(struct td_segment_header);
+    if (all.n > 0 && !segment->slim) {
         td_record_view(segment->map + all.at[all.n - 1], &record);
         end = all.at[all.n - 1] + record.size;
     }
@@ -270,7 +276,7 @@ static int open_segments(struct td_recovery *recovery)
 
     for (size_t i = 0; i < recovery->n; i++) {
         open_index(journal, recovery->segments[i]);
-        if (recovery->segments[i]->sealed_index.map)
+        if (recovery->segments[i]->sealed_index.map || recovery->segments[i]->slim)
             recovery->n_sealed = i + 1;
     }
     mend_headers(recovery);
@@ -327,8 +333,12 @@ static void note_gone(struct td_recovery *recovery)
 
     if (recovery->n > 0 && recovery->segments[0]->header.prev_last > trimmed->horizon) {
         trimmed->horizon = recovery->segments[0]->header.prev_last;
-        trimmed->floor = trimmed->horizon;
+        td_trimmed_raise(trimmed, trimmed->horizon);
     }
+    /* Nor is it known then what was left out of the others. */
+    for (size_t i = 0; i < recovery->n && !recovery->has_trimmed; i++)
+        if (recovery->segments[i]->slim)
+            td_trimmed_raise(trimmed, atomic_load(&recovery->segments[i]->last_seq));
 }
 
 /* Makes what was kept of an unfinished segment durable.  What may never have been synced is written again: if a sync
@@ -379,7 +389,9 @@ static void load_dedup(struct td_recovery *recovery)
 
     while (first > 0 && entries < dedup->max) {
         const struct td_segment *segment = recovery->segments[first - 1];
-        if (now > segment->last_time && now - segment->last_time > dedup->window_ms)
+        /* What was left out of a slim one may have been later than what is in it. */
+        if (!segment->slim && now > segment->last_time &&
+            now - segment->last_time > dedup->window_ms)
             break;
         entries += segment->index ? segment->index->n_dedups : segment->sealed_index.header->dedups;
         first--;
@@ -443,6 +455,8 @@ static void publish(struct td_recovery *recovery)
     atomic_store(&journal->head, journal->last_seq);
     atomic_store(&journal->durable, journal->last_seq);
     atomic_store(&journal->horizon, set->horizon);
+    journal->trimmed.top = TD_MAX(journal->trimmed.top, set->horizon);
+    atomic_store(&journal->trimmed_top, journal->trimmed.top);
     atomic_store(&journal->set, set);
 }
 
@@ -471,7 +485,7 @@ int td_journal_recover(struct td_journal *journal, struct td_journal_report *rep
         td_dedup_init(&journal->dedup, journal->seed, journal->options.dedup_max,
                       journal->options.dedup_window_ms);
         load_dedup(&recovery);
-        td_state_setup(&journal->state, journal->seed, &journal->options);
+        td_state_setup(&journal->state, journal->seed, &journal->groups, &journal->options);
         load_state(&recovery);
         publish(&recovery);
     }

@@ -150,7 +150,7 @@ static int is_topic(const struct td_segment *segment, uint32_t offset, struct td
 
 /* The last record of the topic in one segment.  Where the index file or a record is damaged the end of the segment is the answer:
  * an expectation that cannot be checked is not met. */
-static uint64_t last_in(struct td_segment *segment, uint64_t key, struct td_slice topic)
+static uint64_t last_under(struct td_segment *segment, uint64_t key, struct td_slice topic)
 {
     bool sealed = atomic_load_explicit(&segment->sealed, memory_order_acquire);
 
@@ -169,14 +169,24 @@ static uint64_t last_in(struct td_segment *segment, uint64_t key, struct td_slic
     return 0;
 }
 
+/* What is kept for the sake of state is the last of its topic as well. */
+static uint64_t last_in(const struct td_journal *journal, struct td_segment *segment,
+                        struct td_slice topic)
+{
+    uint64_t last = last_under(segment, td_topic_key(journal->seed, topic), topic);
+    uint64_t kept = last_under(segment, td_kept_topic_key(journal->seed, topic), topic);
+
+    return TD_MAX(last, kept);
+}
+
 uint64_t td_journal_last_of(struct td_journal *journal, struct td_slice topic)
 {
     const struct td_set *set = atomic_load(&journal->set);
-    uint64_t key = td_topic_key(journal->seed, topic), seq = 0;
+    uint64_t seq = 0;
 
     td_mutex_lock(&journal->index_lock);
     for (size_t i = set->n; i-- > 0 && seq == 0;)
-        seq = last_in(set->segments[i], key, topic);
+        seq = last_in(journal, set->segments[i], topic);
     td_mutex_unlock(&journal->index_lock);
     return seq;
 }

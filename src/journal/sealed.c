@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/err.h"
+#include "journal/groups.h"
 #include "journal/index.h"
 #include "journal/record.h"
 #include "os/file.h"
@@ -54,7 +55,9 @@ static void fill(const struct td_index *index, const char *segment, struct td_in
 int td_sealed_store(const char *path, const struct td_index *index,
                     const struct td_index_about *about, const char *segment)
 {
-    struct td_index_header states = {.seed = about->seed};
+    size_t groups_bytes = about->n_groups * sizeof(struct td_index_group);
+    struct td_index_header states = {.seed = about->seed,
+                                     .states_crc = td_crc32c(0, about->groups, groups_bytes)};
     size_t n_keys = index->keys.len + 1, n_postings = count_postings(index), states_bytes;
     size_t keys_bytes = n_keys * sizeof(struct td_index_key);
     size_t dedups_bytes = index->n_dedups * sizeof(struct td_index_dedup);
@@ -63,8 +66,8 @@ int td_sealed_store(const char *path, const struct td_index *index,
 
     if (!section)
         return -ENOMEM;
-    size_t bytes =
-        sizeof(struct td_index_header) + keys_bytes + dedups_bytes + states_bytes + postings_bytes;
+    size_t bytes = sizeof(struct td_index_header) + keys_bytes + dedups_bytes + groups_bytes +
+                   states_bytes + postings_bytes;
     char *file = n_postings <= UINT32_MAX ? calloc(1, bytes) : NULL;
     if (!file) {
         free(section);
@@ -73,11 +76,13 @@ int td_sealed_store(const char *path, const struct td_index *index,
     struct td_index_header *header = (void *)file;
     struct td_index_key *keys = (void *)(header + 1);
     char *dedups = (char *)keys + keys_bytes;
-    uint32_t *postings = (void *)(dedups + dedups_bytes + states_bytes);
+    char *groups = dedups + dedups_bytes;
+    uint32_t *postings = (void *)(groups + groups_bytes + states_bytes);
     fill(index, segment, keys, postings);
     if (dedups_bytes > 0)
         memcpy(dedups, index->dedups, dedups_bytes);
-    memcpy(dedups + dedups_bytes, section, states_bytes);
+    memcpy(groups, about->groups, groups_bytes);
+    memcpy(groups + groups_bytes, section, states_bytes);
     free(section);
     *header = (struct td_index_header){
         .version = TD_INDEX_VERSION,
@@ -98,6 +103,10 @@ int td_sealed_store(const char *path, const struct td_index *index,
         .state_seqs = states.state_seqs,
         .topics = states.topics,
         .states_crc = states.states_crc,
+        .groups = about->n_groups,
+        .groups_id = about->groups_id,
+        .kept_bytes = about->kept_bytes,
+        .slim = about->slim,
         .keys_crc = td_crc32c(0, keys, keys_bytes),
         .dedups_crc = td_crc32c(0, dedups, dedups_bytes),
         .postings_crc = td_crc32c(0, postings, postings_bytes),
@@ -109,9 +118,11 @@ int td_sealed_store(const char *path, const struct td_index *index,
     return r;
 }
 
+/* Of the groups and the state. */
 static size_t states_bytes(const struct td_index_header *header)
 {
-    return header->states * sizeof(struct td_index_state) + header->state_seqs * sizeof(uint64_t) +
+    return header->groups * sizeof(struct td_index_group) +
+           header->states * sizeof(struct td_index_state) + header->state_seqs * sizeof(uint64_t) +
            header->topics;
 }
 
@@ -149,15 +160,16 @@ static int lay_out(struct td_sealed *sealed)
     sealed->header = header;
     sealed->keys = (const void *)(header + 1);
     sealed->dedups = (const void *)(sealed->keys + header->keys);
-    sealed->states = (const void *)(sealed->dedups + header->dedups);
+    sealed->groups = (const void *)(sealed->dedups + header->dedups);
+    sealed->states = (const void *)(sealed->groups + header->groups);
     sealed->state_seqs = (const void *)(sealed->states + header->states);
     sealed->topics = (const char *)(sealed->state_seqs + header->state_seqs);
     sealed->postings = (const void *)(sealed->topics + header->topics);
     size_t dedups_bytes = header->dedups * sizeof(struct td_index_dedup);
     if (td_file_populate((const char *)sealed->dedups, dedups_bytes + states_bytes(header)) < 0 ||
         td_crc32c(0, sealed->dedups, dedups_bytes) != header->dedups_crc ||
-        td_crc32c(0, sealed->states, states_bytes(header)) != header->states_crc ||
-        !states_sound(sealed))
+        td_crc32c(0, sealed->groups, states_bytes(header)) != header->states_crc ||
+        header->groups > TD_GROUPS || !states_sound(sealed))
         return TD_EDAMAGED;
     return 0;
 }

@@ -51,6 +51,7 @@ struct td_segment *td_segment_new(void)
 
     TD_ASSERT(segment);
     segment->file = -1;
+    segment->live_seen = UINT64_MAX;
     return segment;
 }
 
@@ -181,7 +182,7 @@ static void find_damage(struct td_segment *segment, struct td_index *index)
                 td_index_add(index, segment->map + offset, offset);
             continue;
         }
-        if (scan.seq == last_seq)
+        if (segment->slim ? scan.at >= scan.bytes.len : scan.seq == last_seq)
             return;
         struct td_damage damage = {.after_seq = scan.seq, .from = at};
         bool more = td_scan_resync(&scan);

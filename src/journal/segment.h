@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/units.h"
+#include "journal/groups.h"
 #include "journal/index.h"
 #include <stdatomic.h>
 
@@ -23,6 +24,12 @@ enum td_heat {
 struct td_damage {
     uint64_t after_seq, next_seq;
     uint32_t from, to;
+};
+
+/* The part of a retention group in a segment. */
+struct td_group_share {
+    uint64_t bytes;
+    td_unix_ms last_time;
 };
 
 struct td_segment {
@@ -49,6 +56,11 @@ struct td_segment {
     bool listed;      /* of the committer: the directory is known to hold it durably */
     bool cut_pending; /* append lock: what a failed write left could not be cut off */
     uint64_t first_time, last_time;
+    struct td_group_share shares[TD_GROUPS]; /* with `accounted`; of the keeper, as those below */
+    uint64_t kept_bytes;                     /* of what is there for the sake of state alone */
+    uint64_t live_seen; /* events of state that were needed when it was looked at last */
+    bool accounted;     /* the shares are those of the configured groups */
+    bool slim;          /* written anew; the end of the file is its end */
     td_ns seal_after;   /* of the keeper: sealing has failed, and is tried again then */
     bool index_checked; /* index lock: all of a cold segment's index file has been verified */
 

@@ -15,14 +15,16 @@ void td_state_init(struct td_state *state)
 {
     td_map_init(&state->map, sizeof(struct td_state_entry *));
     td_mutex_init(&state->mutex);
-    td_list_init(&state->by_age);
+    for (size_t i = 0; i < TD_GROUPS; i++)
+        td_list_init(&state->by_age[i]);
     td_list_init(&state->pending);
 }
 
-void td_state_setup(struct td_state *state, uint64_t seed, const struct td_journal_options *options)
+void td_state_setup(struct td_state *state, uint64_t seed, const struct td_groups *groups,
+                    const struct td_journal_options *options)
 {
     state->seed = seed;
-    state->ttl_ms = options->state_ttl_ms;
+    state->groups = groups;
     state->keys_max = options->state_keys_max;
     state->topic_keys_max = options->topic_keys_max;
 }
@@ -167,15 +169,15 @@ static void drop_front(struct td_state *state, struct td_state_entry *entry, uin
     }
 }
 
-/* Forgets what has been replaced by something readable; true when the entry is gone with it. */
-static bool prune(struct td_state *state, struct td_state_entry *entry, uint64_t readable)
+/* Forgets what has been replaced by something that is on disk; true when the entry is gone with it. */
+static bool prune(struct td_state *state, struct td_state_entry *entry, uint64_t durable)
 {
     uint32_t n = 0;
 
-    if (entry->links[entry->last].seq <= readable) {
+    if (entry->links[entry->last].seq <= durable) {
         n = entry->last;
     } else {
-        for (uint32_t i = 1; i <= entry->last && entry->links[i].seq <= readable; i++)
+        for (uint32_t i = 1; i <= entry->last && entry->links[i].seq <= durable; i++)
             if (entry->links[i].begins || entry->links[i].removes)
                 n = i;
     }
@@ -196,7 +198,7 @@ static bool prune(struct td_state *state, struct td_state_entry *entry, uint64_t
 }
 
 /* Looks at entries with several chains, those first that have waited longest. */
-static bool prune_some(struct td_state *state, uint64_t readable, unsigned max)
+static bool prune_some(struct td_state *state, uint64_t durable, unsigned max)
 {
     bool some = false;
 
@@ -206,9 +208,9 @@ static bool prune_some(struct td_state *state, uint64_t readable, unsigned max)
         uint32_t next = 1;
         while (!entry->links[next].begins && !entry->links[next].removes)
             next++;
-        if (entry->links[next].seq > readable)
+        if (entry->links[next].seq > durable)
             break;
-        prune(state, entry, readable);
+        prune(state, entry, durable);
         some = true;
     }
     return some;
@@ -216,7 +218,7 @@ static bool prune_some(struct td_state *state, uint64_t readable, unsigned max)
 
 /* ---- updates ---- */
 
-static void apply(struct td_state *state, const struct td_state_event *event, uint64_t readable)
+static void apply(struct td_state *state, const struct td_state_event *event, uint64_t durable)
 {
     struct td_state_entry *entry = find(state, event->key);
 
@@ -225,6 +227,7 @@ static void apply(struct td_state *state, const struct td_state_event *event, ui
     if (!entry)
         entry = entry_new(state, event->key, event->topic);
     bool held = holds(entry);
+    /* What it continued at td_state_check may have grown too old a moment ago. */
     bool continues = event->append && !event->begins && entry->append && held && !event->removes;
     struct td_state_link link = link_of(event->seq, !continues && !event->removes, event->removes);
 
@@ -236,18 +239,18 @@ static void apply(struct td_state *state, const struct td_state_event *event, ui
     entry->topic->n_keys += (size_t)holds(entry) - held;
     state->n_keys += (size_t)holds(entry) - held;
     td_list_remove(&entry->by_age);
-    td_list_append(&state->by_age, &entry->by_age);
+    td_list_append(&state->by_age[entry->topic->group], &entry->by_age);
     if (entry->last > 0 || link.removes)
-        prune(state, entry, readable);
+        prune(state, entry, durable);
 }
 
 void td_state_apply(struct td_state *state, const struct td_state_event *events, size_t n,
-                    uint64_t readable)
+                    uint64_t durable)
 {
     td_mutex_lock(&state->mutex);
     for (size_t i = 0; i < n; i++) {
-        apply(state, &events[i], readable);
-        prune_some(state, readable, PRUNE_ON_UPDATE);
+        apply(state, &events[i], durable);
+        prune_some(state, durable, PRUNE_ON_UPDATE);
     }
     td_mutex_unlock(&state->mutex);
 }
@@ -255,54 +258,132 @@ void td_state_apply(struct td_state *state, const struct td_state_event *events,
 bool td_state_expired(const struct td_state *state, const struct td_state_entry *entry,
                       td_unix_ms now)
 {
-    return state->ttl_ms > 0 && now > entry->time && now - entry->time > state->ttl_ms;
+    uint64_t ttl_ms = state->groups->at[entry->topic->group].state_ttl_ms;
+
+    return ttl_ms > 0 && now > entry->time && now - entry->time > ttl_ms;
 }
 
-bool td_state_settle(struct td_state *state, uint64_t readable, td_unix_ms now)
+static bool expire_some(struct td_state *state, struct td_list *by_age, td_unix_ms now)
 {
-    td_mutex_lock(&state->mutex);
-    bool some = prune_some(state, readable, PRUNE_ON_SETTLE);
-    for (unsigned i = 0; i < PRUNE_ON_SETTLE && !td_list_empty(&state->by_age); i++) {
-        struct td_state_entry *entry =
-            TD_CONTAINER_OF(state->by_age.next, struct td_state_entry, by_age);
+    bool some = false;
+
+    for (unsigned i = 0; i < PRUNE_ON_SETTLE && !td_list_empty(by_age); i++) {
+        struct td_state_entry *entry = TD_CONTAINER_OF(by_age->next, struct td_state_entry, by_age);
         if (!td_state_expired(state, entry, now))
             break;
         entry_remove(state, entry);
         some = true;
     }
+    return some;
+}
+
+bool td_state_settle(struct td_state *state, uint64_t durable, td_unix_ms now)
+{
+    td_mutex_lock(&state->mutex);
+    bool some = prune_some(state, durable, PRUNE_ON_SETTLE);
+    for (size_t i = 0; i < TD_GROUPS; i++)
+        some = expire_some(state, &state->by_age[i], now) || some;
     td_mutex_unlock(&state->mutex);
     return some;
 }
 
-void td_state_forget(struct td_state *state, const uint64_t key[2], uint64_t horizon)
+/* ---- what is needed ---- */
+
+uint32_t td_state_link_from(const struct td_state_entry *entry, uint64_t seq)
+{
+    uint32_t low = 0, high = entry->n;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (entry->links[middle].seq < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static const struct td_state_link *link_at(const struct td_state_entry *entry, uint64_t seq)
+{
+    uint32_t i = td_state_link_from(entry, seq);
+
+    return i < entry->n && entry->links[i].seq == seq ? &entry->links[i] : NULL;
+}
+
+static struct td_state_entry *find_fresh(const struct td_state *state, const uint64_t key[2],
+                                         td_unix_ms now)
+{
+    struct td_state_entry *entry = find(state, key);
+
+    return entry && !td_state_expired(state, entry, now) ? entry : NULL;
+}
+
+bool td_state_needs(struct td_state *state, const struct td_state_event *event, td_unix_ms now)
 {
     td_mutex_lock(&state->mutex);
-    struct td_state_entry *entry = find(state, key);
-    if (entry && entry->links[entry->last].seq <= horizon)
-        entry_remove(state, entry);
+    const struct td_state_entry *entry = find_fresh(state, event->key, now);
+    bool needs = entry && link_at(entry, event->seq);
     td_mutex_unlock(&state->mutex);
+    return needs;
+}
+
+bool td_state_has(struct td_state *state, const uint64_t key[2], td_unix_ms now)
+{
+    td_mutex_lock(&state->mutex);
+    bool has = find_fresh(state, key, now) != NULL;
+    td_mutex_unlock(&state->mutex);
+    return has;
+}
+
+uint64_t td_state_live(struct td_state *state, const uint64_t key[2], const uint64_t *seqs,
+                       size_t n, td_unix_ms now)
+{
+    uint64_t live = 0;
+
+    td_mutex_lock(&state->mutex);
+    const struct td_state_entry *entry = find_fresh(state, key, now);
+    for (size_t i = 0; entry && i < n; i++)
+        live += link_at(entry, seqs[i]) != NULL;
+    td_mutex_unlock(&state->mutex);
+    return live;
 }
 
 /* ---- limits ---- */
 
-/* What the events before have come to: of a key (links, and whether it is counted), or of a topic (new keys). */
+/* What the events before have come to: what a key has, or how many new keys a topic. */
 struct tally {
     uint64_t n;
-    bool seen, counted;
+    bool seen, counted, append;
 };
 
-static int check_one(const struct td_state *state, const struct td_state_event *event,
-                     struct td_map *tallies, size_t *n_new)
+/* What the key of an event has before it. */
+static struct tally *tally_of(const struct td_state *state, const struct td_state_event *event,
+                              struct td_map *tallies, bool *ret_held)
 {
     const struct td_state_entry *entry = find(state, event->key);
-    struct tally *of_key = td_map_put(tallies, event->key[0] ^ event->key[1], NULL);
+    struct tally *tally = td_map_put(tallies, event->key[0] ^ event->key[1], NULL);
     bool held = entry && holds(entry);
 
-    TD_ASSERT(of_key);
-    if (!of_key->seen)
-        of_key->n = held && entry->append ? entry->n - entry->last : 0;
-    of_key->seen = true;
-    of_key->n = event->removes ? 0 : event->append && !event->begins ? of_key->n + 1 : 1;
+    TD_ASSERT(tally);
+    if (!tally->seen && held && !td_state_expired(state, entry, event->time)) {
+        tally->append = entry->append;
+        tally->n = entry->n - entry->last;
+    }
+    tally->seen = true;
+    *ret_held = held;
+    return tally;
+}
+
+static int check_one(const struct td_state *state, struct td_state_event *event,
+                     struct td_map *tallies, size_t *n_new)
+{
+    bool held;
+    struct tally *of_key = tally_of(state, event, tallies, &held);
+
+    if (event->append && !event->removes && !of_key->append)
+        event->begins = true;
+    of_key->n = event->begins || !event->append ? 1 : of_key->n + 1;
+    of_key->append = event->append && !event->removes;
     if (event->removes)
         return 0;
     if (of_key->n > TD_STATE_CHUNKS_MAX)
@@ -318,7 +399,7 @@ static int check_one(const struct td_state *state, const struct td_state_event *
     return (topic ? topic->n_keys : 0) + ++of_topic->n > state->topic_keys_max ? TD_ETOPICKEYS : 0;
 }
 
-int td_state_check(struct td_state *state, const struct td_state_event *events, size_t n)
+int td_state_check(struct td_state *state, struct td_state_event *events, size_t n)
 {
     struct td_map tallies;
     size_t n_new = 0;
@@ -404,6 +485,6 @@ void td_state_loaded(struct td_state *state)
     if (n > 0)
         qsort(all, n, sizeof(struct td_state_entry *), by_time);
     for (size_t i = 0; i < n; i++)
-        td_list_append(&state->by_age, &all[i]->by_age);
+        td_list_append(&state->by_age[all[i]->topic->group], &all[i]->by_age);
     free(all);
 }

@@ -5,7 +5,7 @@
  * text that is there, unless it begins one.  What one topic and key have is a chain: the sequences of the chunks of a
  * text, or of one event.  The table knows sequences only; the records lie in the log.
  *
- * What has been appended is not readable yet, and may never be.  So a chain stays until one that has replaced it is readable, and
+ * What has been appended is not on disk yet, and may never be.  So a chain stays until one that has replaced it is durable, and
  * a reader as of a position finds the last chain that began at or before it.
  *
  *   topics in the order of their names:   a ─── a/b ─── b          (a skip list, so that a prefix is a range)
@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/topic.h"
+#include "journal/groups.h"
 #include "journal/index.h"
 #include "journal/journal.h"
 #include "os/thread.h"
@@ -39,7 +40,7 @@ struct td_state_entry {
     uint64_t key[2];
     struct td_state_entry *same; /* another one with the same first half of the key */
     struct td_state_topic *topic;
-    struct td_list by_age;  /* in the order of the last update */
+    struct td_list by_age;  /* among those of its group, in the order of the last update */
     struct td_list pending; /* among those with more than one chain */
     td_unix_ms time;        /* of the last event */
     struct td_state_link *links, one;
@@ -56,6 +57,7 @@ struct td_state_slot {
 
 struct td_state_topic {
     size_t n_keys, n_entries;    /* entries that hold something; all */
+    unsigned group;              /* for how long they are kept */
     struct td_state_slot *slots; /* ascending */
     size_t n_slots, slots_cap, gone;
     uint8_t len, levels;
@@ -66,8 +68,9 @@ struct td_state {
     struct td_mutex mutex;
     struct td_map map; /* from the first half of the key to struct td_state_entry * */
     struct td_state_topic *head[TD_STATE_LEVELS];
-    struct td_list by_age, pending;
-    uint64_t seed, ttl_ms;
+    struct td_list by_age[TD_GROUPS], pending;
+    const struct td_groups *groups;
+    uint64_t seed;
     size_t keys_max, topic_keys_max;
     size_t n_keys, n_topics, bytes;
 };
@@ -84,7 +87,7 @@ struct td_state_event {
 void td_state_init(struct td_state *state);
 void td_state_done(struct td_state *state);
 /* Before it is used: the log's seed, and the limits. */
-void td_state_setup(struct td_state *state, uint64_t seed,
+void td_state_setup(struct td_state *state, uint64_t seed, const struct td_groups *groups,
                     const struct td_journal_options *options);
 /* Fills in what is said of state. */
 void td_state_stat(struct td_state *state, struct td_journal_stat *stat);
@@ -97,18 +100,24 @@ unsigned td_state_flags(const struct td_draft *draft);
 void td_state_event_of(uint64_t seed, const struct td_record *record,
                        struct td_state_event *ret_event);
 
-/* Whether events may be appended together: 0, TD_ESTATEKEYS, TD_ETOPICKEYS or TD_ETEXTCHUNKS.  Their sequences do not matter. */
-TD_MUST_USE int td_state_check(struct td_state *state, const struct td_state_event *events,
-                               size_t n);
-/* Takes events in that have been written, in order; `readable` is how far readers are served. */
+/* Whether events may be appended together: 0, TD_ESTATEKEYS, TD_ETOPICKEYS or TD_ETEXTCHUNKS.  Their sequences do not matter.  Says
+ * of chunks that have nothing to continue that they begin something: their records will, so that this does not depend on what
+ * is left of the log. */
+TD_MUST_USE int td_state_check(struct td_state *state, struct td_state_event *events, size_t n);
+/* Takes events in that have been written, in order; `durable` is how far the log is on disk. */
 void td_state_apply(struct td_state *state, const struct td_state_event *events, size_t n,
-                    uint64_t readable);
-/* Forgets chains that have been replaced by what is readable now, and what is too old; a bounded number of them.  Whether
+                    uint64_t durable);
+/* Forgets chains that have been replaced by what is durable now, and what is too old; a bounded number of them.  Whether
  * there was something. */
-bool td_state_settle(struct td_state *state, uint64_t readable, td_unix_ms now);
+bool td_state_settle(struct td_state *state, uint64_t durable, td_unix_ms now);
 
-/* The records of a chain that begins at or before `horizon` have gone. */
-void td_state_forget(struct td_state *state, const uint64_t key[2], uint64_t horizon);
+/* Whether an event is one that readers may have to be given, or hides one that is. */
+bool td_state_needs(struct td_state *state, const struct td_state_event *event, td_unix_ms now);
+/* Whether a topic and key has something. */
+bool td_state_has(struct td_state *state, const uint64_t key[2], td_unix_ms now);
+/* How many of some sequences of a topic and key are needed. */
+uint64_t td_state_live(struct td_state *state, const uint64_t key[2], const uint64_t *seqs,
+                       size_t n, td_unix_ms now);
 
 /* At the start, one thread: takes in what segments leave, the oldest first, then puts it in order. */
 void td_state_load(struct td_state *state, const struct td_index_state *part, struct td_slice topic,

@@ -37,7 +37,7 @@ void td_state_event_of(uint64_t seed, const struct td_record *record,
         .seq = record->seq,
         .time = record->time,
         .append = record->flags & TD_RECORD_APPEND,
-        .begins = record->flags & TD_RECORD_BEGINS,
+        .begins = record->flags & (TD_RECORD_BEGINS | TD_RECORD_STARTS),
         .removes = record->flags & TD_RECORD_REMOVES,
     };
     td_state_hash(seed, record->topic, record->key, ret_event->key);

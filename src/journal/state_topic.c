@@ -70,6 +70,7 @@ struct td_state_topic *td_state_topic_get(struct td_state *state, struct td_slic
     TD_ASSERT(topic && text.len <= TD_TOPIC_LEN_MAX);
     topic->levels = levels;
     topic->len = (uint8_t)text.len;
+    topic->group = td_groups_of(state->groups, text);
     memcpy(text_of(topic), text.ptr, text.len);
     for (size_t level = 0; level < levels; level++) {
         topic->next[level] = *before[level];

@@ -18,6 +18,9 @@ void td_state_topics_free(struct td_state *state);
 bool td_state_expired(const struct td_state *state, const struct td_state_entry *entry,
                       td_unix_ms now);
 
+/* The index of the first link of an entry at or behind a sequence. */
+uint32_t td_state_link_from(const struct td_state_entry *entry, uint64_t seq);
+
 /* Adds a chain that begins behind all others. */
 void td_state_slot_add(struct td_state *state, struct td_state_topic *topic, uint64_t seq,
                        struct td_state_entry *entry);

@@ -85,21 +85,6 @@ static struct td_state_topic *next_wanted(const struct td_state *state, struct t
     return NULL;
 }
 
-/* The index of the first link at or behind a sequence. */
-static uint32_t link_from(const struct td_state_entry *entry, uint64_t seq)
-{
-    uint32_t low = 0, high = entry->n;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (entry->links[middle].seq < seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Whether something at or before `as_of` has replaced the chain that begins with a link. */
 static bool replaced(const struct td_state_entry *entry, uint32_t link, uint64_t as_of)
 {
@@ -117,14 +102,15 @@ static size_t pick_chain(const struct td_state_walk *walk, const struct td_state
                          struct td_state_pick *picks, size_t max)
 {
     const struct td_state_entry *entry = slot->entry;
-    uint32_t first = link_from(entry, slot->seq);
+    uint32_t first = td_state_link_from(entry, slot->seq);
     uint64_t after = walk->cursor->chain == slot->seq ? walk->cursor->seq : 0;
     size_t n = 0;
 
     TD_ASSERT(first < entry->n && entry->links[first].seq == slot->seq);
     if (replaced(entry, first, walk->as_of))
         return 0;
-    for (uint32_t i = TD_MAX(first, link_from(entry, after + 1)); i < entry->n && n < max; i++) {
+    for (uint32_t i = TD_MAX(first, td_state_link_from(entry, after + 1)); i < entry->n && n < max;
+         i++) {
         const struct td_state_link *link = &entry->links[i];
         if (link->seq > walk->as_of || (i > first && (link->begins || link->removes)))
             break;

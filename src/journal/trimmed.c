@@ -7,17 +7,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FILE_MAX (sizeof(struct td_trimmed_header) + ((size_t)64 << 20))
+#define FILE_MAX  (sizeof(struct td_trimmed_header) + ((size_t)64 << 20))
+#define COMMON_ID UINT64_MAX
+#define N_TABLES  (TD_GROUPS + 1)
 
-void td_trimmed_init(struct td_trimmed *trimmed, size_t max)
+void td_trimmed_init(struct td_trimmed *trimmed, const struct td_groups *groups, size_t max)
 {
-    *trimmed = (struct td_trimmed){.max = max};
-    td_map_init(&trimmed->map, sizeof(uint64_t));
+    *trimmed = (struct td_trimmed){.groups = groups, .max = TD_MAX(max / groups->n, (size_t)1)};
+    for (size_t i = 0; i < N_TABLES; i++)
+        td_map_init(&trimmed->tables[i].map, sizeof(uint64_t));
 }
 
 void td_trimmed_done(struct td_trimmed *trimmed)
 {
-    td_map_done(&trimmed->map);
+    for (size_t i = 0; i < N_TABLES; i++)
+        td_map_done(&trimmed->tables[i].map);
 }
 
 static int by_seq(const void *a, const void *b)
@@ -34,48 +38,79 @@ static int by_key(const void *a, const void *b)
     return x->key < y->key ? -1 : x->key > y->key;
 }
 
-static struct td_trimmed_entry *list(const struct td_trimmed *trimmed,
+static struct td_trimmed_entry *list(const struct td_trimmed_table *table,
                                      int (*order)(const void *, const void *))
 {
-    struct td_trimmed_entry *entries = calloc(trimmed->map.len + 1, sizeof(*entries));
+    struct td_trimmed_entry *entries = calloc(table->map.len + 1, sizeof(*entries));
     size_t cursor = 0, n = 0;
     const uint64_t *seq;
     uint64_t key;
 
     TD_ASSERT(entries);
-    while ((seq = td_map_each(&trimmed->map, &cursor, &key)))
+    while ((seq = td_map_each(&table->map, &cursor, &key)))
         entries[n++] = (struct td_trimmed_entry){key, *seq};
     qsort(entries, n, sizeof(*entries), order);
     return entries;
 }
 
-static void drop_half(struct td_trimmed *trimmed)
+static void drop_half(struct td_trimmed_table *table)
 {
-    size_t n = trimmed->map.len, half = n - n / 2;
-    struct td_trimmed_entry *entries = list(trimmed, by_seq);
+    size_t n = table->map.len, half = n - n / 2;
+    struct td_trimmed_entry *entries = list(table, by_seq);
 
     for (size_t i = 0; i < half; i++)
-        td_map_remove(&trimmed->map, entries[i].key);
-    trimmed->floor = TD_MAX(trimmed->floor, entries[half - 1].seq);
+        td_map_remove(&table->map, entries[i].key);
+    table->floor = TD_MAX(table->floor, entries[half - 1].seq);
     free(entries);
 }
 
-void td_trimmed_put(struct td_trimmed *trimmed, uint64_t key, uint64_t seq)
+void td_trimmed_put(struct td_trimmed *trimmed, size_t group, uint64_t key, uint64_t seq)
 {
+    struct td_trimmed_table *table = &trimmed->tables[group];
     bool new;
-    uint64_t *last = td_map_put(&trimmed->map, key, &new);
+    uint64_t *last = td_map_put(&table->map, key, &new);
 
     TD_ASSERT(last);
     *last = TD_MAX(*last, seq);
-    if (new && trimmed->map.len > trimmed->max)
-        drop_half(trimmed);
+    trimmed->top = TD_MAX(trimmed->top, seq);
+    if (new && table->map.len > trimmed->max)
+        drop_half(table);
 }
 
-uint64_t td_trimmed_last(const struct td_trimmed *trimmed, uint64_t key)
+void td_trimmed_raise(struct td_trimmed *trimmed, uint64_t seq)
 {
-    const uint64_t *last = td_map_get(&trimmed->map, key);
+    struct td_trimmed_table *common = &trimmed->tables[TD_TRIMMED_COMMON];
 
-    return last ? TD_MAX(*last, trimmed->floor) : trimmed->floor;
+    common->floor = TD_MAX(common->floor, seq);
+    trimmed->top = TD_MAX(trimmed->top, seq);
+}
+
+void td_trimmed_blur(struct td_trimmed *trimmed)
+{
+    for (size_t i = 0; i < N_TABLES; i++)
+        td_map_clear(&trimmed->tables[i].map);
+    td_trimmed_raise(trimmed, TD_MAX(trimmed->top, trimmed->horizon));
+}
+
+/* Whether the floor of a table counts for a pattern. */
+static bool concerns(const struct td_trimmed *trimmed, size_t i, struct td_slice pattern)
+{
+    return i == TD_TRIMMED_COMMON || td_group_meets(&trimmed->groups->at[i], pattern);
+}
+
+uint64_t td_trimmed_last(const struct td_trimmed *trimmed, const struct td_wanted *wanted)
+{
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < N_TABLES; i++) {
+        const struct td_trimmed_table *table = &trimmed->tables[i];
+        const uint64_t *seq = table->map.len > 0 ? td_map_get(&table->map, wanted->key) : NULL;
+        if (seq)
+            last = TD_MAX(last, *seq);
+        if (table->floor > last && concerns(trimmed, i, wanted->pattern))
+            last = table->floor;
+    }
+    return last;
 }
 
 void td_trimmed_put_hole(struct td_trimmed *trimmed, uint64_t prev_last, uint64_t lost_to)
@@ -100,60 +135,115 @@ uint64_t td_trimmed_hole_end(const struct td_trimmed *trimmed, uint64_t position
     return 0;
 }
 
+/* ---- the file ---- */
+
+/* What stands behind the header: the heads of the tables, their entries, the holes. */
+static void put_tables(const struct td_trimmed *trimmed, struct td_buf *out,
+                       struct td_trimmed_header *header)
+{
+    for (size_t i = 0; i < N_TABLES; i++) {
+        const struct td_trimmed_table *table = &trimmed->tables[i];
+        struct td_trimmed_head head = {
+            .id = i == TD_TRIMMED_COMMON ? COMMON_ID : trimmed->groups->at[i].id,
+            .floor = table->floor,
+            .count = (uint32_t)table->map.len,
+        };
+        if (head.count == 0 && head.floor == 0)
+            continue;
+        header->tables++;
+        td_buf_put(out, td_slice((const char *)&head, sizeof(head)));
+    }
+    for (size_t i = 0; i < N_TABLES; i++) {
+        const struct td_trimmed_table *table = &trimmed->tables[i];
+        struct td_trimmed_entry *entries = list(table, by_key);
+        header->count += (uint32_t)table->map.len;
+        td_buf_put(out, td_slice((const char *)entries, table->map.len * sizeof(*entries)));
+        free(entries);
+    }
+    header->holes = (uint32_t)trimmed->n_holes;
+    td_buf_put(out,
+               td_slice((const char *)trimmed->holes, trimmed->n_holes * sizeof(*trimmed->holes)));
+}
+
 int td_trimmed_store(const struct td_trimmed *trimmed, uint32_t epoch, uint64_t seed,
                      const char *path)
 {
-    struct td_trimmed_entry *entries = list(trimmed, by_key);
-    size_t bytes = trimmed->map.len * sizeof(*entries);
-    size_t hole_bytes = trimmed->n_holes * sizeof(*trimmed->holes);
+    struct td_buf file = TD_BUF_INIT(FILE_MAX);
     struct td_trimmed_header header = {
-        .version = TD_LOG_VERSION,
+        .version = TD_TRIMMED_VERSION,
         .epoch = epoch,
         .seed = seed,
         .horizon = trimmed->horizon,
-        .floor = trimmed->floor,
-        .count = (uint32_t)trimmed->map.len,
-        .holes = (uint32_t)trimmed->n_holes,
-        .entries_crc = td_crc32c(td_crc32c(0, entries, bytes), trimmed->holes, hole_bytes),
     };
-    struct td_buf file = TD_BUF_INIT(FILE_MAX);
 
-    memcpy(header.magic, TD_TRIMMED_MAGIC, TD_MAGIC_LEN);
-    header.crc = td_crc32c(0, &header, offsetof(struct td_trimmed_header, crc));
     td_buf_put(&file, td_slice((const char *)&header, sizeof(header)));
-    td_buf_put(&file, td_slice((const char *)entries, bytes));
-    td_buf_put(&file, td_slice((const char *)trimmed->holes, hole_bytes));
-    free(entries);
-    int r = file.err < 0 ? file.err : td_file_store(path, td_buf_slice(&file));
+    put_tables(trimmed, &file, &header);
+    int r = file.err;
+    if (r == 0) {
+        struct td_slice behind = td_slice_from(td_buf_slice(&file), sizeof(header));
+        header.entries_crc = td_crc32c(0, behind.ptr, behind.len);
+        memcpy(header.magic, TD_TRIMMED_MAGIC, TD_MAGIC_LEN);
+        header.crc = td_crc32c(0, &header, offsetof(struct td_trimmed_header, crc));
+        memcpy(file.ptr, &header, sizeof(header));
+        r = td_file_store(path, td_buf_slice(&file));
+    }
     td_buf_done(&file);
     return r;
 }
 
-static int parse(struct td_trimmed *trimmed, struct td_slice file, struct td_trimmed_header *header)
+/* The table that holds what was said of a group. */
+static size_t table_of(const struct td_trimmed *trimmed, uint64_t id)
+{
+    for (size_t i = 0; i < trimmed->groups->n; i++)
+        if (trimmed->groups->at[i].id == id)
+            return i;
+    return TD_TRIMMED_COMMON;
+}
+
+static int parse_tables(struct td_trimmed *trimmed, const struct td_trimmed_header *header,
+                        struct td_slice heads, struct td_slice entries)
 {
     struct td_trimmed_entry entry;
+    size_t at = 0, end = 0;
 
+    for (uint32_t i = 0; i < header->tables; i++) {
+        struct td_trimmed_head head;
+        memcpy(&head, heads.ptr + i * sizeof(head), sizeof(head));
+        size_t group = table_of(trimmed, head.id);
+        end += head.count * sizeof(entry);
+        if (end > entries.len)
+            return TD_EDAMAGED;
+        for (; at < end; at += sizeof(entry)) {
+            memcpy(&entry, entries.ptr + at, sizeof(entry));
+            td_trimmed_put(trimmed, group, entry.key, entry.seq);
+        }
+        struct td_trimmed_table *table = &trimmed->tables[group];
+        table->floor = TD_MAX(table->floor, head.floor);
+        trimmed->top = TD_MAX(trimmed->top, head.floor);
+    }
+    return 0;
+}
+
+static int parse(struct td_trimmed *trimmed, struct td_slice file, struct td_trimmed_header *header)
+{
     if (file.len < sizeof(*header))
         return TD_EDAMAGED;
     memcpy(header, file.ptr, sizeof(*header));
-    struct td_slice entries = td_slice_from(file, sizeof(*header));
+    struct td_slice behind = td_slice_from(file, sizeof(*header));
+    size_t head_bytes = header->tables * sizeof(struct td_trimmed_head);
+    size_t entry_bytes = header->count * sizeof(struct td_trimmed_entry);
     size_t hole_bytes = header->holes * sizeof(*trimmed->holes);
     if (memcmp(header->magic, TD_TRIMMED_MAGIC, TD_MAGIC_LEN) != 0 ||
-        header->version != TD_LOG_VERSION ||
+        header->version != TD_TRIMMED_VERSION ||
         header->crc != td_crc32c(0, header, offsetof(struct td_trimmed_header, crc)) ||
-        header->holes > TD_TRIMMED_HOLES ||
-        entries.len != header->count * sizeof(entry) + hole_bytes ||
-        header->entries_crc != td_crc32c(0, entries.ptr, entries.len))
+        header->holes > TD_TRIMMED_HOLES || behind.len != head_bytes + entry_bytes + hole_bytes ||
+        header->entries_crc != td_crc32c(0, behind.ptr, behind.len))
         return TD_EDAMAGED;
     trimmed->horizon = header->horizon;
-    trimmed->floor = header->floor;
+    trimmed->top = header->horizon;
     trimmed->n_holes = header->holes;
-    memcpy(trimmed->holes, entries.ptr + entries.len - hole_bytes, hole_bytes);
-    for (size_t at = 0; at < entries.len - hole_bytes; at += sizeof(entry)) {
-        memcpy(&entry, entries.ptr + at, sizeof(entry));
-        td_trimmed_put(trimmed, entry.key, entry.seq);
-    }
-    return 0;
+    memcpy(trimmed->holes, behind.ptr + head_bytes + entry_bytes, hole_bytes);
+    return parse_tables(trimmed, header, behind, td_slice(behind.ptr + head_bytes, entry_bytes));
 }
 
 int td_trimmed_load(struct td_trimmed *trimmed, const char *path, uint32_t *ret_epoch,

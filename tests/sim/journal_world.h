@@ -53,8 +53,20 @@ struct sim_journal {
     bool faults_on;
     bool faults_allowed, wall_jumps;
     td_ns faults_until_ns; /* since then an append must succeed */
-    uint64_t reads, records, gaps, appends, refusals, restarts, losses, flips;
+    struct td_retention_group groups[3];
+    struct td_slice patterns[3][2];
+    uint64_t reads, records, gaps, appends, refusals, restarts, losses, flips, states;
 };
+
+/* state.c */
+/* The group of a topic, as the model sees it. */
+unsigned sim_group_of(const struct sim_journal *sim, unsigned topic);
+/* Notes what retention has dropped since. */
+void sim_observe_trims(struct sim_journal *sim);
+/* Reads the whole state as of what is readable, and as of an older position, and compares. */
+void sim_check_state(struct sim_journal *sim);
+/* How many keys have something. */
+size_t sim_state_keys(const struct sim_journal *sim);
 
 /* publisher.c */
 void sim_publish(struct sim_journal *sim);

@@ -47,11 +47,14 @@ const struct td_model_event *td_model_get(const struct td_model *model, uint64_t
     return i > 0 && model->events[i - 1].seq == seq ? &model->events[i - 1] : NULL;
 }
 
-uint64_t td_model_last_of(const struct td_model *model, unsigned topic)
+uint64_t td_model_last_of(const struct td_model *model, unsigned topic, bool *ret_sure)
 {
-    for (size_t i = model->n; i-- > 0 && model->events[i].seq > model->horizon;)
-        if (model->events[i].topic == topic)
+    *ret_sure = true;
+    for (size_t i = model->n; i-- > 0;)
+        if (model->events[i].topic == topic) {
+            *ret_sure = !model->events[i].gone;
             return model->events[i].seq;
+        }
     return 0;
 }
 
@@ -64,13 +67,31 @@ bool td_model_wants(const struct td_wanted *wanted, size_t n_wanted,
     return false;
 }
 
+static bool any_matches(const struct td_model *model, const struct td_wanted *wanted,
+                        size_t n_wanted, struct td_model_event from, uint64_t upto)
+{
+    for (size_t i = td_model_after(model, from.seq); i < model->n && model->events[i].seq <= upto;
+         i++)
+        if (model->events[i].gone == from.gone &&
+            td_model_wants(wanted, n_wanted, &model->events[i]))
+            return true;
+    return false;
+}
+
+bool td_model_gone(const struct td_model *model, const struct td_wanted *wanted, size_t n_wanted,
+                   uint64_t after, uint64_t upto)
+{
+    const struct td_model_event from = {.seq = after, .gone = true};
+
+    return any_matches(model, wanted, n_wanted, from, upto);
+}
+
 bool td_model_matches(const struct td_model *model, const struct td_wanted *wanted, size_t n_wanted,
                       uint64_t after, uint64_t upto)
 {
-    for (size_t i = td_model_after(model, after); i < model->n && model->events[i].seq <= upto; i++)
-        if (td_model_wants(wanted, n_wanted, &model->events[i]))
-            return true;
-    return false;
+    const struct td_model_event from = {.seq = after};
+
+    return any_matches(model, wanted, n_wanted, from, upto);
 }
 
 /* ---- the dedup window ---- */
@@ -196,9 +217,40 @@ struct td_slice td_model_pattern(struct td_rng *rng, char ret_text[TD_TOPIC_LEN_
 
 /* ---- events and records ---- */
 
+struct td_slice td_model_key(const struct td_model_event *event)
+{
+    return event->content % 4 == 0   ? TD_S("progress/1")
+           : event->content % 4 == 1 ? TD_S("k")
+                                     : TD_S("");
+}
+
+/* Its data is `null` then, which cannot tell the number: the origin does. */
+bool td_model_removes(const struct td_model_event *event)
+{
+    return td_model_key(event).len > 0 && event->content % 28 < 4;
+}
+
+enum td_class td_model_class(const struct td_model_event *event)
+{
+    if (td_model_removes(event))
+        return event->content % 8 < 4 ? TD_CLASS_LOG : TD_CLASS_LATEST;
+    if (td_model_key(event).len == 0)
+        return event->content % 8 < 4 ? TD_CLASS_LOG : TD_CLASS_LATEST;
+    return event->content % 20 < 8    ? TD_CLASS_APPEND
+           : event->content % 20 < 12 ? TD_CLASS_LATEST
+                                      : TD_CLASS_LOG;
+}
+
+bool td_model_begins(const struct td_model_event *event)
+{
+    return td_model_class(event) == TD_CLASS_APPEND && event->content % 60 < 4;
+}
+
 static struct td_slice put_data(const struct td_model_event *event, bool as_stored, char *text,
                                 size_t cap)
 {
+    if (td_model_removes(event))
+        return TD_S("null");
     /* A line end between the members, which the log makes a space. */
     const char *blank = event->content % 3 == 0 ? (as_stored ? "  " : "\r\n") : " ";
     int n =
@@ -208,13 +260,6 @@ static struct td_slice put_data(const struct td_model_event *event, bool as_stor
     memset(text + n, 'a' + (int)(event->content % 26), event->pad);
     memcpy(text + n + event->pad, "\"}", 3);
     return td_slice(text, (size_t)n + event->pad + 2);
-}
-
-static struct td_slice key_of(const struct td_model_event *event)
-{
-    return event->content % 4 == 0   ? TD_S("progress/1")
-           : event->content % 4 == 1 ? TD_S("k")
-                                     : TD_S("");
 }
 
 static struct td_slice type_of(const struct td_model_event *event)
@@ -227,11 +272,18 @@ struct td_draft td_model_draft(const struct td_model_event *event, struct td_mod
     struct td_draft draft = {
         .topic = td_model_topic(event->topic),
         .type = type_of(event),
-        .key = key_of(event),
+        .key = td_model_key(event),
         .actor = event->content % 5 == 0 ? TD_S("\"ann \\\" \\u00e9\"") : TD_S(""),
+        .class = td_model_class(event),
+        .begins_text = td_model_begins(event),
         .data = put_data(event, false, text->data, sizeof text->data),
     };
 
+    if (td_model_removes(event)) {
+        int n = snprintf(text->origin, sizeof text->origin, "\"%u\"", event->number);
+
+        draft.origin = td_slice(text->origin, (size_t)n);
+    }
     if (event->dedup) {
         int n = snprintf(text->dedup, sizeof text->dedup, "%u", event->dedup);
 
@@ -248,15 +300,23 @@ uint64_t td_model_bytes_max(const struct td_model_event *event)
 
 uint32_t td_model_number_of(const char *bytes)
 {
+    const struct td_slice origin = TD_S("\"origin\":\"");
     struct td_record record;
     uint64_t number = 0;
 
     td_record_view(bytes, &record);
-    TD_MUST(td_slice_starts(record.data, TD_S("{\"n\":")), "a record holds no event of ours: %.*s",
-            (int)TD_MIN(record.data.len, 80), record.data.ptr);
-    for (size_t i = 5;
-         i < record.data.len && record.data.ptr[i] >= '0' && record.data.ptr[i] <= '9'; i++)
-        number = number * 10 + (uint64_t)(record.data.ptr[i] - '0');
+    struct td_slice at = record.data;
+    if (td_slice_eq(record.data, TD_S("null"))) {
+        for (at = record.json; at.len > 0 && !td_slice_starts(at, origin);)
+            at = td_slice_from(at, 1);
+        at = td_slice_from(at, TD_MIN(at.len, origin.len));
+    } else {
+        TD_MUST(td_slice_starts(at, TD_S("{\"n\":")), "a record holds no event of ours: %.*s",
+                (int)TD_MIN(at.len, 80), at.ptr);
+        at = td_slice_from(at, 5);
+    }
+    for (; at.len > 0 && *at.ptr >= '0' && *at.ptr <= '9'; at = td_slice_from(at, 1))
+        number = number * 10 + (uint64_t)(*at.ptr - '0');
     return (uint32_t)number;
 }
 
@@ -297,7 +357,8 @@ void td_model_check(const struct td_model *model, const struct td_model_event *e
             (int)TD_MIN(data.len, 80), data.ptr);
     TD_MUST(td_slice_eq(record.topic, td_model_topic(event->topic)), "record %llu: other topic",
             (unsigned long long)record.seq);
-    TD_MUST(td_slice_eq(record.type, type_of(event)) && td_slice_eq(record.key, key_of(event)),
+    TD_MUST(td_slice_eq(record.type, type_of(event)) &&
+                td_slice_eq(record.key, td_model_key(event)),
             "record %llu: other type or key", (unsigned long long)record.seq);
     td_position_format((struct td_position){model->epoch, record.seq}, position);
     int n = snprintf(id, sizeof id, "{\"id\":\"%s\"", position);

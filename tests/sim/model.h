@@ -15,10 +15,18 @@ struct td_model_event {
     uint32_t
         content; /* what the content is made from; differs from the number in a repeat under the same dedup key only */
     uint16_t topic;
-    uint16_t pad;   /* bytes of data beyond the least */
-    uint32_t dedup; /* the key, 0: none */
-    uint32_t key;   /* of the window, also when it is the batch's; of `maybe` only */
+    uint16_t pad;    /* bytes of data beyond the least */
+    uint32_t dedup;  /* the key, 0: none */
+    uint32_t key;    /* of the window, also when it is the batch's; of `maybe` only */
+    td_unix_ms time; /* of its append */
+    bool gone;       /* trimmed: it is no history any more */
 };
+
+/* What its content makes of an event. */
+struct td_slice td_model_key(const struct td_model_event *event);
+enum td_class td_model_class(const struct td_model_event *event);
+bool td_model_begins(const struct td_model_event *event);
+bool td_model_removes(const struct td_model_event *event);
 
 /* What the dedup window knows. */
 struct td_model_known {
@@ -54,9 +62,12 @@ void td_model_add(struct td_model *model, const struct td_model_event *event);
 const struct td_model_event *td_model_get(const struct td_model *model, uint64_t seq);
 /* The index of the first event after `seq`. */
 size_t td_model_after(const struct td_model *model, uint64_t seq);
-/* The sequence of the last event of a topic that is not trimmed, 0: none. */
-uint64_t td_model_last_of(const struct td_model *model, unsigned topic);
-/* Whether an event in (after, upto] matches. */
+/* The sequence of the last event of a topic, 0: none.  `ret_sure`: it is not trimmed (then state may be left of it, or of an older one). */
+uint64_t td_model_last_of(const struct td_model *model, unsigned topic, bool *ret_sure);
+/* Whether an event in (after, upto] that has been trimmed matches. */
+bool td_model_gone(const struct td_model *model, const struct td_wanted *wanted, size_t n_wanted,
+                   uint64_t after, uint64_t upto);
+/* Whether an event in (after, upto] that has not been trimmed matches. */
 bool td_model_matches(const struct td_model *model, const struct td_wanted *wanted, size_t n_wanted,
                       uint64_t after, uint64_t upto);
 bool td_model_wants(const struct td_wanted *wanted, size_t n_wanted,
@@ -69,7 +80,7 @@ struct td_slice td_model_pattern(struct td_rng *rng, char ret_text[TD_TOPIC_LEN_
 
 /* The draft of an event; the text lies in `text`. */
 struct td_model_text {
-    char data[70000], dedup[16], key[16];
+    char data[70000], dedup[16], key[16], origin[16];
 };
 struct td_draft td_model_draft(const struct td_model_event *event, struct td_model_text *text);
 /* The greatest number of bytes that a sound log could take for the event. */

@@ -29,6 +29,7 @@ struct attempt {
     size_t n;
     struct td_batch batch;
     unsigned expect_topic;
+    bool expect_sure; /* the last of it is not trimmed */
     uint32_t batch_key;
     char batch_key_text[16];
     bool unsure, mismatch, possible_mismatch;
@@ -112,7 +113,8 @@ static void draft_look(struct sim_journal *sim, struct attempt *attempt, size_t 
         return;
     attempt->n_new += draft->memory == NEW;
     attempt->bytes += td_model_bytes_max(&draft->event);
-    attempt->bytes_least += draft->memory == NEW ? 100U + draft->event.pad : 0;
+    if (draft->memory == NEW)
+        attempt->bytes_least += td_model_removes(&draft->event) ? 100U : 100U + draft->event.pad;
 }
 
 /* A batch with a key of its own: a new one, or one of the last repeated. */
@@ -167,7 +169,8 @@ static void plan(struct sim_journal *sim, struct attempt *attempt)
         attempt->expect_topic = attempt->drafts[0].event.topic;
         attempt->batch.expect = true;
         attempt->batch.expect_topic = td_model_topic(attempt->expect_topic);
-        attempt->batch.expect_seq = td_model_last_of(&sim->model, attempt->expect_topic);
+        attempt->batch.expect_seq =
+            td_model_last_of(&sim->model, attempt->expect_topic, &attempt->expect_sure);
         if (td_rng_one_in(rng, 3))
             attempt->batch.expect_seq = td_rng_below(rng, attempt->batch.expect_seq + 2);
     }
@@ -175,8 +178,10 @@ static void plan(struct sim_journal *sim, struct attempt *attempt)
 
 static bool expected_holds(const struct sim_journal *sim, const struct attempt *attempt)
 {
+    bool sure;
+
     return !attempt->batch.expect ||
-           td_model_last_of(&sim->model, attempt->expect_topic) == attempt->batch.expect_seq;
+           td_model_last_of(&sim->model, attempt->expect_topic, &sure) == attempt->batch.expect_seq;
 }
 
 /* Each new event into the model, each repeat compared. */
@@ -198,7 +203,8 @@ static void accepted(struct sim_journal *sim, struct attempt *attempt, const uin
         }
         if (draft->memory == KNOWN || (draft->memory == UNSURE && seqs[i] <= head_before)) {
             /* Of a key whose newest record is damaged, an older one may be found. */
-            TD_MUST(seqs[i] == draft->known_seq || (sim->damaged && draft->memory == UNSURE),
+            /* Or of one whose newest record has been trimmed before it, which state or another group has kept. */
+            TD_MUST(seqs[i] == draft->known_seq || draft->memory == UNSURE,
                     "a repeat under dedup key %u got %llu, the first had %llu", draft->key,
                     (unsigned long long)seqs[i], (unsigned long long)draft->known_seq);
             continue;
@@ -209,6 +215,8 @@ static void accepted(struct sim_journal *sim, struct attempt *attempt, const uin
                 (unsigned long long)sim->model.promised);
         draft->event.seq = seqs[i];
         draft->event.batch = batch;
+        draft->event.time = td_clock_unix_ms();
+        draft->event.gone = false;
         td_model_add(&sim->model, &draft->event);
         if (draft->key)
             td_model_remember(&sim->model, draft->key, &draft->event, td_clock_unix_ms());
@@ -256,16 +264,21 @@ static void refused(struct sim_journal *sim, const struct attempt *attempt, int 
         return;
     switch (err) {
     case TD_EMISMATCH:
-        TD_MUST(attempt->mismatch || attempt->possible_mismatch, "a mismatch of the same content");
+        TD_MUST(attempt->mismatch || attempt->possible_mismatch || attempt->unsure,
+                "a mismatch of the same content");
         return;
     case TD_ECONFLICT:
-        TD_MUST(!expected_holds(sim, attempt) || sim->damaged,
+        TD_MUST(!expected_holds(sim, attempt) || !attempt->expect_sure || sim->damaged,
                 "a conflict, but the last of %.*s is %llu", (int)attempt->batch.expect_topic.len,
                 attempt->batch.expect_topic.ptr, (unsigned long long)attempt->batch.expect_seq);
         return;
     case TD_ETOOLARGE:
         TD_MUST(attempt->bytes > room, "%llu bytes are said to be too large",
                 (unsigned long long)attempt->bytes);
+        return;
+    case TD_ESTATEKEYS:
+        TD_MUST(sim->damaged || sim_state_keys(sim) + attempt->n > sim->options.state_keys_max,
+                "too many keys are said to be there, but there are %zu", sim_state_keys(sim));
         return;
     case TD_ELOGFAILED:
         TD_MUST(sim->sync_failed, "the log is said to have failed, but no sync has");
@@ -305,7 +318,8 @@ void sim_publish(struct sim_journal *sim)
     td_journal_stat(sim->journal, &after);
     if (err == 0) {
         TD_MUST(!td_sim_dead() || attempt.n_new == 0, "a dead process appended");
-        TD_MUST(attempt.unsure || attempt.n_new == 0 || expected_holds(sim, &attempt),
+        TD_MUST(attempt.unsure || attempt.n_new == 0 || !attempt.expect_sure ||
+                    expected_holds(sim, &attempt),
                 "appended although the last of the topic is another");
         TD_MUST(attempt.bytes_least < sim->options.segment_bytes, "a batch too large was taken");
         accepted(sim, &attempt, seqs, before.head);

@@ -83,7 +83,8 @@ static void check_records(struct sim_journal *sim, struct sim_reader *reader,
         if (!td_model_wants(reader->wanted, reader->n_wanted, event))
             continue;
         bool given = n < read->n && td_record_seq(read->records[n]) == event->seq;
-        if (!given && event->seq <= TD_MIN(reader->gap_told, model->horizon))
+        /* What was damaged is trimmed with the rest of its segment. */
+        if (!given && (event->gone || sim->damaged) && event->seq <= reader->gap_told)
             continue;
         TD_MUST(n < read->n,
                 "reader %td: nothing said of event %llu (topic %.*s), read from %llu to %llu",
@@ -153,12 +154,11 @@ static void check_gap(struct sim_journal *sim, struct sim_reader *reader,
             "an empty gap at %llu", (unsigned long long)read->position);
     switch (read->gap_reason) {
     case TD_GAP_RETENTION:
-        TD_MUST(read->gap_to <= TD_MAX(model->horizon, td_journal_horizon(sim->journal)),
-                "a retention gap up to %llu, but the horizon is %llu",
-                (unsigned long long)read->gap_to, (unsigned long long)model->horizon);
+        TD_MUST(read->gap_to <= model->head, "a retention gap up to %llu, but the head is %llu",
+                (unsigned long long)read->gap_to, (unsigned long long)model->head);
         TD_MUST(sim->blurred || !all_exact(reader) ||
-                    td_model_matches(model, reader->wanted, reader->n_wanted, read->position,
-                                     read->gap_to),
+                    td_model_gone(model, reader->wanted, reader->n_wanted,
+                                  TD_MAX(read->position, reader->gap_told), read->gap_to),
                 "reader %td: a retention gap from %llu to %llu, but nothing that it wants was "
                 "there",
                 reader - sim->readers, (unsigned long long)read->position,
@@ -261,7 +261,7 @@ void sim_ask_trimmed(struct sim_journal *sim)
         return;
     bool answer = td_journal_trimmed_after(sim->handles[reader->handle], &reader->wanted[0], after);
     uint64_t horizon = td_journal_horizon(sim->journal);
-    bool truth = td_model_matches(&sim->model, reader->wanted, 1, after, horizon);
+    bool truth = td_model_gone(&sim->model, reader->wanted, 1, after, UINT64_MAX);
     TD_MUST(answer || !truth, "something of %s after %llu was trimmed, and it says no",
             reader->patterns[0], (unsigned long long)after);
     TD_MUST(!answer || truth || sim->blurred || !reader->wanted[0].exact,
@@ -290,7 +290,8 @@ void sim_ask_newest(struct sim_journal *sim)
             "newest ends with %d", (int)read.end);
     for (size_t i = td_model_after(&sim->model, read.position);
          i < sim->model.n && sim->model.events[i].seq <= read.until; i++)
-        n += td_model_wants(reader->wanted, reader->n_wanted, &sim->model.events[i]);
+        n += !sim->model.events[i].gone &&
+             td_model_wants(reader->wanted, reader->n_wanted, &sim->model.events[i]);
     /* The model keeps what is damaged: the log need not count it. */
     if (sim->damaged)
         return;

@@ -84,9 +84,11 @@ static void flip_some(struct sim_journal *sim)
 
 struct audit {
     struct sim_journal *sim;
-    unsigned char *seen; /* for each event of the model: 1 there, 2 said to be missing */
+    unsigned char
+        *seen; /* for each event of the model: 1 there, 2 said to be trimmed, 3 to be missing */
     size_t n;
     size_t adopted;
+    bool some[TD_GROUPS_MAX + 1]; /* of each group something is there */
 };
 
 static void audit_mark(struct audit *audit, size_t i, unsigned char what)
@@ -117,6 +119,7 @@ static void audit_unknown(struct audit *audit, const char *bytes)
         if (event.number != number || event.seq != 0)
             continue;
         event.seq = model->maybe[i].seq = record.seq;
+        event.time = record.time;
         event.key = 0;
         td_model_add(model, &event);
         audit_mark(audit, model->n - 1, 1);
@@ -156,14 +159,13 @@ static void audit_gap(struct audit *audit, const struct td_read *read)
     td_world_say("audit: gap from %llu to %llu, reason %d", (unsigned long long)read->position,
                  (unsigned long long)read->gap_to, (int)read->gap_reason);
     TD_MUST(read->gap_to > read->position, "an empty gap");
-    TD_MUST(sim->damaged ||
-                (read->gap_reason == TD_GAP_RETENTION && read->gap_to <= sim->model.horizon),
+    TD_MUST(sim->damaged || read->gap_reason == TD_GAP_RETENTION,
             "after a restart there is a gap from %llu to %llu for reason %d; the horizon is %llu",
             (unsigned long long)read->position, (unsigned long long)read->gap_to,
             (int)read->gap_reason, (unsigned long long)sim->model.horizon);
     for (size_t i = td_model_after(&sim->model, read->position);
          i < sim->model.n && sim->model.events[i].seq <= read->gap_to; i++)
-        audit_mark(audit, i, 2);
+        audit_mark(audit, i, read->gap_reason == TD_GAP_RETENTION ? 2 : 3);
 }
 
 static void audit_read(struct audit *audit)
@@ -207,6 +209,18 @@ static void lost_to_readers(struct sim_journal *sim, const struct td_model_event
     }
 }
 
+/* Retention takes the oldest of a group first. */
+static void check_order(struct audit *audit, const struct td_model_event *event, bool there)
+{
+    struct sim_journal *sim = audit->sim;
+    unsigned group = sim_group_of(sim, event->topic);
+
+    TD_MUST(there || event->gone || sim->damaged || sim->blurred || !audit->some[group],
+            "event %llu is gone, but an older one of its group is there",
+            (unsigned long long)event->seq);
+    audit->some[group] |= there;
+}
+
 /* Takes out of the model what is gone, unless it was promised. */
 static void audit_losses(struct audit *audit, const struct td_journal_report *report)
 {
@@ -220,9 +234,12 @@ static void audit_losses(struct audit *audit, const struct td_journal_report *re
     for (size_t i = 0; i < model->n; i++) {
         struct td_model_event event = model->events[i];
         bool there = i < audit->n && audit->seen[i] == 1;
-        bool told = (i < audit->n && audit->seen[i] == 2);
+        bool told = i < audit->n && audit->seen[i] > 1;
+        bool trimmed = i < audit->n && audit->seen[i] == 2;
 
         if (there || told) {
+            check_order(audit, &event, there);
+            event.gone = trimmed || (event.gone && !there);
             TD_MUST(!there || sim->damaged || event.batch != lost_batch,
                     "batch %llu is in the log in part: %llu is there",
                     (unsigned long long)event.batch, (unsigned long long)event.seq);
@@ -261,9 +278,12 @@ static void audit(struct sim_journal *sim, const struct td_journal_report *repor
     audit_losses(&audit, report);
     free(audit.seen);
     model->n_maybe = 0;
-    for (size_t i = 0; i < model->n_known; i++)
-        model->known[i].unsure |=
-            sim->damaged || sim->wall_jumps || model->known[i].seq <= model->horizon_max;
+    for (size_t i = 0; i < model->n_known; i++) {
+        const struct td_model_event *event = td_model_get(model, model->known[i].seq);
+
+        model->known[i].unsure |= sim->damaged || sim->wall_jumps || !event || event->gone ||
+                                  model->known[i].seq <= model->horizon_max;
+    }
 }
 
 /* ---- the start ---- */
@@ -366,4 +386,6 @@ void sim_boot(struct sim_journal *sim)
     if (!td_sim_dead())
         audit(sim, &report);
     sim_observe(sim);
+    if (!td_sim_dead())
+        sim_check_state(sim);
 }

@@ -24,6 +24,7 @@ void sim_observe(struct sim_journal *sim)
             (unsigned long long)model->horizon, (unsigned long long)stat.horizon);
     TD_MUST(stat.horizon <= stat.durable || sim->damaged, "trimmed up to %llu, durable is %llu",
             (unsigned long long)stat.horizon, (unsigned long long)stat.durable);
+    sim_observe_trims(sim);
     model->head = stat.head;
     model->horizon = stat.horizon;
     model->horizon_max = TD_MAX(model->horizon_max, stat.horizon);
@@ -52,6 +53,7 @@ static int keep_once(struct sim_journal *sim)
 
     sim->sync_failed |= armed && td_sim_disk_get().fail_sync_in == 0;
     sim->blurred |= sim->faults_on;
+    sim_observe_trims(sim);
     sim->littered |= sim->faults_on || sim->sync_failed;
     TD_MUST(answer >= 0 || sim->faults_on || sim->sync_failed || td_sim_dead() || sim->damaged ||
                 td_clock_ns() < sim->faults_until_ns,
@@ -102,10 +104,15 @@ static void tidy(struct sim_journal *sim)
         return;
     check_files(sim, stat.segments);
     TD_MUST(td_sim_files_open() <= 4, "%zu files are open", td_sim_files_open());
-    TD_MUST(sim->options.retain_bytes == 0 ||
-                stat.bytes <= sim->options.retain_bytes + 2 * sim->options.segment_bytes,
-            "%llu bytes are kept, the bound is %llu", (unsigned long long)stat.bytes,
-            (unsigned long long)sim->options.retain_bytes);
+    for (size_t i = 0; i < td_journal_groups(sim->journal); i++) {
+        uint64_t bound = i == 0 ? sim->options.retain_bytes : sim->groups[i - 1].retain_bytes;
+        struct td_group_stat group;
+
+        td_journal_group_stat(sim->journal, i, &group);
+        TD_MUST(bound == 0 || group.bytes <= bound + sim->options.segment_bytes,
+                "%llu bytes are kept of group %zu, the bound is %llu",
+                (unsigned long long)group.bytes, i, (unsigned long long)bound);
+    }
 }
 
 /* ---- faults ---- */
@@ -148,6 +155,31 @@ static void restart(struct sim_journal *sim)
 
 /* ---- the run ---- */
 
+/* Some topics are kept for other times than the rest. */
+static void groups(struct sim_journal *sim)
+{
+    static const char *const patterns[] = {"jobs/**", "a/**", "*/a/*", "entities/t/*", "b", "**"};
+    static const char *const names[] = {"one", "two", "three"};
+    struct td_rng *rng = &sim->rng;
+
+    sim->options.groups = sim->groups;
+    sim->options.n_groups = 1 + (size_t)td_rng_below(rng, TD_ARRAY_LEN(sim->groups));
+    for (size_t i = 0; i < sim->options.n_groups; i++) {
+        struct td_retention_group *group = &sim->groups[i];
+
+        *group = (struct td_retention_group){
+            .name = td_slice_str(names[i]),
+            .patterns = sim->patterns[i],
+            .n_patterns = 1 + (size_t)td_rng_below(rng, 2),
+            .retain_bytes = td_rng_one_in(rng, 3) ? 0 : 1 + td_rng_below(rng, 100000),
+            .retain_ms = td_rng_one_in(rng, 2) ? 0 : 100 + td_rng_below(rng, 20000),
+            .state_ttl_ms = td_rng_one_in(rng, 3) ? 100 + td_rng_below(rng, 20000) : 0,
+        };
+        for (size_t j = 0; j < group->n_patterns; j++)
+            sim->patterns[i][j] = td_slice_str(patterns[td_rng_below(rng, TD_ARRAY_LEN(patterns))]);
+    }
+}
+
 static void options(struct sim_journal *sim)
 {
     struct td_rng *rng = &sim->rng;
@@ -159,6 +191,10 @@ static void options(struct sim_journal *sim)
     options->retain_bytes =
         td_rng_one_in(rng, 3) ? 0 : options->segment_bytes * (1 + td_rng_below(rng, 8));
     options->retain_ms = td_rng_one_in(rng, 2) ? 0 : 100 + td_rng_below(rng, 20000);
+    if (td_rng_one_in(rng, 2))
+        groups(sim);
+    options->state_ttl_ms = td_rng_one_in(rng, 3) ? 100 + td_rng_below(rng, 20000) : 0;
+    options->state_keys_max = td_rng_one_in(rng, 4) ? 5 + (size_t)td_rng_below(rng, 40) : 0;
     options->dedup_window_ms = 500 + td_rng_below(rng, 20000);
     options->dedup_max = td_rng_one_in(rng, 3) ? 1 + (size_t)td_rng_below(rng, 40) : 10000;
     options->trimmed_max = td_rng_one_in(rng, 3) ? 8 + (size_t)td_rng_below(rng, 40) : 0;
@@ -209,8 +245,10 @@ static void step(struct sim_journal *sim)
         sim_ask_trimmed(sim);
     else if (deed < 90)
         sim_ask_newest(sim);
-    else if (deed < 94)
+    else if (deed < 93)
         pass_time(sim);
+    else if (deed < 94)
+        sim_check_state(sim);
     else if (deed < 96)
         tidy(sim);
     else if (deed < 98 && sim->faults_allowed)
