@@ -143,6 +143,21 @@ static void put_edge(const struct td_api *api, struct td_buf *out)
                         &delivery);
 }
 
+/* Of the topics of no group with an empty name. */
+static void put_groups(const struct td_api *api, struct td_buf *out)
+{
+    char label[TD_SEGMENT_LEN_MAX + 16];
+
+    td_metric_head(out, "tidings_log_group_bytes", "gauge",
+                   "Bytes of the events of a retention group in sealed segments.");
+    for (size_t i = 0; i < td_journal_groups(api->journal); i++) {
+        struct td_group_stat group;
+        td_journal_group_stat(api->journal, i, &group);
+        snprintf(label, sizeof(label), "group=\"%.*s\"", (int)group.name.len, group.name.ptr);
+        td_metric_value(out, "tidings_log_group_bytes", label, group.bytes);
+    }
+}
+
 static void put_journal(const struct td_api *api, struct td_buf *out)
 {
     struct td_journal_stat stat;
@@ -169,6 +184,10 @@ static void put_journal(const struct td_api *api, struct td_buf *out)
               stat.horizon);
     td_metric(out, "tidings_log_dedup_keys", "gauge", "Idempotency keys remembered.",
               stat.dedup_keys);
+    td_metric(out, "tidings_log_state_keys", "gauge", "Keys with retained state.", stat.state_keys);
+    td_metric(out, "tidings_log_state_bytes", "gauge", "Memory of the table of state.",
+              stat.state_bytes);
+    put_groups(api, out);
     td_metric(out, "tidings_log_writable", "gauge", "1 when the log can be written.",
               td_journal_health(api->journal) == 0);
 }

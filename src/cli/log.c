@@ -54,6 +54,11 @@ static int show_stat(const struct arguments *arguments)
     printf("%-16s %" PRIu64 " (%" PRIu64 " sealed)\n", "segments", stat.segments, stat.sealed);
     printf("%-16s %" PRIu64 "\n", "record bytes", stat.bytes);
     printf("%-16s %" PRIu64 "\n", "index bytes", stat.index_bytes);
+    printf("%-16s %" PRIu64 " keys of %" PRIu64 " topics, %" PRIu64 " bytes kept for them alone\n",
+           "state", stat.state_keys, stat.state_topics, stat.kept_bytes);
+    for (size_t i = 0; i <= TD_GROUPS_MAX; i++)
+        if (i > 0 && stat.group_bytes[i] > 0)
+            printf("group %-10zu %" PRIu64 " bytes\n", i, stat.group_bytes[i]);
     if (stat.report.cut_bytes > 0)
         printf("%-16s %" PRIu64 " bytes\n", "unfinished", stat.report.cut_bytes);
     if (stat.report.damaged_ranges > 0)

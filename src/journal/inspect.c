@@ -46,6 +46,19 @@ static uint64_t records_damaged(const struct td_segment *segment)
     return n;
 }
 
+/* The groups are those of the server: their number is in the index, their names in its configuration. */
+static void add_groups(struct td_inspect_stat *stat, const struct td_segment *segment)
+{
+    const struct td_sealed *sealed = &segment->sealed_index;
+
+    stat->slim += segment->slim;
+    if (!sealed->map)
+        return;
+    stat->kept_bytes += sealed->header->kept_bytes;
+    for (uint32_t i = 0; i < sealed->header->groups; i++)
+        stat->group_bytes[i] += sealed->groups[i].bytes;
+}
+
 int td_inspect_stat(const char *dir, struct td_inspect_stat *ret_stat)
 {
     struct td_inspect_stat stat = {0};
@@ -62,6 +75,7 @@ int td_inspect_stat(const char *dir, struct td_inspect_stat *ret_stat)
     for (size_t i = 0; i < set->n; i++) {
         const struct td_segment *segment = set->segments[i];
         stat.sealed += segment->sealed_index.map != NULL;
+        add_groups(&stat, segment);
         stat.records += records_in(segment);
         stat.bytes += atomic_load(&segment->end);
         stat.index_bytes += segment->sealed_index.bytes;
@@ -74,6 +88,10 @@ int td_inspect_stat(const char *dir, struct td_inspect_stat *ret_stat)
             segment->index ? segment->index->keys.len + 1 : segment->sealed_index.header->keys;
         stat.topics_and_prefixes = TD_MAX(stat.topics_and_prefixes, keys);
     }
+    struct td_journal_stat own;
+    td_journal_stat(journal, &own);
+    stat.state_keys = own.state_keys;
+    stat.state_topics = own.state_topics;
     td_journal_close(journal);
     *ret_stat = stat;
     return 0;

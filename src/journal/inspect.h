@@ -10,6 +10,11 @@ struct td_inspect_stat {
     uint64_t segments, sealed, records, topics_and_prefixes, bytes, index_bytes;
     uint64_t first_seq, last_seq, horizon;
     td_unix_ms first_time, last_time; /* 0 when there are no records */
+    uint64_t slim;                    /* segments that were written anew */
+    uint64_t state_keys, state_topics;
+    uint64_t kept_bytes; /* of records that are there for the sake of state alone */
+    /* Bytes of each retention group in sealed segments; group 0 has the topics of none, the others are as the server counted them. */
+    uint64_t group_bytes[TD_GROUPS_MAX + 1];
     struct td_journal_report report;
 };
 TD_MUST_USE int td_inspect_stat(const char *dir, struct td_inspect_stat *ret_stat);

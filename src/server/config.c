@@ -42,6 +42,23 @@ static void apply_dev(struct td_config *config)
     }
 }
 
+/* What `tidings run` writes is bulk: it pushes out nothing else. */
+static void add_dev_group(struct td_config *config)
+{
+    struct td_config_group *group = td_config_append(
+        config, (struct td_config_array *)(void *)&config->retention.groups, sizeof(*group));
+    struct td_slice *topic = td_config_alloc(config, sizeof(*topic));
+
+    *topic = TD_S("runs/**");
+    *group = (struct td_config_group){
+        .name = TD_S("runs"),
+        .topics = {topic, 1},
+        .age_ms = UINT64_C(7) * 24 * 3600 * 1000,
+        .bytes = (uint64_t)1024 * TD_MIB,
+        .state_ttl_ms = UINT64_C(7) * 24 * 3600 * 1000,
+    };
+}
+
 static void put_value_fault(struct td_buf *errors, const char *source, const char *value,
                             const struct td_config_option *option)
 {
@@ -104,8 +121,24 @@ static void apply_flags(struct td_config *config, const struct td_config_inputs 
 
 /* ---- what no option can see alone ---- */
 
+static void check_groups(const struct td_config_groups *groups, struct td_buf *errors)
+{
+    if (groups->n > TD_GROUPS_MAX)
+        td_buf_putf(errors, "retention.groups: %d at most\n", TD_GROUPS_MAX);
+    for (size_t i = 0; i < groups->n; i++) {
+        const struct td_config_group *group = &groups->items[i];
+        if (group->topics.n == 0 || group->topics.n > TD_GROUP_PATTERNS_MAX)
+            td_buf_putf(errors, "retention.groups.%s: name 1 to %d topics\n", group->name.ptr,
+                        TD_GROUP_PATTERNS_MAX);
+        for (size_t j = 0; j < i; j++)
+            if (td_slice_eq(groups->items[j].name, group->name))
+                td_buf_putf(errors, "retention.groups.%s: stands twice\n", group->name.ptr);
+    }
+}
+
 static void check_relations(const struct td_config *config, struct td_buf *errors)
 {
+    check_groups(&config->retention.groups, errors);
     if (config->listen.n + config->tls.listen.n == 0)
         td_buf_puts(errors, "listen: name one address at least, here or in tls.listen\n");
     if (config->listen.n + config->tls.listen.n > TD_CONFIG_LISTEN_MAX)
@@ -159,6 +192,8 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     if (inputs->env)
         apply_env(config, inputs->env, errors);
     apply_flags(config, inputs, errors);
+    if (inputs->dev && config->retention.groups.n == 0)
+        add_dev_group(config);
     check_relations(config, errors);
     td_config_compile_keys(config, inputs, errors);
     if (!inputs->keys_only)
@@ -246,8 +281,23 @@ int td_config_flags(int argc, char **argv, struct td_config_inputs *inputs, stru
 
 /* ---- reload ---- */
 
-static bool same(const struct td_config *a, const struct td_config *b,
-                 const struct td_config_option *option)
+static bool same(const void *a, const void *b, const struct td_config_option *option);
+
+static bool same_records(const struct td_config_array *a, const struct td_config_array *b,
+                         const struct td_config_fields *fields)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t j = 0; j < fields->n; j++)
+            if (!same((const char *)a->items + i * fields->size,
+                      (const char *)b->items + i * fields->size, &fields->items[j]))
+                return false;
+    return true;
+}
+
+/* `a` and `b` are configurations, or records of them. */
+static bool same(const void *a, const void *b, const struct td_config_option *option)
 {
     const char *left = (const char *)a + option->offset, *right = (const char *)b + option->offset;
     const struct td_slices *lists[2] = {(const void *)left, (const void *)right};
@@ -269,9 +319,10 @@ static bool same(const struct td_config *a, const struct td_config *b,
                 return false;
         return true;
     case TD_CONFIG_RECORDS:
-    case TD_CONFIG_NAMED: break;
+    case TD_CONFIG_NAMED:
+        return same_records((const void *)left, (const void *)right, option->fields);
     }
-    return true; /* records are all reloadable */
+    return true;
 }
 
 size_t td_config_diff_fixed(const struct td_config *old, const struct td_config *new,

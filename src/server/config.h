@@ -3,7 +3,8 @@
  *
  * One table (config_schema.c) drives all of it: parser, check, help, and docs/configuration.md.  An option is
  * named by its path: `retention.age` is a key in the file, TIDINGS_RETENTION_AGE in the environment and --retention.age on
- * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers` and `roles` can only stand in the file.
+ * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers`, `roles` and
+ * `retention.groups` can only stand in the file.
  *
  * A configuration that was loaded is immutable and may be read by any thread. */
 #pragma once
@@ -46,6 +47,18 @@ struct td_config_issuers {
     size_t n;
 };
 
+/* An entry of retention.groups. */
+struct td_config_group {
+    struct td_slice name;
+    struct td_slices topics;
+    uint64_t age_ms, bytes, state_ttl_ms;
+};
+
+struct td_config_groups {
+    struct td_config_group *items;
+    size_t n;
+};
+
 /* Texts end with a NUL behind their last byte.  Durations are in milliseconds; 0 is "off" or "no bound" where the table says so. */
 struct td_config {
     struct td_slices listen;
@@ -56,7 +69,8 @@ struct td_config {
     bool compression, compression_takeover;
     uint64_t compression_min_bytes;
     struct {
-        uint64_t age_ms, bytes;
+        uint64_t age_ms, bytes, state_ttl_ms;
+        struct td_config_groups groups;
     } retention;
     struct {
         const struct td_keys *keys; /* the first that is a secret signs tokens */
@@ -88,6 +102,7 @@ struct td_config {
         uint64_t pending_publishes;
         uint64_t sends_per_second;
         uint64_t head_time_ms, request_time_ms;
+        uint64_t state_keys, topic_keys;
     } limits;
     struct {
         unsigned level;  /* enum td_log_level */

@@ -19,6 +19,7 @@ _Static_assert(TD_TLS_1_2 == 0 && TD_TLS_1_3 == 1, "tls_words");
 _Static_assert(TD_LOG_DEBUG == 0 && TD_LOG_NONE == 4, "level_words");
 _Static_assert(sizeof(struct td_config_keys) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_issuers) == sizeof(struct td_config_array), "one layout");
+_Static_assert(sizeof(struct td_config_groups) == sizeof(struct td_config_array), "one layout");
 _Static_assert(offsetof(struct td_policy, n_roles) - offsetof(struct td_policy, roles) ==
                    offsetof(struct td_config_array, n),
                "one layout");
@@ -140,6 +141,16 @@ static const struct td_config_option role_items[] = {
 };
 static const struct td_config_fields role_fields = {role_items, TD_ARRAY_LEN(role_items), sizeof(struct td_role)};
 
+#define GROUP(name) offsetof(struct td_config_group, name)
+static const struct td_config_option group_items[] = {
+    {"name", TD_CONFIG_TEXT, GROUP(name), .valid = td_segment_valid, .expected = "a name of letters, digits and . _ ~ @ : -", .help = "The group."},
+    {"topics", TD_CONFIG_LIST, GROUP(topics), .valid = td_pattern_valid, .expected = "a valid pattern such as runs/**", .help = "Patterns of its topics, 64 at most. A topic is of the first group with one that matches it."},
+    {"age", TD_CONFIG_DURATION, GROUP(age_ms), .standard = "0", .min = MINUTE, .max = NO_MAX, .off = "kept for ever", .help = "Its events older than this may be dropped."},
+    {"bytes", TD_CONFIG_BYTES, GROUP(bytes), .standard = "0", .min = TD_MIB, .max = NO_MAX, .off = "no bound", .help = "The size beyond which its oldest events are dropped."},
+    {"state_ttl", TD_CONFIG_DURATION, GROUP(state_ttl_ms), .standard = "0", .min = SECOND, .max = NO_MAX, .off = "kept until it is removed", .help = "State of its topics whose last event is older is not kept."},
+};
+static const struct td_config_fields group_fields = {group_items, TD_ARRAY_LEN(group_items), sizeof(struct td_config_group)};
+
 #define AT(member) offsetof(struct td_config, member)
 const struct td_config_option td_config_options[] = {
     {"listen", TD_CONFIG_LIST, AT(listen), .standard = TD_CONFIG_DEV_LISTEN, .valid = address_valid, .expected = "an address such as 127.0.0.1:8000, [::1]:8000 or :8000",
@@ -179,7 +190,11 @@ const struct td_config_option td_config_options[] = {
     {"retention.age", TD_CONFIG_DURATION, AT(retention.age_ms), .standard = "7d", .min = MINUTE, .max = NO_MAX, .off = "kept for ever",
         .help = "Events older than this may be dropped."},
     {"retention.bytes", TD_CONFIG_BYTES, AT(retention.bytes), .standard = "10GiB", .min = 2 * TD_MIB, .max = NO_MAX, .off = "no bound",
-        .help = "The log's size beyond which the oldest events are dropped."},
+        .help = "The size beyond which the oldest events are dropped: of the topics of no group. State is not counted."},
+    {"retention.state_ttl", TD_CONFIG_DURATION, AT(retention.state_ttl_ms), .standard = "0", .min = SECOND, .max = NO_MAX, .off = "kept until it is removed",
+        .help = "State whose last event is older is not kept."},
+    {"retention.groups", TD_CONFIG_NAMED, AT(retention.groups), .fields = &group_fields,
+        .help = "Topics with an age and bytes of their own, so that they push out no others, and no others them; 16 groups at most. The options above are for the topics of none."},
 
     {"auth.secret", TD_CONFIG_TEXT, AT(_auth_key.secret), .secret = true, .reloadable = true,
         .help = "The secret of one HS256 key, at least 32 bytes; short for an entry of auth.keys."},
@@ -243,6 +258,10 @@ const struct td_config_option td_config_options[] = {
         .help = "Publishes (requests or commands, whatever they hold) of one connection; twice as many at once."},
     {"limits.pending_publishes", TD_CONFIG_NUMBER, AT(limits.pending_publishes), .standard = "256", .min = 1, .max = 65536, .reloadable = true,
         .help = "Publishes of one connection that may wait for the disk; then it is not read from."},
+    {"limits.state_keys", TD_CONFIG_NUMBER, AT(limits.state_keys), .standard = "1000000", .min = 1, .max = 100000000,
+        .help = "Keys with state, of all topics. Each takes about 150 bytes of memory."},
+    {"limits.topic_keys", TD_CONFIG_NUMBER, AT(limits.topic_keys), .standard = "10000", .min = 1, .max = 100000000,
+        .help = "Keys with state of one topic."},
     {"limits.head_time", TD_CONFIG_DURATION, AT(limits.head_time_ms), .standard = "10s", .min = SECOND, .max = HOUR, .reloadable = true,
         .help = "How long the request line and headers may take to arrive, and a new connection to begin its first request."},
     {"limits.request_time", TD_CONFIG_DURATION, AT(limits.request_time_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,

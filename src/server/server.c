@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/server.h"
 #include "api/api.h"
+#include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "edge/quota.h"
@@ -78,8 +79,29 @@ static void log_report(const struct td_journal_report *report)
     td_log_end(&line);
 }
 
+static size_t fill_groups(const struct td_config *config,
+                          struct td_retention_group groups[TD_GROUPS_MAX])
+{
+    size_t n = config->retention.groups.n;
+
+    TD_ASSERT(n <= TD_GROUPS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const struct td_config_group *group = &config->retention.groups.items[i];
+        groups[i] = (struct td_retention_group){
+            .name = group->name,
+            .patterns = group->topics.items,
+            .n_patterns = group->topics.n,
+            .retain_bytes = group->bytes,
+            .retain_ms = group->age_ms,
+            .state_ttl_ms = group->state_ttl_ms,
+        };
+    }
+    return n;
+}
+
 static int open_journal(struct server *server)
 {
+    struct td_retention_group groups[TD_GROUPS_MAX];
     const struct td_config *config = server->options->config;
     const struct td_journal_options options = {
         .dir = config->data.ptr,
@@ -87,6 +109,11 @@ static int open_journal(struct server *server)
         .segment_bytes = config->segment_bytes,
         .retain_bytes = config->retention.bytes,
         .retain_ms = config->retention.age_ms,
+        .groups = groups,
+        .n_groups = fill_groups(config, groups),
+        .state_ttl_ms = config->retention.state_ttl_ms,
+        .state_keys_max = config->limits.state_keys,
+        .topic_keys_max = config->limits.topic_keys,
     };
     struct td_journal_report report;
 

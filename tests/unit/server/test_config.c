@@ -284,6 +284,35 @@ static void relations_are_checked(void **state)
         "segment\n");
 }
 
+static void groups_have_names(void **state)
+{
+    char said[4096];
+    struct td_config *c =
+        load(KEY "retention:\n"
+                 "  state_ttl: 30d\n"
+                 "  groups:\n"
+                 "    bulk: {topics: ['runs/**', 'logs/*'], age: 1d, bytes: 1GiB}\n"
+                 "    audit: {topics: ['audit/**'], state_ttl: 7d}\n",
+             NULL, said);
+
+    assert_non_null(c);
+    assert_int_equal(c->retention.state_ttl_ms, UINT64_C(30) * 24 * 3600 * 1000);
+    assert_int_equal(c->retention.groups.n, 2);
+    const struct td_config_group *bulk = &c->retention.groups.items[0];
+    assert_true(td_slice_eq(bulk->name, TD_S("bulk")));
+    assert_int_equal(bulk->topics.n, 2);
+    assert_int_equal(bulk->age_ms, 24 * 3600 * 1000);
+    assert_int_equal(bulk->bytes, UINT64_C(1) << 30);
+    assert_int_equal(bulk->state_ttl_ms, 0);
+    assert_int_equal(c->retention.groups.items[1].bytes, 0);
+    td_config_free(c);
+    bad(KEY "retention: {groups: {bulk: {age: 1d}}}\n",
+        "retention.groups.bulk: name 1 to 64 topics\n");
+    bad(KEY "retention: {groups: {bulk: {topics: ['a//b']}}}\n",
+        "t.yaml:2: retention.groups.bulk.topics must be a list, each a valid pattern such as "
+        "runs/**, not 'a//b'\nretention.groups.bulk: name 1 to 64 topics\n");
+}
+
 static void the_environment_is_over_the_file(void **state)
 {
     const char *const env[] = {"PATH=/bin",
@@ -571,6 +600,7 @@ int main(void)
         cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(values_have_their_type),
         cmocka_unit_test(relations_are_checked),
+        cmocka_unit_test(groups_have_names),
         cmocka_unit_test(the_environment_is_over_the_file),
         cmocka_unit_test(flags_are_over_all),
         cmocka_unit_test(a_secret_may_lie_in_a_file),
