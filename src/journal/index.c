@@ -124,7 +124,8 @@ void td_index_add(struct td_index *index, const char *bytes, uint32_t offset)
     }
     if (!(record.flags & TD_RECORD_KEPT))
         posting_add(&index->all, offset);
-    if (record.flags & TD_RECORD_DEDUP)
+    /* Of a batch of which one record is state the others have gone: it is known as a whole, or not at all. */
+    if ((record.flags & TD_RECORD_DEDUP) && !(record.flags & TD_RECORD_KEPT))
         add_dedup(index, bytes);
     if (record.key.len > 0)
         td_parts_add(&index->parts, index->seed, &record, offset);

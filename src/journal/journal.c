@@ -200,7 +200,13 @@ uint64_t td_journal_readable(const struct td_journal *journal)
 
 uint64_t td_journal_horizon(const struct td_journal *journal)
 {
-    return atomic_load_explicit(&journal->horizon, memory_order_acquire);
+    uint64_t files = atomic_load_explicit(&journal->horizon, memory_order_acquire);
+    uint64_t least = UINT64_MAX;
+
+    for (size_t i = 0; i < journal->groups.n; i++)
+        least =
+            TD_MIN(least, atomic_load_explicit(&journal->group_horizons[i], memory_order_acquire));
+    return TD_MAX(files, least);
 }
 
 int td_journal_health(const struct td_journal *journal)
@@ -219,7 +225,7 @@ void td_journal_stat(struct td_journal *journal, struct td_journal_stat *ret_sta
         .sync_failures = atomic_load(&journal->sync_failures),
         .head = atomic_load(&journal->head),
         .durable = atomic_load(&journal->durable),
-        .horizon = atomic_load(&journal->horizon),
+        .horizon = td_journal_horizon(journal),
         .state_lost = atomic_load(&journal->state_lost),
     };
 

@@ -141,7 +141,7 @@ uint64_t td_journal_readable(const struct td_journal *journal);
 uint64_t td_journal_durable(const struct td_journal *journal);
 /* The last sequence appended, durable or not. */
 uint64_t td_journal_head(const struct td_journal *journal);
-/* Everything at or before this has been trimmed; 0 when nothing has. */
+/* Everything at or before this has been trimmed, but for what is kept as state; 0 when nothing has. */
 uint64_t td_journal_horizon(const struct td_journal *journal);
 /* Whether durability is `fast`: what is acknowledged may not be on disk yet. */
 bool td_journal_is_fast(const struct td_journal *journal);
@@ -165,7 +165,7 @@ const struct td_histogram *td_journal_sync_times(const struct td_journal *journa
 struct td_group_stat {
     struct td_slice name; /* empty: the topics of no group */
     uint64_t bytes;       /* of its records in sealed segments, as far as they have been counted */
-    uint64_t horizon; /* its records at or before this have been trimmed since the log was opened */
+    uint64_t horizon;     /* none of its records at or before this is history any more */
 };
 /* How many groups there are with that of no name, which is the first. */
 size_t td_journal_groups(const struct td_journal *journal);

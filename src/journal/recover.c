@@ -425,6 +425,20 @@ static void load_state(struct td_recovery *recovery)
     td_state_loaded(state);
 }
 
+/* Up to where nothing of a group is left. */
+static uint64_t group_horizon(const struct td_set *set, size_t group)
+{
+    uint64_t horizon = set->horizon;
+
+    for (size_t i = 0; i < set->n; i++) {
+        const struct td_segment *segment = set->segments[i];
+        if (!segment->accounted || segment->shares[group].bytes > 0)
+            break;
+        horizon = atomic_load(&segment->last_seq);
+    }
+    return horizon;
+}
+
 static void publish(struct td_recovery *recovery)
 {
     struct td_journal *journal = recovery->journal;
@@ -455,6 +469,8 @@ static void publish(struct td_recovery *recovery)
     atomic_store(&journal->head, journal->last_seq);
     atomic_store(&journal->durable, journal->last_seq);
     atomic_store(&journal->horizon, set->horizon);
+    for (size_t i = 0; i < journal->groups.n; i++)
+        atomic_store(&journal->group_horizons[i], group_horizon(set, i));
     journal->trimmed.top = TD_MAX(journal->trimmed.top, set->horizon);
     atomic_store(&journal->trimmed_top, journal->trimmed.top);
     atomic_store(&journal->set, set);

@@ -194,6 +194,25 @@ static int put(struct writer *writer, const char *bytes, const struct td_record 
     return r;
 }
 
+/* What was published under a dedup key stays known for as long as the window, whether or not its record stays: the index says so. */
+static void carry_dedups(const struct td_slim *slim, struct td_index *index)
+{
+    const struct td_segment *old = slim->segment;
+    bool sealed = old->sealed_index.map && !old->index;
+    const struct td_index_dedup *dedups = sealed ? old->sealed_index.dedups : old->index->dedups;
+    size_t n = sealed ? old->sealed_index.header->dedups : old->index->n_dedups;
+    uint64_t window = slim->journal->options.dedup_window_ms;
+
+    free(index->dedups);
+    index->dedups = calloc(n + 1, sizeof(*index->dedups));
+    TD_ASSERT(index->dedups);
+    index->n_dedups = 0;
+    index->dedups_cap = n + 1;
+    for (size_t i = 0; i < n; i++)
+        if (slim->now <= dedups[i].time || slim->now - dedups[i].time <= window)
+            index->dedups[index->n_dedups++] = dedups[i];
+}
+
 static int put_records(struct writer *writer)
 {
     struct td_slim *slim = writer->slim;
@@ -209,6 +228,7 @@ static int put_records(struct writer *writer)
         if (fate != GOES)
             r = put(writer, slim->segment->map + offset, &record, fate);
     }
+    carry_dedups(slim, writer->new->index);
     if (r == 0)
         r = flush(writer);
     return r == 0 ? td_file_sync(writer->new->file) : r;
