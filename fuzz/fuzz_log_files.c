@@ -57,7 +57,8 @@ static void mend_index(char *bytes, size_t len)
     header.dedups_crc =
         crc_of(bytes, len, &at, (uint64_t)header.dedups * sizeof(struct td_index_dedup));
     header.states_crc = crc_of(bytes, len, &at,
-                               (uint64_t)header.states * sizeof(struct td_index_state) +
+                               (uint64_t)header.groups * sizeof(struct td_index_group) +
+                                   (uint64_t)header.states * sizeof(struct td_index_state) +
                                    header.state_seqs * sizeof(uint64_t) + header.topics);
     header.postings_crc = crc_of(bytes, len, &at, (uint64_t)header.postings * sizeof(uint32_t));
     header.crc = td_crc32c(0, &header, offsetof(struct td_index_header, crc));
@@ -95,6 +96,8 @@ static void check_index(char *bytes, size_t len, bool mend)
         }
         for (uint32_t i = 0; i < sealed.header->dedups; i++)
             sum += sealed.dedups[i].seq;
+        for (uint32_t i = 0; i < sealed.header->groups; i++)
+            sum += sealed.groups[i].bytes;
         for (uint32_t i = 0; i < sealed.header->states; i++) {
             const struct td_index_state *state = &sealed.states[i];
             for (uint32_t k = 0; k < state->count; k++)
@@ -117,36 +120,50 @@ static void mend_trimmed(char *bytes, size_t len)
         return;
     memcpy(&header, bytes, sizeof(header));
     memcpy(header.magic, TD_TRIMMED_MAGIC, TD_MAGIC_LEN);
-    header.version = TD_LOG_VERSION;
+    header.version = TD_TRIMMED_VERSION;
     header.holes %= TD_TRIMMED_HOLES + 1;
-    header.count = (uint32_t)((len - sizeof(header)) / sizeof(struct td_trimmed_entry));
+    header.tables %= 4;
+    size_t heads = header.tables * sizeof(struct td_trimmed_head), rest = len - sizeof(header);
+    header.count = (uint32_t)((rest - TD_MIN(rest, heads)) / sizeof(struct td_trimmed_entry));
     header.count -= TD_MIN(header.count, header.holes);
     header.entries_crc = td_crc32c(0, bytes + sizeof(header), len - sizeof(header));
     header.crc = td_crc32c(0, &header, offsetof(struct td_trimmed_header, crc));
     memcpy(bytes, &header, sizeof(header));
 }
 
+static void check_tables(const struct td_trimmed *trimmed, const struct td_trimmed *again)
+{
+    for (size_t i = 0; i < TD_ARRAY_LEN(trimmed->tables); i++) {
+        size_t cursor = 0;
+        uint64_t key;
+        must(trimmed->tables[i].map.len <= 64);
+        must(again->tables[i].floor >= trimmed->tables[i].floor);
+        while (td_map_each(&trimmed->tables[i].map, &cursor, &key)) {
+            const struct td_wanted wanted = {.key = key, .pattern = TD_S("a/**")};
+            must(td_trimmed_last(again, &wanted) >= td_trimmed_last(trimmed, &wanted));
+        }
+    }
+}
+
 static void check_trimmed(char *bytes, size_t len, bool mend)
 {
+    const struct td_groups groups = {.n = 1};
     struct td_trimmed trimmed, again;
     uint32_t epoch, epoch_again;
-    uint64_t seed, seed_again, key;
-    size_t cursor = 0;
+    uint64_t seed, seed_again;
 
     if (mend)
         mend_trimmed(bytes, len);
     store(PATH, td_slice(bytes, len));
-    td_trimmed_init(&trimmed, 64);
-    td_trimmed_init(&again, 64);
+    td_trimmed_init(&trimmed, &groups, 64);
+    td_trimmed_init(&again, &groups, 64);
     if (td_trimmed_load(&trimmed, PATH, &epoch, &seed) == 0) {
-        must(trimmed.map.len <= 64 && trimmed.n_holes <= TD_TRIMMED_HOLES);
+        must(trimmed.n_holes <= TD_TRIMMED_HOLES);
         must(td_trimmed_store(&trimmed, epoch, seed, PATH) == 0);
         must(td_trimmed_load(&again, PATH, &epoch_again, &seed_again) == 0);
         must(epoch == epoch_again && seed == seed_again);
         must(again.horizon == trimmed.horizon && again.n_holes == trimmed.n_holes);
-        must(again.floor >= trimmed.floor);
-        while (td_map_each(&trimmed.map, &cursor, &key))
-            must(td_trimmed_last(&again, key) >= td_trimmed_last(&trimmed, key));
+        check_tables(&trimmed, &again);
     }
     td_trimmed_done(&trimmed);
     td_trimmed_done(&again);
