@@ -80,7 +80,12 @@ static bool covers(const struct srv_world *world, const struct srv_reader *reade
 
 void srv_view_forget(struct srv_reader *reader)
 {
-    reader->view = (struct srv_view){0};
+    struct srv_view fresh = {.newest = reader->view.newest};
+
+    for (unsigned topic = 0; topic < SRV_TOPICS;
+         topic++) /* what is on its way comes all the same */
+        fresh.doubts[topic] = reader->view.doubts[topic] || reader->view.awaits[topic];
+    reader->view = fresh;
 }
 
 void srv_view_narrow(const struct srv_world *world, struct srv_reader *reader)
