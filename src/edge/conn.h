@@ -111,7 +111,11 @@ struct td_conn {
     struct td_outbox *out;
     struct td_filter *filter;
     struct td_poll *poll;
-    struct td_addr peer;   /* whom it serves: the other end, or whom a trusted proxy names */
+    struct td_addr peer; /* whom it serves: the other end, or whom a trusted proxy names */
+    uint16_t close_code;
+    uint8_t state;
+    uint8_t refused_row;   /* commands refused by rate, one after the other */
+    uint8_t controls;      /* ws: pings and pongs since the last sweep */
     struct td_addr *proxy; /* the other end when that is a trusted proxy; NULL otherwise */
     uint64_t counted_address, counted_user; /* whom it is counted for in the quota; 0: nobody */
     struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
@@ -126,16 +130,12 @@ struct td_conn {
     td_ticks beat;         /* when the last ping went */
     td_ticks pinged;       /* when the ping that is unanswered went, 0: none */
     td_ticks acked;        /* behind: when the peer last acknowledged something, and … */
-    uint64_t unacked;      /* … what it had not at that time */
+    uint32_t unacked;      /* … what it had not at that time */
     td_ticks active;       /* when something other than heartbeats was heard or sent */
     td_ticks rate_at;      /* commands: token bucket */
-    uint16_t rate_left;
     td_ticks published_at; /* publishes: likewise */
     uint32_t publishes_left;
-    uint16_t close_code;
-    uint8_t state;
-    uint8_t refused_row;       /* commands refused by rate, one after the other */
-    uint8_t controls;          /* ws: pings and pongs since the last sweep */
+    uint16_t rate_left;
     unsigned inflate_bits : 4; /* ws: the window of compressed messages; 0: none are agreed to */
     bool inflate_takeover : 1; /* … which is kept between them */
     bool reading_paused : 1;   /* it has input that was left in the kernel */

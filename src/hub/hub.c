@@ -168,8 +168,9 @@ td_ns td_hub_next_due(const struct td_hub *hub)
 
 /* ---- a wakeup ---- */
 
-static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
+static void deliver(struct td_hub *hub, const struct td_touched *touched)
 {
+    struct td_subscriber *subscriber = touched->subscriber;
     struct td_share share;
     struct td_slice bytes;
 
@@ -181,7 +182,7 @@ static void deliver(struct td_hub *hub, struct td_subscriber *subscriber)
         td_hub_wait(hub, subscriber);
         return;
     }
-    td_wakeup_share(hub->wakeup, subscriber, hub->ops, hub->arg, &share);
+    td_wakeup_share(hub->wakeup, touched, hub->ops, hub->arg, &share);
     if (share.n == 0)
         return;
     if (subscriber->wire == TD_WIRE_NONE) {
@@ -248,15 +249,16 @@ static void keep_torn(struct td_hub *hub, struct td_subscriber *subscriber,
 }
 
 /* At most once, to those that are live: nobody waits for it, and it waits for nobody. */
-static void deliver_ephemeral(struct td_hub *hub, struct td_subscriber *subscriber)
+static void deliver_ephemeral(struct td_hub *hub, const struct td_touched *touched)
 {
+    struct td_subscriber *subscriber = touched->subscriber;
     struct td_share share;
     struct td_slice bytes;
 
     if (subscriber->_n_subs == 0 || td_hub_has_more(subscriber) ||
         subscriber->wire == TD_WIRE_NONE || td_hub_is_early(hub, subscriber))
         return;
-    td_wakeup_share(hub->wakeup, subscriber, hub->ops, hub->arg, &share);
+    td_wakeup_share(hub->wakeup, touched, hub->ops, hub->arg, &share);
     if (share.n == 0 || td_wakeup_bytes(hub->wakeup, subscriber->wire, &share, &bytes) < 0)
         return;
     struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
@@ -285,7 +287,7 @@ static void advance_ephemeral(struct td_hub *hub)
         wakeup->records[i] = hub->scratch.ptr + offsets[i];
     if (td_wakeup_gather(wakeup, &hub->index) == 0)
         for (size_t i = 0; i < wakeup->n_touched; i++)
-            deliver_ephemeral(hub, wakeup->touched[i]);
+            deliver_ephemeral(hub, &wakeup->touched[i]);
     td_wakeup_end(wakeup);
 }
 
@@ -307,7 +309,7 @@ static void advance_log(struct td_hub *hub)
     }
     /* The hub stands at the old position meanwhile: who stops short is behind from there. */
     for (size_t i = 0; hub->wakeup->n > 0 && i < hub->wakeup->n_touched; i++)
-        deliver(hub, hub->wakeup->touched[i]);
+        deliver(hub, &hub->wakeup->touched[i]);
     td_wakeup_end(hub->wakeup);
     hub->position = reached;
 }

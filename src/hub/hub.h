@@ -31,8 +31,6 @@
 struct td_aside;
 struct td_hub;
 struct td_pattern;
-struct td_run;
-struct td_run_link;
 
 /* One pattern of a subscriber. */
 struct td_subscription {
@@ -49,11 +47,10 @@ struct td_subscriber {
         _position; /* everything at or before it has been sent (behind); live: see td_hub_position */
     uint64_t _gap_told;    /* gaps of retention up to here have been told, see td_read */
     uint64_t _partial_seq; /* the record of which `_partial_sent` bytes are out; 0: none */
-    uint64_t _wake;        /* the wakeup in which it was touched last */
     td_ns _due;            /* paced: nothing is sent before this */
     uint32_t _partial_sent;
-    struct td_run *_run;           /* in that wakeup: the first run that touches it, … */
-    struct td_run_link *_more;     /* … and the others */
+    uint32_t
+        _touched; /* its place among those that the wakeup touches, if it is the one that stands there */
     struct td_subscription *_subs; /* `_one` as long as it suffices */
     struct td_subscription _one;
     struct td_aside *_asides; /* retained state and history that it is being sent */

@@ -103,17 +103,19 @@ static int file_record(struct td_wakeup *wakeup, const struct td_index *index, s
     return 0;
 }
 
-static int touched_add(struct td_wakeup *wakeup, struct td_subscriber *subscriber)
+static int touched_add(struct td_wakeup *wakeup, struct td_subscriber *subscriber,
+                       struct td_run *run)
 {
     if (wakeup->n_touched == wakeup->_cap_touched) {
         size_t cap = wakeup->_cap_touched ? wakeup->_cap_touched * 2 : 256;
-        void *touched = realloc(wakeup->touched, cap * sizeof(struct td_subscriber *));
+        void *touched = realloc(wakeup->touched, cap * sizeof(*wakeup->touched));
         if (!touched)
             return -ENOMEM;
         wakeup->touched = touched;
         wakeup->_cap_touched = cap;
     }
-    wakeup->touched[wakeup->n_touched++] = subscriber;
+    subscriber->_touched = (uint32_t)wakeup->n_touched;
+    wakeup->touched[wakeup->n_touched++] = (struct td_touched){subscriber, run, NULL};
     return 0;
 }
 
@@ -141,20 +143,19 @@ static int touch(struct td_wakeup *wakeup, struct td_subscriber *subscriber, str
 {
     if (!td_hub_is_live(subscriber))
         return 0;
-    if (subscriber->_wake != wakeup->number) {
-        subscriber->_wake = wakeup->number;
-        subscriber->_run = run;
-        subscriber->_more = NULL;
-        return touched_add(wakeup, subscriber);
-    }
+    /* A place of an earlier wakeup is not there, or is somebody else's, unless it has been touched before. */
+    if (subscriber->_touched >= wakeup->n_touched ||
+        wakeup->touched[subscriber->_touched].subscriber != subscriber)
+        return touched_add(wakeup, subscriber, run);
+    struct td_touched *touched = &wakeup->touched[subscriber->_touched];
     /* A subscriber may hold a pattern twice, by two requests; its slots then lie in the same run. */
-    struct td_run *latest = subscriber->_more ? subscriber->_more->run : subscriber->_run;
+    struct td_run *latest = touched->more ? touched->more->run : touched->run;
     if (latest == run)
         return 0;
     TD_ASSERT(wakeup->_n_links < wakeup->_cap_links);
     struct td_run_link *link = &wakeup->_links[wakeup->_n_links++];
-    *link = (struct td_run_link){subscriber->_more, run};
-    subscriber->_more = link;
+    *link = (struct td_run_link){touched->more, run};
+    touched->more = link;
     return 0;
 }
 
@@ -199,15 +200,15 @@ static size_t merge(uint16_t *into, const uint16_t *from, size_t n, const struct
 }
 
 /* Merges the runs that touch a subscriber, of which there are several.  `ret_same`: one that is the same as all of them, or NULL. */
-static const uint16_t *merge_runs(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
+static const uint16_t *merge_runs(struct td_wakeup *wakeup, const struct td_touched *touched,
                                   size_t *ret_n, struct td_run **ret_same)
 {
-    const uint16_t *from = subscriber->_run->items;
-    struct td_run *longest = subscriber->_run;
+    const uint16_t *from = touched->run->items;
+    struct td_run *longest = touched->run;
     size_t n = longest->n;
     uint16_t *into = NULL;
 
-    for (struct td_run_link *link = subscriber->_more; link; link = link->next) {
+    for (struct td_run_link *link = touched->more; link; link = link->next) {
         into = wakeup->_merged[into == wakeup->_merged[0]];
         n = merge(into, from, n, link->run);
         from = into;
@@ -219,16 +220,17 @@ static const uint16_t *merge_runs(struct td_wakeup *wakeup, const struct td_subs
     return into;
 }
 
-void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
+void td_wakeup_share(struct td_wakeup *wakeup, const struct td_touched *touched,
                      const struct td_hub_ops *ops, void *arg, struct td_share *ret_share)
 {
-    struct td_run *run = subscriber->_run;
+    const struct td_subscriber *subscriber = touched->subscriber;
+    struct td_run *run = touched->run;
     const uint16_t *items = run->items;
     uint16_t *kept = wakeup->_kept;
     size_t n = run->n, n_kept = 0;
 
-    if (subscriber->_more)
-        items = merge_runs(wakeup, subscriber, &n, &run);
+    if (touched->more)
+        items = merge_runs(wakeup, touched, &n, &run);
     for (size_t i = 0; subscriber->checked && i < n; i++)
         if (ops->wants(subscriber, &wakeup->views[items[i]], arg))
             kept[n_kept++] = items[i];

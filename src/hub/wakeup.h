@@ -33,6 +33,13 @@ struct td_run_link {
     struct td_run *run;
 };
 
+/* Somebody whom the wakeup touches. */
+struct td_touched {
+    struct td_subscriber *subscriber;
+    struct td_run *run;       /* the first run that does, … */
+    struct td_run_link *more; /* … and the others */
+};
+
 struct td_wakeup {
     struct td_encoder *encoder; /* the hub's */
     uint64_t number;
@@ -41,7 +48,7 @@ struct td_wakeup {
     struct td_record views[TD_WAKEUP_RECORDS];
     struct td_run *runs;   /* newest first */
     struct td_run *_spare; /* of earlier wakeups */
-    struct td_subscriber **touched;
+    struct td_touched *touched;
     size_t n_touched, _cap_touched;
     struct td_run_link *_links;
     size_t _n_links, _cap_links;
@@ -69,7 +76,7 @@ void td_wakeup_free(struct td_wakeup *wakeup);
 /* Sorts the `n` records in `records` into runs and finds whom they touch.  0 or -ENOMEM. */
 TD_MUST_USE int td_wakeup_gather(struct td_wakeup *wakeup, const struct td_index *index);
 /* What a touched subscriber gets; one that is `checked` is asked through ops->wants.  Good until the next call. */
-void td_wakeup_share(struct td_wakeup *wakeup, const struct td_subscriber *subscriber,
+void td_wakeup_share(struct td_wakeup *wakeup, const struct td_touched *touched,
                      const struct td_hub_ops *ops, void *arg, struct td_share *ret_share);
 /* The bytes of record number `item`. 0, TD_ETOOLARGE, -ENOMEM.  The slice is good until the next call. */
 TD_MUST_USE int td_wakeup_record(struct td_wakeup *wakeup, enum td_wire wire, size_t item,
