@@ -20,7 +20,7 @@ static size_t check_errors(struct td_slice errors)
     size_t n = 0;
 
     while (td_slice_split(&rest, '\n', &line)) {
-        uint64_t number;
+        uint64_t number = 0;
         if (line.len == 0)
             continue;
         n++;

@@ -91,9 +91,9 @@ struct td_poll {
     td_ticks deadline;
     uint32_t limit; /* events */
     enum td_wire wire : 8;
-    bool newest : 1;   /* `after` has to be found first: the newest `limit` are wanted */
-    bool waits : 1;    /* an empty page is not answered before the deadline */
-    uint8_t state : 2; /* of enum td_state_wish */
+    bool newest : 1; /* `after` has to be found first: the newest `limit` are wanted */
+    bool waits : 1;  /* an empty page is not answered before the deadline */
+    uint8_t state;   /* of enum td_state_wish */
     struct td_position gap_from;
     uint64_t gap_to;
     int gap_reason;        /* of enum td_gap_reason; -1: none */

@@ -340,7 +340,7 @@ void td_page_start(struct td_request *request, const struct td_query *query)
     else
         poll->after = td_since_seq(worker, query->since, query->position, &other_epoch);
     poll->gap_told = td_since_told(worker, conn, query->since, other_epoch);
-    poll->state = query->state;
+    poll->state = (uint8_t)query->state;
     poll->waits = query->has_wait && query->wait_s > 0 && query->since != TD_SINCE_NONE;
     if (other_epoch) {
         poll->gap_reason = TD_GAP_EPOCH;

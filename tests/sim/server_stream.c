@@ -179,7 +179,7 @@ static void publish_one(struct srv_world *world, struct srv_reader *reader)
 
 static void take_published(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
 {
-    struct td_slice id;
+    struct td_slice id = {NULL, 0};
 
     TD_MUST(reader->publishes > 0 && client_json_get(json, "id", &id),
             "reader %u: something was published without an id, or not by it", reader->number);

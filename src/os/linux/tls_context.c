@@ -149,6 +149,7 @@ static td_unix_ms end_of(const X509 *certificate)
 static SSL_CTX *make_ssl(enum td_tls_version min_version)
 {
     SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+    char groups[] = GROUPS; /* the library's macro takes the const away */
     int min = min_version == TD_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
     if (!ssl)
@@ -166,7 +167,7 @@ static SSL_CTX *make_ssl(enum td_tls_version min_version)
     if (SSL_CTX_set_min_proto_version(ssl, min) != 1 || SSL_CTX_set_num_tickets(ssl, 1) != 1 ||
         SSL_CTX_set_ciphersuites(ssl, CIPHERS_TLS1_3) != 1 ||
         SSL_CTX_set_cipher_list(ssl, CIPHERS_TLS1_2) != 1 ||
-        SSL_CTX_set1_groups_list(ssl, GROUPS) != 1) {
+        SSL_CTX_set1_groups_list(ssl, groups) != 1) {
         SSL_CTX_free(ssl);
         return NULL;
     }
