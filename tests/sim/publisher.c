@@ -41,7 +41,12 @@ static enum memory recall(const struct sim_journal *sim, const struct td_model_k
 {
     td_unix_ms now = td_clock_unix_ms();
 
-    if (!known || (now > known->time && now - known->time > sim->options.dedup_window_ms))
+    if (!known)
+        return NEW;
+    /* Where the clock jumps, an older record of the key may be younger, and outlive it. */
+    if (known->unsure && sim->wall_jumps)
+        return UNSURE;
+    if (now > known->time && now - known->time > sim->options.dedup_window_ms)
         return NEW;
     if (known->unsure || sim->model.keys - known->nth > sim->options.dedup_max)
         return UNSURE;
