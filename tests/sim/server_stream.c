@@ -314,6 +314,7 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
     srv_view_narrow(world, reader);
     if (on)
         doubt_new(world, reader, fresh);
+    srv_view_widen(world, reader);
     if (reader->asks_state)
         srv_view_await(world, reader, granted);
     reader->began = true;

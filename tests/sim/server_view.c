@@ -131,6 +131,17 @@ void srv_view_doubt_awaited(struct srv_reader *reader)
         reader->view.doubts[topic] |= reader->view.awaits[topic];
 }
 
+void srv_view_widen(const struct srv_world *world, struct srv_reader *reader)
+{
+    bool any = false;
+
+    for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
+        any |= reader->view.awaits[topic] || reader->view.doubts[topic];
+    for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
+        reader->view.doubts[topic] |=
+            any && !reader->view.awaits[topic] && covers(world, reader, ~0U, topic);
+}
+
 void srv_view_settle(struct srv_reader *reader)
 {
     struct srv_view *view = &reader->view;

@@ -368,6 +368,8 @@ void srv_view_narrow(const struct srv_world *world, struct srv_reader *reader);
 void srv_view_resume(struct srv_reader *reader);
 /* The state of some patterns (a bit each) is to come. */
 void srv_view_await(const struct srv_world *world, struct srv_reader *reader, unsigned patterns);
+/* Something else was subscribed: what is on its way may show that too. */
+void srv_view_widen(const struct srv_world *world, struct srv_reader *reader);
 /* Not all of it may come: something was unsubscribed. */
 void srv_view_doubt_awaited(struct srv_reader *reader);
 /* It has come. */
