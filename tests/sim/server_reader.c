@@ -402,11 +402,12 @@ static void view_gap(const struct srv_world *world, struct srv_reader *reader)
 {
     if (!srv_is_stream(reader))
         return;
-    srv_view_settle(reader);
-    if (reader->state == SRV_STATE_NEVER)
+    if (reader->state == SRV_STATE_NEVER) { /* but what SUBSCRIBE has asked for comes */
         srv_view_forget(reader);
-    else
-        srv_view_await(world, reader, ~0U);
+        return;
+    }
+    srv_view_settle(reader);
+    srv_view_await(world, reader, ~0U);
 }
 
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
