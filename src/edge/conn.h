@@ -130,7 +130,7 @@ struct td_conn {
     td_ticks beat;         /* when the last ping went */
     td_ticks pinged;       /* when the ping that is unanswered went, 0: none */
     td_ticks acked;        /* behind: when the peer last acknowledged something, and … */
-    uint32_t unacked;      /* … what it had not at that time */
+    uint32_t acked_bytes;  /* … how much that was by then, in the low bits */
     td_ticks active;       /* when something other than heartbeats was heard or sent */
     td_ticks rate_at;      /* commands: token bucket */
     td_ticks published_at; /* publishes: likewise */

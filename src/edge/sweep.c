@@ -32,10 +32,12 @@ static bool has_unsent(const struct td_conn *conn)
 /* A connection that is behind is alive while its peer acknowledges bytes. */
 static void sweep_behind(struct td_worker *worker, struct td_conn *conn)
 {
-    uint32_t unacked = (uint32_t)td_channel_unacked(conn);
+    uint64_t unacked = td_channel_unacked(conn);
+    /* What is on its way may be as much as before although all of it is other bytes. */
+    uint32_t acked_bytes = (uint32_t)(conn->sent_bytes - unacked);
 
-    if (conn->writable || unacked != conn->unacked || unacked == 0) {
-        conn->unacked = unacked;
+    if (conn->writable || acked_bytes != conn->acked_bytes || unacked == 0) {
+        conn->acked_bytes = acked_bytes;
         conn->acked = worker->tick;
     } else if (worker->tick - conn->acked >= seconds(worker->options->behind_timeout_s)) {
         TD_COUNT(worker, heartbeat_timeouts);
