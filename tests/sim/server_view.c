@@ -60,12 +60,6 @@ static bool changed_after(const struct srv_truth *truth, unsigned topic, unsigne
 
 /* ---- what is subscribed ---- */
 
-/* Whether the log still has the beginning: what is trimmed leaves no state. */
-static bool carried(const struct srv_world *world, const struct chain *chain)
-{
-    return chain->n == 0 || world->truth.events[chain->first].seq > world->truth.horizon_max;
-}
-
 static bool covers(const struct srv_world *world, const struct srv_reader *reader,
                    unsigned patterns, unsigned topic)
 {
@@ -174,7 +168,7 @@ static void check_order(struct srv_world *world, const struct srv_reader *reader
     const struct srv_truth *truth = &world->truth;
     const struct srv_said *said = srv_said(world, truth->events[first].number);
 
-    if (first == chain->first || reader->type[0] || !carried(world, chain))
+    if (first == chain->first || reader->type[0])
         return;
     size_t before = first - 1;
     while (!is_of(srv_said(world, truth->events[before].number), said->topic, said->key))
@@ -274,7 +268,7 @@ void srv_view_check(struct srv_world *world, const struct srv_reader *reader, ui
                 continue;
             struct chain chain = chain_at(truth, topic, key, position);
             uint64_t want = chain.n > 0 ? truth->events[chain.last].seq : 0;
-            TD_MUST(known->seq == want || !carried(world, &chain),
+            TD_MUST(known->seq == want,
                     "reader %u is caught up at %llu and has %llu for key %u of %s, not %llu",
                     reader->number, (unsigned long long)position, (unsigned long long)known->seq,
                     key, srv_topic(topic).ptr, (unsigned long long)want);
@@ -321,7 +315,7 @@ void srv_view_page(struct srv_world *world, struct srv_reader *reader, struct td
                 continue;
             struct chain chain = chain_at(truth, topic, key, position);
             uint64_t want = chain.n > 0 ? truth->events[chain.last].seq : 0;
-            TD_MUST(shown[topic][key] == want || !carried(world, &chain),
+            TD_MUST(shown[topic][key] == want,
                     "reader %u: a page up to %llu shows %llu for key %u of %s, not %llu",
                     reader->number, (unsigned long long)position,
                     (unsigned long long)shown[topic][key], key, srv_topic(topic).ptr,
