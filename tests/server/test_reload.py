@@ -162,6 +162,7 @@ def test_the_log_level_is_changed(configured):
 
 
 def test_how_many_connections_and_how_long_a_drain_may_be(configured):
+    configured.options += ["--workers", "1"]  # each worker has its share of the connections
     configured.start()
     token = configured.token()
     with Ws(configured, token=token) as ws, Ws(configured, token=token) as other:
