@@ -214,7 +214,6 @@ struct srv_reader {
 struct srv_world {
     struct td_rng rng;
     struct td_journal_options options;
-    struct td_retention_group groups[2]; /* of the options */
     struct td_edge_options edge;
     struct td_issuer issuer;
     struct td_auth auth;
