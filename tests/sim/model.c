@@ -246,6 +246,20 @@ bool td_model_begins(const struct td_model_event *event)
     return td_model_class(event) == TD_CLASS_APPEND && event->content % 60 < 4;
 }
 
+static struct td_slice type_of(const struct td_model_event *event)
+{
+    return event->content % 2 ? TD_S("output") : TD_S("ENTITY_UPDATED");
+}
+
+bool td_model_same(const struct td_model_event *a, const struct td_model_event *b)
+{
+    if (a->content == b->content)
+        return true;
+    return td_model_removes(a) && td_model_removes(b) && a->topic == b->topic &&
+           td_slice_eq(td_model_key(a), td_model_key(b)) && td_slice_eq(type_of(a), type_of(b)) &&
+           td_model_class(a) == td_model_class(b);
+}
+
 static struct td_slice put_data(const struct td_model_event *event, bool as_stored, char *text,
                                 size_t cap)
 {
@@ -260,11 +274,6 @@ static struct td_slice put_data(const struct td_model_event *event, bool as_stor
     memset(text + n, 'a' + (int)(event->content % 26), event->pad);
     memcpy(text + n + event->pad, "\"}", 3);
     return td_slice(text, (size_t)n + event->pad + 2);
-}
-
-static struct td_slice type_of(const struct td_model_event *event)
-{
-    return event->content % 2 ? TD_S("output") : TD_S("ENTITY_UPDATED");
 }
 
 struct td_draft td_model_draft(const struct td_model_event *event, struct td_model_text *text)

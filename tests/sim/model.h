@@ -27,6 +27,9 @@ struct td_slice td_model_key(const struct td_model_event *event);
 enum td_class td_model_class(const struct td_model_event *event);
 bool td_model_begins(const struct td_model_event *event);
 bool td_model_removes(const struct td_model_event *event);
+/* Whether two say the same, so that under one dedup key they are one.  Removals of one key do: only their origins differ, and who
+ * says something again after a lost connection has another origin. */
+bool td_model_same(const struct td_model_event *a, const struct td_model_event *b);
 
 /* What the dedup window knows. */
 struct td_model_known {

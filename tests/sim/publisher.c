@@ -108,7 +108,7 @@ static void draft_look(struct sim_journal *sim, struct attempt *attempt, size_t 
     draft->memory = recall(sim, known);
     if (known)
         draft->known_seq = known->seq;
-    if (draft->memory != NEW && known->event.content != draft->event.content) {
+    if (draft->memory != NEW && !td_model_same(&known->event, &draft->event)) {
         attempt->mismatch |= draft->memory == KNOWN;
         attempt->possible_mismatch = true;
     }

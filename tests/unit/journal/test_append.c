@@ -133,6 +133,30 @@ static void forgets_the_oldest_keys_first(void **state)
     fixture_close(&fixture);
 }
 
+/* A publisher whose connection was lost says it again on another one. */
+static void compares_what_is_said_and_not_who_said_it(void **state)
+{
+    struct fixture fixture;
+    struct td_draft one = draft("a", "null");
+    uint64_t first, seq;
+
+    one.key = TD_S("k");
+    one.dedup = TD_S("gone");
+    one.origin = TD_S("\"c1\"");
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    assert_int_equal(append_drafts(&fixture, &one, 1, &first), 0);
+    one.origin = TD_S("\"c2\"");
+    assert_int_equal(append_drafts(&fixture, &one, 1, &seq), 0);
+    assert_int_equal(seq, first);
+    one.key = TD_S("l");
+    assert_int_equal(append_drafts(&fixture, &one, 1, &seq), TD_EMISMATCH);
+    one.key = TD_S("k");
+    one.class = TD_CLASS_LATEST;
+    assert_int_equal(append_drafts(&fixture, &one, 1, &seq), TD_EMISMATCH);
+    fixture_close(&fixture);
+}
+
 static void repeats_batches_whole(void **state)
 {
     struct fixture fixture;
@@ -363,6 +387,7 @@ int main(void)
         cmocka_unit_test(refuses_a_condition_on_what_is_damaged),
         cmocka_unit_test(answers_repeats_with_the_first),
         cmocka_unit_test(forgets_the_oldest_keys_first),
+        cmocka_unit_test(compares_what_is_said_and_not_who_said_it),
         cmocka_unit_test(repeats_batches_whole),
         cmocka_unit_test(refuses_what_no_segment_holds),
         cmocka_unit_test(lives_with_a_full_disk),
