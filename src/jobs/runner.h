@@ -11,7 +11,8 @@
 
 /* What a run needs to know of its job.  Good during the call that starts it. */
 struct td_run_input {
-    struct td_slice document; /* JSON: job_id, params, results; what a command gets on its standard input */
+    struct td_slice
+        document; /* JSON: job_id, params, results; what a command gets on its standard input */
     /* The value of what stands in braces in an argument or a prompt (a parameter, `result.STEP`, …).  Whether there is one. */
     bool (*value)(void *arg, struct td_slice name, struct td_slice *ret_value);
     void *arg;
@@ -26,7 +27,7 @@ enum td_run_outcome {
 /* How a run ended.  Texts are good during the call. */
 struct td_run_end {
     enum td_run_outcome outcome;
-    int exit_status;       /* of a command that exited; -1 otherwise */
+    int exit_status;        /* of a command that exited; -1 otherwise */
     struct td_slice result; /* raw JSON, or empty */
     /* FAILED: a stable word such as timeout, exit_status, killed, not_started, output_limit, upstream_error, upstream_timeout; a sentence
      * that says what happened; more of it, or empty; what to do about it, a sentence each. */
