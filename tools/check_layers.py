@@ -25,12 +25,12 @@ FLOORS = {
     "auth":    (2, "base codec"),
     "journal": (2, "base codec os"),
     "hub":     (3, "base codec auth journal"),
-    "views":   (3, "base os journal"),
-    "edge":    (4, "base codec os auth hub journal"),
-    "jobs":    (4, "base codec os hub views"),
-    "api":     (5, "base codec os auth journal hub views edge jobs"),
-    "server":  (6, "base codec os auth journal hub views edge jobs api"),
-    "cli":     (6, "base codec os auth journal hub views edge jobs api server"),
+    "jobs":    (3, "base codec os auth journal"),
+    "desk":    (4, "base codec os auth journal jobs"),
+    "edge":    (5, "base codec os auth hub journal jobs desk"),
+    "api":     (6, "base codec os auth journal hub jobs desk edge"),
+    "server":  (7, "base codec os auth journal hub jobs desk edge api"),
+    "cli":     (7, "base codec os auth journal hub jobs desk edge api server"),
 }
 
 # The floor of the machine: syscalls, clocks and threads are its own.
