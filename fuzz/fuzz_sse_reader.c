@@ -3,7 +3,7 @@
  * last id and the error are the same. */
 #include "base/assert.h"
 #include "base/units.h"
-#include "cli/sse_reader.h"
+#include "codec/sse_reader.h"
 #include "fuzz.h"
 
 struct outcome {

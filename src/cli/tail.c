@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/pretty.h"
-#include "cli/sse_reader.h"
+#include "codec/sse_reader.h"
 #include "os/clock.h"
 #include "os/process.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reading side of Server-Sent Events, by the algorithm of WHATWG HTML §9.2.6, for `tidings tail`.
- * Sans-IO and pull style: bytes in, one message a call out, wherever the bytes were cut.
+/* The reading side of Server-Sent Events, by the algorithm of WHATWG HTML §9.2.6, for `tidings tail` and for what an upstream streams
+ * to us.  Sans-IO and pull style: bytes in, one message a call out, wherever the bytes were cut.
  *
  * Bytes are passed on as they came: the server's stream is UTF-8 by §9.2.5, and who prints it escapes it. */
 #pragma once

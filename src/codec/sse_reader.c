@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/sse_reader.h"
+#include "codec/sse_reader.h"
 #include "base/assert.h"
 #include "base/err.h"
 

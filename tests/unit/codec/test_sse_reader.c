@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/units.h"
-#include "cli/sse_reader.h"
+#include "codec/sse_reader.h"
 #include <cmocka.h>
 
 /* Reads `in` to its end and writes each message as "event|data|id\n". */
