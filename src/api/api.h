@@ -30,6 +30,7 @@ void td_api_handle(struct td_request *request, void *arg);
 /* The resources. */
 void td_api_events(struct td_request *request, const struct td_api *api);
 void td_api_ws(struct td_request *request, const struct td_api *api);
+void td_api_entity(struct td_request *request, const struct td_api *api);
 void td_api_healthz(struct td_request *request, const struct td_api *api);
 void td_api_readyz(struct td_request *request, const struct td_api *api);
 void td_api_metrics(struct td_request *request, const struct td_api *api);

@@ -5,7 +5,7 @@
 enum { GET = 1 << TD_HTTP_GET, HEAD = 1 << TD_HTTP_HEAD, POST = 1 << TD_HTTP_POST };
 
 struct route {
-    const char *path;
+    const char *path; /* a segment that is {} may be any, but for the empty one */
     unsigned methods;
     const char *allow; /* the Allow header */
     void (*serve)(struct td_request *request, const struct td_api *api);
@@ -13,12 +13,13 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events, POST},
-    {"/ws",                GET,                             "GET, OPTIONS",                                     td_api_ws       },
-    {"/healthz",                GET | HEAD,                        "GET, HEAD",                         td_api_healthz},
-    {"/readyz",                GET | HEAD,                         "GET, HEAD",                          td_api_readyz       },
-    {"/metrics",                GET | HEAD,                        "GET, HEAD",                         td_api_metrics},
-    {"/",                GET | HEAD,                               "GET, HEAD",                                td_api_live_page       },
+    {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events,       POST},
+    {"/ws",                GET,                             "GET, OPTIONS",                                     td_api_ws             },
+    {"/api/v1/entities/{}/{}",                GET | HEAD,          "GET, HEAD, OPTIONS",           td_api_entity},
+    {"/healthz",                GET | HEAD,                        "GET, HEAD",                         td_api_healthz                      },
+    {"/readyz",                GET | HEAD,                         "GET, HEAD",                          td_api_readyz},
+    {"/metrics",                GET | HEAD,                        "GET, HEAD",                         td_api_metrics                      },
+    {"/",                GET | HEAD,                               "GET, HEAD",                                td_api_live_page},
 };
 
 /* The answer to a browser that asks before it sends (CORS preflight), and to any other OPTIONS. */
@@ -49,6 +50,22 @@ bool td_api_authenticate(struct td_request *request)
     return r == 0;
 }
 
+static bool path_matches(struct td_slice path, struct td_slice wanted)
+{
+    struct td_slice segment, want;
+    bool more;
+
+    do {
+        more = td_slice_split(&wanted, '/', &want);
+        if (td_slice_split(&path, '/', &segment) != more)
+            return false;
+        if (more && !td_slice_eq(segment, want) &&
+            (!td_slice_eq(want, TD_S("{}")) || segment.len == 0))
+            return false;
+    } while (more);
+    return true;
+}
+
 /* Finds the resource, or answers that there is none, or none with this method. */
 static const struct route *find(struct td_request *request)
 {
@@ -56,7 +73,7 @@ static const struct route *find(struct td_request *request)
     char allow[128];
 
     for (size_t i = 0; i < TD_ARRAY_LEN(routes) && !route; i++)
-        if (td_slice_eq(request->head->path, td_slice_str(routes[i].path)))
+        if (path_matches(request->head->path, td_slice_str(routes[i].path)))
             route = &routes[i];
     if (!route) {
         td_respond_error(request, TD_ENOTFOUND, TD_S("There is nothing at this path."));

@@ -268,6 +268,7 @@ static void take_bytes(struct td_worker *worker, struct td_conn *conn, char *byt
     case TD_CONN_HTTP: td_http_take(worker, conn, bytes, len); break;
     case TD_CONN_WS: td_ws_take(worker, conn, bytes, len); break;
     case TD_CONN_POLL:
+    case TD_CONN_ASKING:
     case TD_CONN_STREAM:
     case TD_CONN_CLOSING:
     case TD_CONN_GONE: break; /* nothing is expected; dropped */
@@ -285,6 +286,7 @@ static void at_peer_end(struct td_worker *worker, struct td_conn *conn)
     case TD_CONN_HTTP: owed = !td_outbox_empty(conn->out) || td_conn_unsent(conn); break;
     case TD_CONN_CLOSING: owed = td_conn_unsent(conn); break;
     case TD_CONN_POLL: owed = !conn->poll->waits; break;
+    case TD_CONN_ASKING: owed = true; break;
     case TD_CONN_WS:
     case TD_CONN_STREAM:
     case TD_CONN_GONE: break;
@@ -300,7 +302,8 @@ static bool may_read(struct td_worker *worker, struct td_conn *conn)
     case TD_CONN_HTTP:
         return conn->last_request || (!conn->reading_paused && td_conn_takes(worker, conn));
     case TD_CONN_WS: return td_conn_takes(worker, conn);
-    case TD_CONN_POLL: return false;
+    case TD_CONN_POLL:
+    case TD_CONN_ASKING: return false;
     case TD_CONN_STREAM:
     case TD_CONN_CLOSING:
     case TD_CONN_GONE: break;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection: a small state machine in a slab, owned by one worker.
  *
- *     http ──► ws        (upgrade)            http, ws, stream, poll ──► closing ──► gone
+ *     http ──► ws        (upgrade)            all of them ──► closing ──► gone
  *          ──► stream    (Server-Sent Events)
  *          ──► poll ──► http   (long-poll, answered)
+ *          ──► asking ──► http (the desk has answered; the request is served again)
  *
  *   http     reads requests; answers are queued in the outbox
  *   poll     a page is being read, or waits for something to arrive; nothing more is read from the socket meanwhile
+ *   asking   a request waits for the desk (ask.h); nothing more is read either
  *   ws       frames both ways
  *   stream   events one way; what the client still sends is dropped
  *   closing  the last bytes are going out and the peer is given a moment to read them; input is dropped
@@ -35,6 +37,7 @@ typedef uint32_t td_ticks;
 enum td_conn_state {
     TD_CONN_HTTP,
     TD_CONN_POLL,
+    TD_CONN_ASKING,
     TD_CONN_WS,
     TD_CONN_STREAM,
     TD_CONN_CLOSING,
@@ -116,6 +119,7 @@ struct td_conn {
     uint8_t state;
     uint8_t refused_row;   /* commands refused by rate, one after the other */
     uint8_t controls;      /* ws: pings and pongs since the last sweep */
+    uint8_t asks;          /* sent to the desk and not back yet */
     struct td_addr *proxy; /* the other end when that is a trusted proxy; NULL otherwise */
     uint64_t counted_address, counted_user; /* whom it is counted for in the quota; 0: nobody */
     struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */

@@ -54,10 +54,10 @@ static void send_continue(struct td_worker *worker, struct td_conn *conn)
     td_conn_dirty(worker, conn);
 }
 
-static void serve(struct td_worker *worker, struct td_conn *conn,
+static void serve(struct td_worker *worker, struct td_conn *conn, struct td_slice raw,
                   const struct td_http_request *head, struct td_slice body)
 {
-    struct td_request request = {worker, conn, head, body, td_reply_to(head), NULL};
+    struct td_request request = {worker, conn, head, body, td_reply_to(head), .raw = raw};
 
     TD_COUNT(worker, http_requests);
     conn->active = worker->tick;
@@ -108,7 +108,7 @@ static int64_t take_chunked(struct td_worker *worker, struct td_conn *conn,
     struct td_buf content = in->content;
     td_buf_init(&in->content, content.max);
     in->chunked = in->admitted = false;
-    serve(worker, conn, head, td_buf_slice(&content));
+    serve(worker, conn, td_slice(in->bytes.ptr + in->at, head_len), head, td_buf_slice(&content));
     td_buf_done(&content);
     return (int64_t)head_len;
 }
@@ -157,7 +157,8 @@ static int64_t take_one(struct td_worker *worker, struct td_conn *conn, struct t
     }
     if (inboxed)
         conn->in->admitted = false;
-    serve(worker, conn, &head, td_slice(bytes.ptr + n, (size_t)head.content_length));
+    serve(worker, conn, td_slice_to(bytes, (size_t)n), &head,
+          td_slice(bytes.ptr + n, (size_t)head.content_length));
     return (int64_t)whole;
 }
 
@@ -192,6 +193,26 @@ static void pass_to_ws(struct td_worker *worker, struct td_conn *conn)
     if (early.len > at)
         td_ws_take(worker, conn, early.ptr + at, early.len - at);
     td_buf_done(&early);
+}
+
+void td_http_serve_again(struct td_worker *worker, struct td_conn *conn, struct td_slice raw,
+                         struct td_slice body, const struct td_ask *answer, unsigned passes)
+{
+    struct td_http_request head;
+
+    TD_ASSERT(td_http_parse_request(raw, &head) == (int)raw.len);
+    struct td_request request = {
+        worker,          conn, &head, body, td_reply_to(&head), .raw = raw, .answer = answer,
+        .passes = passes};
+    conn->state = TD_CONN_HTTP;
+    conn->active = worker->tick;
+    if (conn->in) /* what stands behind it could not be served sooner */
+        conn->in->began = worker->tick;
+    worker->handler.request(&request, worker->handler.arg);
+    if (conn->state == TD_CONN_WS && conn->in)
+        pass_to_ws(worker, conn);
+    conn->reading_paused = true; /* taken up by the flush */
+    td_conn_dirty(worker, conn);
 }
 
 bool td_http_resume(struct td_worker *worker, struct td_conn *conn)

@@ -6,6 +6,8 @@
 #include "codec/http1.h"
 #include "edge/worker.h"
 
+struct td_ask;
+
 /* A request with its whole body.  Good during the handler's call. */
 struct td_request {
     struct td_worker *worker;
@@ -14,6 +16,10 @@ struct td_request {
     struct td_slice body;
     struct td_reply reply;
     struct td_principal *principal; /* borrowed; NULL until td_request_authenticate */
+    struct td_slice raw;            /* the bytes of the head */
+    const struct td_ask *
+        answer; /* of the desk, when it was asked and the request is served again (ask.h); or NULL */
+    unsigned passes; /* how often it was served before */
 };
 
 struct td_response {
@@ -31,6 +37,10 @@ struct td_response {
 void td_http_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len);
 /* Goes on with requests that wait in the inbox; whether one was taken up. */
 bool td_http_resume(struct td_worker *worker, struct td_conn *conn);
+
+/* Serves a request again from its beginning, whose connection waited for an answer of the desk. */
+void td_http_serve_again(struct td_worker *worker, struct td_conn *conn, struct td_slice raw,
+                         struct td_slice body, const struct td_ask *answer, unsigned passes);
 
 /* The reply that a request asks for. */
 struct td_reply td_reply_to(const struct td_http_request *head);

@@ -160,6 +160,7 @@ static void sweep_one(struct td_worker *worker, struct td_conn *conn)
         else if (worker->tick - conn->active >= CLOSING_GRACE_TICKS)
             td_conn_drop(worker, conn, "closed");
         break;
+    case TD_CONN_ASKING: /* the desk answers each ask */
     case TD_CONN_GONE: break;
     }
 }
@@ -200,6 +201,7 @@ static void drain_one(struct td_worker *worker, struct td_conn *conn)
         else if (worker->tick - worker->drain_began >= seconds(1))
             td_conn_refuse(worker, conn, TD_EDRAINING, "The server is stopping.");
         break;
+    case TD_CONN_ASKING:
     case TD_CONN_CLOSING:
     case TD_CONN_GONE: break;
     }

@@ -41,6 +41,8 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     worker->handler = options->handler;
     worker->journal = options->journal;
     worker->quota = options->quota;
+    worker->desk = options->desk;
+    td_mailbox_init(&worker->mailbox, wake, worker);
     td_list_init(&worker->dirty);
     td_list_init(&worker->waiting);
     td_list_init(&worker->polls);
@@ -74,6 +76,18 @@ fail:
     return r;
 }
 
+static void deliver_mail(struct td_worker *worker)
+{
+    struct td_list letters, *node;
+
+    td_list_init(&letters);
+    td_mailbox_take(&worker->mailbox, &letters);
+    while ((node = td_list_pop(&letters))) {
+        struct td_mail *mail = TD_CONTAINER_OF(node, struct td_mail, list);
+        mail->deliver(worker, mail);
+    }
+}
+
 void td_worker_free(struct td_worker *worker)
 {
     if (!worker)
@@ -84,6 +98,8 @@ void td_worker_free(struct td_worker *worker)
             td_conn_drop(worker, conn, "server stopped");
     }
     td_accept_free_gone(worker);
+    deliver_mail(worker);
+    td_mailbox_done(&worker->mailbox);
     td_accept_end(worker);
     if (worker->spare >= 0)
         td_file_close(worker->spare);
@@ -120,6 +136,11 @@ bool td_worker_has_ended(const struct td_worker *worker)
 uint64_t td_worker_turns(const struct td_worker *worker)
 {
     return atomic_load_explicit(&worker->turns, memory_order_relaxed);
+}
+
+void td_worker_post(struct td_worker *worker, struct td_mail *mail)
+{
+    td_mailbox_put(&worker->mailbox, &mail->list);
 }
 
 void td_worker_wake(struct td_worker *worker)
@@ -347,6 +368,7 @@ bool td_worker_turn(struct td_worker *worker, int timeout_ms)
     if (has_other_options(worker))
         take_up_options(worker);
     look_at_clock(worker);
+    deliver_mail(worker);
     for (int i = 0; i < n; i++)
         handle(worker, &events[i]);
     release_publishes(worker);

@@ -15,6 +15,7 @@
 #include "hub/hub.h"
 #include "journal/journal.h"
 #include "os/loop.h"
+#include "os/mailbox.h"
 #include "os/net.h"
 #include "os/tls.h"
 #include <stdatomic.h>
@@ -102,6 +103,7 @@ struct td_edge_stat {
 #define TD_UNCOUNT(worker, counter) \
     atomic_fetch_sub_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
 
+struct td_desk;
 struct td_request;
 struct td_quota;
 
@@ -111,6 +113,13 @@ struct td_edge_handler {
     bool (*admit)(struct td_request *request, void *arg);
     void (*request)(struct td_request *request, void *arg);
     void *arg;
+};
+
+/* A letter to a worker, embedded in what it brings.  It is delivered in the worker's turn, or, once all connections are gone, by
+ * td_worker_free: so it always is, and whoever delivers it frees it. */
+struct td_mail {
+    struct td_list list;
+    void (*deliver)(struct td_worker *worker, struct td_mail *mail);
 };
 
 #define TD_SCRATCH_BYTES (256 * 1024)
@@ -127,7 +136,9 @@ struct td_worker {
     struct td_loop *loop;
     struct td_token_cache *tokens;
     struct td_quota
-        *quota; /* shared by the workers; NULL: nothing is counted by address and user */
+        *quota;           /* shared by the workers; NULL: nothing is counted by address and user */
+    struct td_desk *desk; /* likewise; NULL: there is none, and what needs it is refused */
+    struct td_mailbox mailbox; /* of td_mail.list */
     int listeners[TD_LISTENERS_MAX];
     size_t n_listeners, n_tls_listeners;
     int spare;               /* a descriptor to give up when there is no other; -1: none */
@@ -179,6 +190,7 @@ struct td_worker_options {
     struct td_edge_handler handler;
     struct td_journal *journal;
     struct td_quota *quota; /* may be NULL; outlives the worker */
+    struct td_desk *desk;   /* may be NULL; its thread ends before the worker is freed */
     const int *listeners;   /* sockets; the worker closes them, also when it can't be made */
     size_t n_listeners;
     size_t n_tls_listeners; /* the last so many of them speak TLS */
@@ -201,6 +213,8 @@ bool td_worker_has_ended(const struct td_worker *worker);
 uint64_t td_worker_turns(const struct td_worker *worker);
 /* Makes it turn soon.  Any thread. */
 void td_worker_wake(struct td_worker *worker);
+/* Sends it a letter.  Any thread, as long as the worker is not being freed. */
+void td_worker_post(struct td_worker *worker, struct td_mail *mail);
 /* Gives the worker other options, which it takes up at the start of its next turn, without touching a connection; verified tokens are
  * forgotten when `auth` is another.  One thread at a time, any.  Both the old and the new options have to live until
  * td_worker_generation says that they are not used any more. */

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "desk/desk.h"
 #include "edge/quota.h"
 #include "edge/worker.h"
 #include "os/clock.h"
@@ -29,6 +30,7 @@ struct server {
     struct td_thread *threads;
     size_t n_workers, n_started;
     struct td_quota *quota;
+    struct td_desk *desk;
     struct td_jwks *jwks;
     int signals;
     int bell; /* rung when there are new keys */
@@ -175,6 +177,7 @@ static int make_worker(struct server *server, size_t number)
         .handler = {td_api_admit, td_api_handle, &server->api},
         .journal = server->journal,
         .quota = server->quota,
+        .desk = server->desk,
         .listeners = sockets,
         .n_listeners = n,
         .n_tls_listeners = server->options->config->tls.listen.n,
@@ -205,9 +208,12 @@ static int make_workers(struct server *server)
     server->quota = td_quota_new();
     if (!server->quota)
         return -ENOMEM;
+    int r = td_desk_new(server->journal, &server->desk);
+    if (r < 0)
+        return failed("the desk", "", r);
     server->setups.n_workers = n;
     server->setups.jwks = server->jwks;
-    int r = td_setups_load(&server->setups, server->options->config);
+    r = td_setups_load(&server->setups, server->options->config);
     if (r < 0)
         return r;
     atomic_init(&server->reload.success, td_clock_unix_ms());
@@ -247,6 +253,8 @@ static int start(struct server *server)
 {
     int r = td_journal_start(server->journal);
 
+    if (r == 0)
+        r = td_desk_start(server->desk);
     for (size_t i = 0; r == 0 && i < server->n_workers; i++) {
         char name[16];
         snprintf(name, sizeof(name), "worker-%u", (unsigned)i % 1000);
@@ -350,8 +358,11 @@ static void finish(struct server *server)
         td_worker_stop(server->workers[i]); /* also where only some could be started */
     for (size_t i = 0; i < server->n_started; i++)
         td_thread_join(&server->threads[i]);
+    if (server->desk)
+        td_desk_stop(server->desk);
     if (server->journal)
         td_journal_stop(server->journal);
+    td_desk_free(server->desk); /* what it had no answer for goes to the workers, who free it */
     for (size_t i = 0; i < server->n_workers; i++)
         td_worker_free(server->workers[i]);
     free(server->workers);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An ask: what a worker wants the desk to do, and, once it comes back, what came of it.
+ *
+ * One block of memory that goes there and back; whoever has it owns it.  The worker fills it in, with texts copied by td_ask_text; the desk
+ * carries it out, writes the answer into it, and calls `answered`.  What a grant can tell has been checked before it is sent. */
+#pragma once
+
+#include "auth/principal.h"
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+enum td_ask_verb {
+    TD_ASK_READ, /* `body`: the document that is the state of `topic` and `key` */
+};
+
+struct td_ask {
+    struct td_list list;
+    enum td_ask_verb verb;
+    void (*answered)(
+        struct td_ask *ask); /* called by the desk's thread, which gives it up hereby */
+
+    /* ---- the question: the worker's ---- */
+    const struct td_principal
+        *principal; /* lent: whoever sends the ask holds the reference until it is back */
+    struct td_slice topic, key;
+
+    /* ---- the answer: the desk's ---- */
+    int err; /* 0, or an error, and then … */
+    struct td_buf
+        why; /* … a sentence, when there is something to add to what the error says by itself */
+    struct td_buf body; /* JSON */
+    uint64_t position;  /* of what `body` says; … */
+    bool has_position;  /* … when there is one */
+    uint64_t wait_for;  /* the answer holds once this sequence is readable; 0: now */
+
+    size_t _text_used, _text_size;
+    char *_text;
+};
+
+#define TD_ASK_BODY_MAX ((size_t)16 * 1024 * 1024)
+
+/* Initialises an ask in memory of the caller's, with room for `text_bytes` of texts.  0 or -ENOMEM. */
+TD_MUST_USE int td_ask_init(struct td_ask *ask, enum td_ask_verb verb, size_t text_bytes);
+/* Copies a text into the ask, with a NUL behind it, which is not counted by the slice but by the room. */
+struct td_slice td_ask_text(struct td_ask *ask, struct td_slice text);
+void td_ask_done(struct td_ask *ask);
+/* Sets the error with a sentence. */
+void td_ask_fail(struct td_ask *ask, int err, const char *why);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "desk/desk.h"
+#include "base/err.h"
+#include "desk/internal.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* Topics that were written to and are not readable yet.  Beyond so many, those that have become readable are looked for. */
+#define UNREADABLE_MAX 4096
+
+static void wake(void *arg)
+{
+    struct td_desk *desk = arg;
+
+    (void)atomic_exchange(&desk->woken, true);
+    td_bell_ring(desk->bell);
+}
+
+int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
+{
+    struct td_desk *desk = calloc(1, sizeof(*desk));
+
+    if (!desk)
+        return -ENOMEM;
+    desk->journal = journal;
+    desk->bell = td_bell_open();
+    td_mailbox_init(&desk->mailbox, wake, desk);
+    td_list_init(&desk->waiting);
+    td_map_init(&desk->unreadable, sizeof(uint64_t));
+    int r = desk->bell < 0 ? desk->bell : 0;
+    if (r == 0)
+        r = td_journal_reader_open(journal, wake, desk, &desk->reader);
+    if (r < 0) {
+        td_desk_free(desk);
+        return r;
+    }
+    *ret_desk = desk;
+    return 0;
+}
+
+static void refuse_all(struct td_list *asks)
+{
+    struct td_list *node;
+
+    while ((node = td_list_pop(asks))) {
+        struct td_ask *ask = TD_CONTAINER_OF(node, struct td_ask, list);
+        ask->err = TD_EDRAINING;
+        ask->answered(ask);
+    }
+}
+
+void td_desk_free(struct td_desk *desk)
+{
+    if (!desk)
+        return;
+    td_mailbox_take(&desk->mailbox, &desk->waiting);
+    refuse_all(&desk->waiting);
+    td_mailbox_done(&desk->mailbox);
+    td_map_done(&desk->unreadable);
+    if (desk->reader)
+        td_journal_reader_close(desk->reader);
+    if (desk->bell >= 0)
+        td_file_close(desk->bell);
+    free(desk);
+}
+
+/* ---- the log ---- */
+
+/* Whether something was written to the topic that can't be read yet. */
+static bool is_unreadable(struct td_desk *desk, uint64_t key)
+{
+    const uint64_t *seq = td_map_get(&desk->unreadable, key);
+
+    if (seq && *seq <= td_journal_readable(desk->journal)) {
+        td_map_remove(&desk->unreadable, key);
+        seq = NULL;
+    }
+    return seq != NULL;
+}
+
+static void forget_readable(struct td_desk *desk)
+{
+    uint64_t readable = td_journal_readable(desk->journal), key;
+    size_t at = 0;
+    const uint64_t *seq;
+    struct td_map kept;
+
+    td_map_init(&kept, sizeof(uint64_t));
+    while ((seq = td_map_each(&desk->unreadable, &at, &key))) {
+        uint64_t *copy = *seq > readable ? td_map_put(&kept, key, NULL) : NULL;
+        if (copy)
+            *copy = *seq;
+    }
+    td_map_done(&desk->unreadable);
+    desk->unreadable = kept;
+}
+
+int td_desk_append(struct td_desk *desk, const struct td_batch *batch, uint64_t *ret_seqs)
+{
+    if (desk->unreadable.len >= UNREADABLE_MAX)
+        forget_readable(desk);
+    int r = td_journal_append(desk->journal, batch, ret_seqs);
+    for (size_t i = 0; r == 0 && i < batch->n; i++) {
+        uint64_t key = td_topic_key(td_journal_seed(desk->journal), batch->drafts[i].topic);
+        uint64_t *seq = td_map_put(&desk->unreadable, key, NULL);
+        if (seq)
+            *seq = ret_seqs[i];
+        else /* it is not known which: nothing is read until all of it can be */
+            desk->unreadable_all = TD_MAX(desk->unreadable_all, ret_seqs[i]);
+    }
+    return r;
+}
+
+int td_desk_state(struct td_desk *desk, struct td_slice topic, struct td_slice key,
+                  struct td_record *ret_record)
+{
+    struct td_state_cursor cursor = {0};
+    const struct td_wanted wanted = {
+        .key = td_topic_key(td_journal_seed(desk->journal), topic),
+        .pattern = topic,
+        .exact = true,
+    };
+    uint64_t readable = td_journal_readable(desk->journal);
+    const char *records[16];
+
+    if (desk->unreadable_all > readable || is_unreadable(desk, wanted.key))
+        return -EAGAIN;
+    struct td_state_read read = {
+        .wanted = &wanted,
+        .n_wanted = 1,
+        .as_of = readable,
+        .records = records,
+        .records_max = TD_ARRAY_LEN(records),
+        .cursor = &cursor,
+    };
+    do {
+        td_journal_state(desk->reader, &read);
+        for (size_t i = 0; i < read.n; i++) {
+            td_record_view(records[i], ret_record);
+            if (td_slice_eq(ret_record->key, key))
+                return 1;
+        }
+    } while (read.end == TD_READ_BUDGET);
+    return read.end == TD_READ_COLD ? -EAGAIN : 0;
+}
+
+/* ---- asks ---- */
+
+/* 0, also when the answer is an error, or -EAGAIN. */
+static int carry_out(struct td_desk *desk, struct td_ask *ask)
+{
+    struct td_record record;
+    int r = 0;
+
+    switch (ask->verb) {
+    case TD_ASK_READ:
+        r = td_desk_state(desk, ask->topic, ask->key, &record);
+        if (r == 0)
+            ask->err = TD_ENOTFOUND;
+        else if (r > 0)
+            ask->err = td_buf_put(&ask->body, record.data);
+        break;
+    }
+    return r == -EAGAIN ? r : 0;
+}
+
+static void take(struct td_desk *desk, struct td_list *asks)
+{
+    struct td_list *node;
+
+    while ((node = td_list_pop(asks))) {
+        struct td_ask *ask = TD_CONTAINER_OF(node, struct td_ask, list);
+        if (carry_out(desk, ask) == -EAGAIN)
+            td_list_append(&desk->waiting, &ask->list);
+        else
+            ask->answered(ask);
+    }
+}
+
+void td_desk_turn(struct td_desk *desk)
+{
+    struct td_list asks;
+
+    td_journal_quiesce(desk->reader, false);
+    td_list_init(&asks);
+    if (atomic_exchange(&desk->woken, false)) /* what they waited for may be there */
+        td_list_splice(&asks, &desk->waiting);
+    td_mailbox_take(&desk->mailbox, &asks);
+    take(desk, &asks);
+}
+
+bool td_desk_rests(struct td_desk *desk)
+{
+    td_journal_quiesce(desk->reader, true);
+    return !atomic_load(&desk->woken) && !td_mailbox_any(&desk->mailbox);
+}
+
+/* ---- the thread ---- */
+
+static void run(void *arg)
+{
+    struct td_desk *desk = arg;
+    struct td_poll_item item = {.fd = desk->bell};
+
+    while (!atomic_load(&desk->stopping)) {
+        td_desk_turn(desk);
+        if (td_desk_rests(desk))
+            (void)td_poll(&item, 1, -1);
+        (void)td_bell_answer(desk->bell);
+    }
+}
+
+int td_desk_start(struct td_desk *desk)
+{
+    int r = td_thread_start(&desk->thread, "desk", run, desk);
+
+    desk->is_running = r == 0;
+    return r;
+}
+
+void td_desk_stop(struct td_desk *desk)
+{
+    if (!desk->is_running)
+        return;
+    atomic_store(&desk->stopping, true);
+    td_bell_ring(desk->bell);
+    td_thread_join(&desk->thread);
+    desk->is_running = false;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The desk, for its own files. */
+#pragma once
+
+#include "base/map.h"
+#include "desk/desk.h"
+#include "os/file.h"
+#include "os/mailbox.h"
+#include "os/process.h"
+#include "os/thread.h"
+
+struct td_desk {
+    struct td_journal *journal;
+    struct td_journal_reader *reader;
+    struct td_mailbox mailbox; /* of td_ask.list */
+    struct td_list waiting;    /* asks that are carried out again after the next wake */
+    struct td_map
+        unreadable; /* key of a topic → uint64_t, the last sequence that was written to it; see td_desk_append */
+    uint64_t unreadable_all; /* the same for all topics */
+    int bell;                /* rung when there is something to do */
+    _Atomic bool woken;      /* something may have become readable, or a letter has come */
+    _Atomic bool stopping;
+    bool is_running;
+    struct td_thread thread;
+};
