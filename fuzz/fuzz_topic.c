@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of patterns and topics: each pair and each pair with each topic must hold what topic.h promises of
- * matching, covering, intersecting and keys. */
+ * matching, covering, intersecting, keys and shapes. */
 #include "base/err.h"
 #include "base/topic.h"
 #include <stdlib.h>
@@ -28,6 +28,9 @@ static void check_keys(struct td_slice pattern, struct td_slice topic)
         filed |= keys[i] == key;
     must(!match || filed);
     must(!exact || match == filed);
+    struct td_shape shape = td_pattern_shape(pattern);
+    must(match == (td_shape_fits(shape, n - 3) &&
+                   td_shape_key(SEED, shape, topic) == td_topic_key(SEED, pattern)));
 }
 
 static void check_pair(struct td_slice a, struct td_slice b, struct td_slice topic)

@@ -239,12 +239,12 @@ size_t td_topic_keys(uint64_t seed, struct td_slice topic, uint64_t ret_keys[TD_
     return n;
 }
 
-uint64_t td_topic_key(uint64_t seed, struct td_slice topic)
+uint64_t td_topic_key(uint64_t seed, struct td_slice text)
 {
     struct hash h = hash_begin(seed);
     struct td_slice segment;
 
-    while (td_slice_split(&topic, '/', &segment))
+    while (td_slice_split(&text, '/', &segment))
         hash_segment(&h, segment);
     return hash_key(&h, KEY_EXACT);
 }
@@ -269,4 +269,39 @@ uint64_t td_pattern_key(uint64_t seed, struct td_slice pattern, bool *ret_exact)
     if (ret_exact)
         *ret_exact = exact;
     return hash_key(&h, kind);
+}
+
+struct td_shape td_pattern_shape(struct td_slice pattern)
+{
+    struct td_shape shape = {0};
+    struct td_slice segment;
+
+    while (td_slice_split(&pattern, '/', &segment)) {
+        shape.rest = is_rest(segment);
+        if (is_star(segment))
+            shape.stars |= (uint16_t)(1U << shape.segments);
+        if (!shape.rest)
+            shape.segments++;
+    }
+    return shape;
+}
+
+bool td_shape_fits(struct td_shape shape, size_t segments)
+{
+    return shape.rest ? segments >= shape.segments : segments == shape.segments;
+}
+
+uint64_t td_shape_key(uint64_t seed, struct td_shape shape, struct td_slice topic)
+{
+    struct hash h = hash_begin(seed);
+    struct td_slice segment;
+
+    for (unsigned i = 0; i < shape.segments; i++) {
+        bool more = td_slice_split(&topic, '/', &segment);
+        TD_ASSERT(more);
+        hash_segment(&h, shape.stars >> i & 1 ? TD_S("*") : segment);
+    }
+    if (shape.rest)
+        hash_segment(&h, TD_S("**"));
+    return hash_key(&h, KEY_EXACT);
 }

@@ -17,6 +17,12 @@
 // `*` before its end it is the key of its literal prefix, and what is found has to be matched.  Keys are
 // hashes (seeded by the log, so that nobody can aim at one): two patterns may share one by accident, so
 // a finder always matches before it trusts, and a keeper of "was trimmed" errs to the loud side.
+//
+// Shapes.  Who files patterns, and looks for those that match a topic, can do without that prefix: of all patterns
+// that are literal and `*` in the same places only one can match a topic, and the topic's own segments say
+// which.  So such a pattern is filed under the key of its text, and looked for once for each shape in use:
+//
+//     a/*/x/**  of the shape  -*-**     for a/b/x/y  →  the key of  a/*/x/**
 #pragma once
 
 #include "base/compiler.h"
@@ -46,8 +52,22 @@ TD_MUST_USE int td_pattern_intersect(struct td_slice a, struct td_slice b,
 
 /* The keys of a valid topic, in no particular order; returns how many. */
 size_t td_topic_keys(uint64_t seed, struct td_slice topic, uint64_t ret_keys[TD_TOPIC_KEYS_MAX]);
-/* The key of the topic itself (as the pattern without wildcards). */
-uint64_t td_topic_key(uint64_t seed, struct td_slice topic);
+/* The key of a text itself: of a topic, its key as the pattern without wildcards; of a pattern, one that is its alone. */
+uint64_t td_topic_key(uint64_t seed, struct td_slice text);
 /* The key under which everything that a valid pattern matches is filed.  `ret_exact` (may be NULL): whether all that is
  * filed there matches. */
 uint64_t td_pattern_key(uint64_t seed, struct td_slice pattern, bool *ret_exact);
+
+/* Where the wildcards of a pattern are. */
+struct td_shape {
+    uint16_t stars;   /* bit i: segment i is `*` */
+    uint8_t segments; /* without the `**` */
+    bool rest;        /* `**` ends it */
+};
+_Static_assert(TD_TOPIC_SEGMENTS_MAX <= 16, "a bit for each segment");
+
+struct td_shape td_pattern_shape(struct td_slice pattern);
+/* Whether a pattern of that shape can match a topic of so many segments. */
+bool td_shape_fits(struct td_shape shape, size_t segments);
+/* The td_topic_key of the only pattern of a shape, which fits, that can match a topic. */
+uint64_t td_shape_key(uint64_t seed, struct td_shape shape, struct td_slice topic);

@@ -138,6 +138,7 @@ static void subscribe_each(struct td_worker *worker, struct td_conn *conn, struc
         snprintf(what, sizeof(what), "%.*s: %s", (int)topics->items[i].len, topics->items[i].ptr,
                  r == TD_EFORBIDDEN  ? "nothing of it is granted to you."
                  : r == TD_ETOOLARGE ? "too many subscriptions on this connection."
+                 : r == TD_ESHAPES   ? "patterns like it have too many shapes."
                                      : "no memory.");
         td_control_error(worker, conn, ref, r, td_slice_str(what));
     }

@@ -36,6 +36,8 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
     }
     if (r == 0)
         r = td_hub_subscribe(worker->hub, &conn->subscriber, pattern, patterns, (size_t)n);
+    if (r == TD_ESHAPES)
+        TD_COUNT(worker, limited[TD_LIMITED_SUBSCRIPTIONS]);
     td_buf_done(&text);
     return r;
 }

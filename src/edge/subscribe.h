@@ -6,7 +6,7 @@
 #include "edge/worker.h"
 
 /* Subscribes the connection's subscriber to `pattern` as far as its principal is granted it.  0, TD_EFORBIDDEN when nothing of it
- * is, TD_ETOOLARGE beyond the limit, or -ENOMEM; then nothing has changed. */
+ * is, TD_ETOOLARGE beyond the limit, TD_ESHAPES or -ENOMEM; then nothing has changed. */
 TD_MUST_USE int td_subscribe(struct td_worker *worker, struct td_conn *conn,
                              struct td_slice pattern);
 /* Subscribes to all topics of a query, wanting only its types when it names some.  Likewise; then it is subscribed to nothing. */

@@ -115,7 +115,8 @@ void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire);
 
 /* Adds `patterns` (what `named` comes to under the subject's grants; at least one, all valid).  A new
  * subscriber is live at the hub's position.  Naming the same again replaces it.
- * 0, or -ENOMEM, TD_ETOOLARGE (more than TD_SUBSCRIPTIONS_MAX patterns); then nothing has changed. */
+ * 0, or -ENOMEM, TD_ETOOLARGE (more than TD_SUBSCRIPTIONS_MAX patterns), TD_ESHAPES (more kinds of patterns with a `*` before their end than
+ * an event can be looked up by, see hub/index.h); then nothing has changed. */
 TD_MUST_USE int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber,
                                  struct td_slice named, const struct td_slice *patterns,
                                  size_t n_patterns);

@@ -11,25 +11,23 @@ void td_subscriber_init(struct td_subscriber *subscriber, enum td_wire wire)
     td_list_init(&subscriber->_list);
 }
 
-/* References the patterns of what was named as subscriptions behind those that are there, without filing them yet. */
-static int ref_all(struct td_hub *hub, struct td_subscription *subs, struct td_slice named,
-                   const struct td_slice *patterns, size_t n)
+/* Claims the patterns of what was named as subscriptions behind those that are there, without filing them yet. */
+static int claim_all(struct td_hub *hub, struct td_subscription *subs, struct td_slice named,
+                     const struct td_slice *patterns, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct td_subscription *sub = &subs[i];
-        sub->pattern = td_index_ref(&hub->index, patterns[i]);
-        sub->named = sub->pattern ? td_index_ref(&hub->index, named) : NULL;
-        if (sub->named && td_index_reserve(sub->pattern, 1) == 0)
-            continue;
+        int r = td_index_claim(&hub->index, patterns[i], &sub->pattern);
+        sub->named = r == 0 ? td_index_ref(&hub->index, named) : NULL;
         if (sub->named)
-            td_index_unref(&hub->index, sub->named);
-        if (sub->pattern)
-            td_index_unref(&hub->index, sub->pattern);
+            continue;
+        if (r == 0)
+            td_index_release(&hub->index, sub->pattern);
         while (i-- > 0) {
             td_index_unref(&hub->index, subs[i].named);
-            td_index_unref(&hub->index, subs[i].pattern);
+            td_index_release(&hub->index, subs[i].pattern);
         }
-        return -ENOMEM;
+        return r < 0 ? r : -ENOMEM;
     }
     return 0;
 }
@@ -60,7 +58,7 @@ int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber, struc
     struct td_subscription *subs = make_room(subscriber, n + n_patterns);
     if (!subs)
         return -ENOMEM;
-    int r = ref_all(hub, subs + n, named, patterns, n_patterns);
+    int r = claim_all(hub, subs + n, named, patterns, n_patterns);
     if (r < 0)
         return r;
     /* The new ones stand behind the old and are not filed yet, so the old of the same name can go first. */
@@ -90,7 +88,6 @@ static void drop(struct td_hub *hub, struct td_subscriber *subscriber, uint32_t 
     }
     subscriber->_n_subs = (uint16_t)last;
     td_index_unref(&hub->index, gone.named);
-    td_index_unref(&hub->index, gone.pattern);
 }
 
 bool td_hub_unsubscribe(struct td_hub *hub, struct td_subscriber *subscriber, struct td_slice named)

@@ -86,13 +86,13 @@ static int run_add(struct td_run *run, size_t item)
 static int file_record(struct td_wakeup *wakeup, const struct td_index *index, size_t item)
 {
     struct td_slice topic = wakeup->views[item].topic;
-    uint64_t keys[TD_TOPIC_KEYS_MAX];
-    size_t n = td_topic_keys(index->seed, topic, keys);
+    uint64_t keys[TD_INDEX_KEYS_MAX];
+    size_t n = td_index_keys(index, topic, keys);
 
     for (size_t i = 0; i < n; i++) {
         struct td_pattern *pattern = td_index_find(index, keys[i]);
         for (; pattern; pattern = pattern->next) {
-            /* Also an exact key is matched: it is a hash. */
+            /* A key is a hash, so what lies under it is matched all the same. */
             if (pattern->n == 0 || !td_pattern_match(td_pattern_text(pattern), topic))
                 continue;
             struct td_run *run = run_of(wakeup, pattern);

@@ -203,6 +203,31 @@ def test_a_million_subscribes_end_at_the_rate(server, http, token):
     assert http.publish("a", 1)
 
 
+def test_shapes_of_patterns_have_a_bound(server, http, token):
+    """An event is looked up once for each shape below a prefix of its topic, so there are as many as that may cost, and room for what
+    others use."""
+    def pattern(n, prefix="a", name="x"):
+        return "/".join([prefix, "*", *(name if n >> i & 1 else "*" for i in range(6))])
+
+    patterns = [pattern(n) for n in range(64)]
+    with Ws(server, token=token) as ws, Ws(server, token=token) as other:
+        ws.until("connection")
+        ws.send("SUBSCRIBE", topics=patterns)
+        refused = [ws.until("command_error") for _ in range(32)]
+        assert {error["code"] for error in refused} == {"too_large"} and "shapes" in refused[0]["message"]
+        assert ws.until("subscribed")["topics"] == patterns[:32]
+        answer = http.call("GET", params={"topic": patterns[40]})
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        others = ["a/*/x", "a/*/x/*/y/**", pattern(31, name="z"), pattern(40, prefix="b")]
+        assert other.subscribe(*others)["topics"] == others
+        id_ = http.publish("a/1/x/x/x/x/x/7", 1)
+        assert ws.receive_events(1)[0]["id"] == id_
+        ids = [http.publish(topic, 1) for topic in ("a/1/x", "a/1/z/z/z/z/z/2", "b/1/2/3/4/x/5/x")]
+        assert [event["id"] for event in other.receive_events(3)] == ids
+    until(lambda: metric(server, "tidings_subscriptions") == 0, "they go with their connections")
+    assert http.page(patterns[40])["events"] == []
+
+
 def test_a_wildcard_of_a_plain_user_is_what_is_granted(server, http):
     plain = server.token("bob", subscribe=["rooms/1/**"])
     with Ws(server, token=plain) as ws:

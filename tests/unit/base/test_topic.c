@@ -197,6 +197,12 @@ static void check_key(struct td_slice pattern, struct td_slice topic)
     if ((match && !filed) || (exact && match != filed))
         fail_msg("%.*s and %.*s: match %d, filed %d, exact %d", (int)pattern.len, pattern.ptr,
                  (int)topic.len, topic.ptr, match, filed, exact);
+    struct td_shape shape = td_pattern_shape(pattern);
+    bool found = td_shape_fits(shape, n - 3) &&
+                 td_shape_key(SEED, shape, topic) == td_topic_key(SEED, pattern);
+    if (match != found)
+        fail_msg("%.*s is %sthe one of its shape for %.*s", (int)pattern.len, pattern.ptr,
+                 found ? "" : "not ", (int)topic.len, topic.ptr);
 }
 
 static void test_keys_everything(void **state)
