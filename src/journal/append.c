@@ -48,8 +48,7 @@ static int reserve_staging(struct td_journal *journal, uint64_t bytes)
 }
 
 /* Looks for a key in the window and among the earlier drafts of the batch (`batch_keys`: from hash to index + 1). */
-static int plan_dedup(struct td_journal *journal, size_t i, struct td_map *batch_keys,
-                      td_unix_ms now)
+static int plan_dedup(struct td_journal *journal, size_t i, struct td_map *batch_keys, td_ns now)
 {
     struct td_plan *plan = &journal->plan[i];
     int64_t known = td_dedup_find(&journal->dedup, &plan->hash, now);
@@ -102,6 +101,7 @@ static int plan_batch(struct td_journal *journal, const struct td_batch *batch, 
 {
     struct planned planned = {0};
     struct td_map batch_keys;
+    td_ns monotonic = td_clock_ns();
     int r = reserve(journal, batch->n);
 
     td_map_init(&batch_keys, sizeof(size_t));
@@ -111,7 +111,7 @@ static int plan_batch(struct td_journal *journal, const struct td_batch *batch, 
         *plan = (struct td_plan){.same_as = i};
         plan->has_dedup = td_dedup_hash(&journal->dedup, batch, i, &plan->hash);
         if (plan->has_dedup)
-            r = plan_dedup(journal, i, &batch_keys, now);
+            r = plan_dedup(journal, i, &batch_keys, monotonic);
         if (plan->known_seq > 0 || plan->same_as != i)
             continue;
         planned.n_new++;
@@ -181,6 +181,7 @@ static void publish(struct td_journal *journal, const struct td_batch *batch,
 {
     struct td_segment *segment = journal->open;
     uint32_t end = atomic_load_explicit(&segment->end, memory_order_relaxed);
+    td_ns now = td_clock_ns();
 
     td_mutex_lock(&journal->index_lock);
     for (size_t i = 0; i < batch->n; i++) {
@@ -199,7 +200,7 @@ static void publish(struct td_journal *journal, const struct td_batch *batch,
             .seq = seqs[i],
             .time = stamp->time,
         };
-        td_dedup_add(&journal->dedup, &entry);
+        td_dedup_add(&journal->dedup, &entry, 0, now);
     }
     if (journal->n_keyed > 0)
         td_state_apply(&journal->state, journal->keyed, journal->n_keyed,

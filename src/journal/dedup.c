@@ -7,7 +7,8 @@
 
 struct known {
     uint64_t second; /* half of the key's hash */
-    uint64_t content, seq, time;
+    uint64_t content, seq;
+    td_ns until; /* 0: its window had ended when it was read */
 };
 
 /* Keys of drafts and of batches never meet. */
@@ -15,7 +16,11 @@ enum kind { KIND_DRAFT = 1, KIND_BATCH = 2 };
 
 void td_dedup_init(struct td_dedup *dedup, uint64_t seed, size_t max, uint64_t window_ms)
 {
-    *dedup = (struct td_dedup){.max = max, .window_ms = window_ms, .seed = seed};
+    *dedup = (struct td_dedup){
+        .max = max,
+        .window = TD_MIN(window_ms, UINT64_MAX / 2 / TD_NS_PER_MS) * TD_NS_PER_MS,
+        .seed = seed,
+    };
     td_map_init(&dedup->map, sizeof(struct known));
 }
 
@@ -57,15 +62,27 @@ bool td_dedup_hash(const struct td_dedup *dedup, const struct td_batch *batch, s
     return true;
 }
 
-int64_t td_dedup_find(const struct td_dedup *dedup, const struct td_record_dedup *hash,
-                      td_unix_ms now)
+static const struct known *find(const struct td_dedup *dedup, const uint64_t key[2], td_ns now)
 {
-    const struct known *known = td_map_get(&dedup->map, hash->key[0]);
+    const struct known *known = td_map_get(&dedup->map, key[0]);
 
-    if (!known || known->second != hash->key[1] ||
-        (now > known->time && now - known->time > dedup->window_ms))
+    return known && known->second == key[1] && now <= known->until ? known : NULL;
+}
+
+int64_t td_dedup_find(const struct td_dedup *dedup, const struct td_record_dedup *hash, td_ns now)
+{
+    const struct known *known = find(dedup, hash->key, now);
+
+    if (!known)
         return 0;
     return known->content == hash->content ? (int64_t)known->seq : TD_EMISMATCH;
+}
+
+bool td_dedup_holds(const struct td_dedup *dedup, const struct td_index_dedup *entry, td_ns now)
+{
+    const struct known *known = find(dedup, entry->key, now);
+
+    return known && known->seq == entry->seq;
 }
 
 static void forget_oldest(struct td_dedup *dedup)
@@ -99,15 +116,17 @@ static void grow(struct td_dedup *dedup)
     dedup->ring_head = 0;
 }
 
-void td_dedup_add(struct td_dedup *dedup, const struct td_index_dedup *entry)
+void td_dedup_add(struct td_dedup *dedup, const struct td_index_dedup *entry, td_ns age, td_ns now)
 {
+    td_ns until = age <= dedup->window ? now + (dedup->window - age) : 0;
+
     if (dedup->ring_len == dedup->max)
         forget_oldest(dedup);
     else if (dedup->ring_len == dedup->ring_cap)
         grow(dedup);
     struct known *known = td_map_put(&dedup->map, entry->key[0], NULL);
     TD_ASSERT(known);
-    *known = (struct known){entry->key[1], entry->content, entry->seq, entry->time};
+    *known = (struct known){entry->key[1], entry->content, entry->seq, until};
     size_t at = (dedup->ring_head + dedup->ring_len++) % dedup->ring_cap;
     dedup->ring[at] = entry->key[0];
     dedup->ring_seqs[at] = entry->seq;

@@ -4,7 +4,6 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "journal/account.h"
-#include "os/clock.h"
 #include "os/file.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -380,102 +379,6 @@ static int settle_tail(struct td_recovery *recovery)
     return r < 0 || read_only ? r : td_dir_sync(recovery->journal->dir);
 }
 
-/* Fills the dedup window from the newest segments that matter, oldest first. */
-static void load_dedup(struct td_recovery *recovery)
-{
-    struct td_dedup *dedup = &recovery->journal->dedup;
-    td_unix_ms now = td_clock_unix_ms();
-    size_t first = recovery->n, entries = 0;
-
-    while (first > 0 && entries < dedup->max) {
-        const struct td_segment *segment = recovery->segments[first - 1];
-        /* What was left out of a slim one may have been later than what is in it. */
-        if (!segment->slim && now > segment->last_time &&
-            now - segment->last_time > dedup->window_ms)
-            break;
-        entries += segment->index ? segment->index->n_dedups : segment->sealed_index.header->dedups;
-        first--;
-    }
-    for (size_t i = first; i < recovery->n; i++) {
-        const struct td_segment *segment = recovery->segments[i];
-        const struct td_index_dedup *entry =
-            segment->index ? segment->index->dedups : segment->sealed_index.dedups;
-        size_t n = segment->index ? segment->index->n_dedups : segment->sealed_index.header->dedups;
-        for (size_t j = 0; j < n; j++)
-            td_dedup_add(dedup, &entry[j]);
-    }
-}
-
-/* What each segment leaves of the state, the oldest first. */
-static void load_state(struct td_recovery *recovery)
-{
-    struct td_state *state = &recovery->journal->state;
-
-    for (size_t i = 0; i < recovery->n; i++) {
-        const struct td_segment *segment = recovery->segments[i];
-        if (segment->index)
-            td_parts_load(state, &segment->index->parts, segment->map);
-        for (uint32_t j = 0; !segment->index && j < segment->sealed_index.header->states; j++) {
-            const struct td_sealed *sealed = &segment->sealed_index;
-            const struct td_index_state *part = &sealed->states[j];
-            td_state_load(state, part, td_slice(sealed->topics + part->topic_at, part->topic_len),
-                          sealed->state_seqs + part->start);
-        }
-    }
-    td_state_loaded(state);
-}
-
-/* Up to where nothing of a group is left. */
-static uint64_t group_horizon(const struct td_set *set, size_t group)
-{
-    uint64_t horizon = set->horizon;
-
-    for (size_t i = 0; i < set->n; i++) {
-        const struct td_segment *segment = set->segments[i];
-        if (!segment->accounted || segment->shares[group].bytes > 0)
-            break;
-        horizon = atomic_load(&segment->last_seq);
-    }
-    return horizon;
-}
-
-static void publish(struct td_recovery *recovery)
-{
-    struct td_journal *journal = recovery->journal;
-    struct td_journal_report *report = recovery->report;
-    struct td_set *set = td_set_new(recovery->n, journal->trimmed.horizon);
-    bool clean = report->created || (recovery->has_head && recovery->head.clean &&
-                                     recovery->head.last_seq == recovery->last_seq);
-
-    for (size_t i = 0; i < recovery->n; i++) {
-        set->segments[i] = recovery->segments[i];
-        report->bytes += atomic_load(&set->segments[i]->end);
-    }
-    /* Segments at the end are missing: the next one's header will say so, until then the set does. */
-    if (recovery->last_seq > td_set_last(set)) {
-        set->lost_tail = recovery->last_seq;
-        report->damaged_ranges++;
-    }
-    recovery->n = 0;
-    report->segments = set->n;
-    report->unclean = !clean;
-    journal->last_seq = TD_MAX(recovery->last_seq, set->horizon);
-    /* The head file says how far runs whose segments are lost have jumped.  Without it the jump goes beyond all of theirs. */
-    uint64_t jump = recovery->has_head ? TD_UNCLEAN_JUMP : TD_BACKUP_JUMP;
-    if (!clean && !journal->options.sequencer)
-        journal->jump_to = TD_MAX(journal->last_seq, journal->skip_to) + jump;
-    else if (journal->skip_to > journal->last_seq)
-        journal->jump_to = journal->skip_to; /* closed before it was made */
-    atomic_store(&journal->head, journal->last_seq);
-    atomic_store(&journal->durable, journal->last_seq);
-    atomic_store(&journal->horizon, set->horizon);
-    for (size_t i = 0; i < journal->groups.n; i++)
-        atomic_store(&journal->group_horizons[i], group_horizon(set, i));
-    journal->trimmed.top = TD_MAX(journal->trimmed.top, set->horizon);
-    atomic_store(&journal->trimmed_top, journal->trimmed.top);
-    atomic_store(&journal->set, set);
-}
-
 int td_journal_recover(struct td_journal *journal, struct td_journal_report *report)
 {
     struct td_recovery recovery = {.journal = journal, .report = report};
@@ -497,14 +400,8 @@ int td_journal_recover(struct td_journal *journal, struct td_journal_report *rep
         note_gone(&recovery);
         td_recover_sweep(&recovery);
     }
-    if (r == 0) {
-        td_dedup_init(&journal->dedup, journal->seed, journal->options.dedup_max,
-                      journal->options.dedup_window_ms);
-        load_dedup(&recovery);
-        td_state_setup(&journal->state, journal->seed, &journal->groups, &journal->options);
-        load_state(&recovery);
-        publish(&recovery);
-    }
+    if (r == 0)
+        td_recover_load(&recovery);
     while (recovery.n > 0)
         drop_segment(&recovery, recovery.n - 1);
     free(recovery.segments);

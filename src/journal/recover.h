@@ -28,6 +28,8 @@ struct td_recovery {
 
 /* identity.c: epoch and seed from the head file, else from whatever else holds them (`trimmed` is what that file does), else new. */
 void td_recover_identity(struct td_recovery *recovery, const struct td_identity *trimmed);
+/* load.c: fills the journal from the segments, and hands them over to its set. */
+void td_recover_load(struct td_recovery *recovery);
 /* sweep.c: removes the indexes whose segments are gone. */
 void td_recover_sweep(const struct td_recovery *recovery);
 /* tail.c: reads the segments from `n_sealed` on, which have no index yet: indexes what is sound, tells damage from a torn

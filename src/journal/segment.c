@@ -150,6 +150,12 @@ struct td_offsets td_segment_get(const struct td_segment *segment, uint64_t key)
     return td_index_get(segment->index, key);
 }
 
+const struct td_index_dedup *td_segment_dedups(const struct td_segment *segment, size_t *ret_n)
+{
+    *ret_n = segment->index ? segment->index->n_dedups : segment->sealed_index.header->dedups;
+    return segment->index ? segment->index->dedups : segment->sealed_index.dedups;
+}
+
 void td_segment_add_damage(struct td_segment *segment, struct td_damage damage)
 {
     size_t n = segment->n_damage;

@@ -92,6 +92,8 @@ bool td_segment_header_sound(const struct td_segment_header *header);
 
 /* The offsets filed under a key; of a segment that is not sealed only under the index lock. */
 struct td_offsets td_segment_get(const struct td_segment *segment, uint64_t key);
+/* The dedup keys that its index holds, in order; of a segment that is not sealed only under the index lock, or where nobody appends. */
+const struct td_index_dedup *td_segment_dedups(const struct td_segment *segment, size_t *ret_n);
 /* Remembers damage; ascending. */
 void td_segment_add_damage(struct td_segment *segment, struct td_damage damage);
 /* Checks all records and the index of a cold segment, and finds its damage.  TD_EDAMAGED when the index file can't be

@@ -194,14 +194,21 @@ static int put(struct writer *writer, const char *bytes, const struct td_record 
     return r;
 }
 
-/* What was published under a dedup key stays known for as long as the window, whether or not its record stays: the index says so. */
+static bool is_known(struct td_journal *journal, const struct td_index_dedup *entry, td_ns now)
+{
+    td_mutex_lock(&journal->lock);
+    bool known = td_dedup_holds(&journal->dedup, entry, now);
+    td_mutex_unlock(&journal->lock);
+    return known;
+}
+
+/* What was published under a dedup key stays known for as long as the window, whether or not its record stays: the index says so.
+ * The lock is taken for each, so that appends do not wait for all of them. */
 static void carry_dedups(const struct td_slim *slim, struct td_index *index)
 {
-    const struct td_segment *old = slim->segment;
-    bool sealed = old->sealed_index.map && !old->index;
-    const struct td_index_dedup *dedups = sealed ? old->sealed_index.dedups : old->index->dedups;
-    size_t n = sealed ? old->sealed_index.header->dedups : old->index->n_dedups;
-    uint64_t window = slim->journal->options.dedup_window_ms;
+    size_t n;
+    const struct td_index_dedup *dedups = td_segment_dedups(slim->segment, &n);
+    td_ns now = td_clock_ns();
 
     free(index->dedups);
     index->dedups = calloc(n + 1, sizeof(*index->dedups));
@@ -209,7 +216,7 @@ static void carry_dedups(const struct td_slim *slim, struct td_index *index)
     index->n_dedups = 0;
     index->dedups_cap = n + 1;
     for (size_t i = 0; i < n; i++)
-        if (slim->now <= dedups[i].time || slim->now - dedups[i].time <= window)
+        if (is_known(slim->journal, &dedups[i], now))
             index->dedups[index->n_dedups++] = dedups[i];
 }
 

@@ -105,7 +105,7 @@ struct td_model_known *td_model_known(const struct td_model *model, uint32_t key
 }
 
 void td_model_remember(struct td_model *model, uint32_t key, const struct td_model_event *event,
-                       td_unix_ms time)
+                       td_unix_ms time, td_ns until)
 {
     struct td_model_known *older = td_model_known(model, key);
 
@@ -118,7 +118,13 @@ void td_model_remember(struct td_model *model, uint32_t key, const struct td_mod
         TD_ASSERT(model->known);
     }
     model->known[model->n_known++] = (struct td_model_known){
-        .key = key, .event = *event, .seq = event->seq, .time = time, .nth = model->keys++};
+        .key = key,
+        .event = *event,
+        .seq = event->seq,
+        .time = time,
+        .until = until,
+        .nth = model->keys++,
+    };
 }
 
 void td_model_forget(struct td_model *model, uint64_t seq)

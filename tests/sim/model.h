@@ -37,8 +37,10 @@ struct td_model_known {
     struct td_model_event event;
     uint64_t seq;
     td_unix_ms time;
+    td_ns until;  /* the end of its window, of which the journal knows by the monotonic clock */
     uint64_t nth; /* keys that were remembered before it */
     bool unsure;  /* trimmed before a restart: it may be forgotten */
+    bool read; /* at a start: then an older one may seem to be younger, if the wall clock jumped */
 };
 
 struct td_model {
@@ -94,7 +96,7 @@ void td_model_check(const struct td_model *model, const struct td_model_event *e
                     const char *bytes);
 /* Keeps a key of the dedup window; its event has its sequence. */
 void td_model_remember(struct td_model *model, uint32_t key, const struct td_model_event *event,
-                       td_unix_ms time);
+                       td_unix_ms time, td_ns until);
 /* Forgets the key of an event that is gone. */
 void td_model_forget(struct td_model *model, uint64_t seq);
 /* The newest of a key, or NULL. */

@@ -39,15 +39,10 @@ struct attempt {
 
 static enum memory recall(const struct sim_journal *sim, const struct td_model_known *known)
 {
-    td_unix_ms now = td_clock_unix_ms();
-
     if (!known)
         return NEW;
-    /* Where the clock jumps, an older record of the key may be younger, and outlive it. */
-    if (known->unsure && sim->wall_jumps)
-        return UNSURE;
-    if (now > known->time && now - known->time > sim->options.dedup_window_ms)
-        return NEW;
+    if (td_clock_ns() > known->until)
+        return known->read && sim->wall_jumps ? UNSURE : NEW;
     if (known->unsure || sim->model.keys - known->nth > sim->options.dedup_max)
         return UNSURE;
     return KNOWN;
@@ -224,7 +219,8 @@ static void accepted(struct sim_journal *sim, struct attempt *attempt, const uin
         draft->event.gone = false;
         td_model_add(&sim->model, &draft->event);
         if (draft->key)
-            td_model_remember(&sim->model, draft->key, &draft->event, td_clock_unix_ms());
+            td_model_remember(&sim->model, draft->key, &draft->event, td_clock_unix_ms(),
+                              td_clock_ns() + sim->options.dedup_window_ms * TD_NS_PER_MS);
         appended++;
     }
     sim->appends += appended;

@@ -125,7 +125,7 @@ static void audit_unknown(struct audit *audit, const char *bytes)
         audit_mark(audit, model->n - 1, 1);
         td_model_check(model, &event, bytes);
         if (model->maybe[i].key)
-            td_model_remember(model, model->maybe[i].key, &event, record.time);
+            td_model_remember(model, model->maybe[i].key, &event, record.time, UINT64_MAX);
         audit->adopted++;
         return;
     }
@@ -265,6 +265,20 @@ static void audit_losses(struct audit *audit, const struct td_journal_report *re
     model->n = kept;
 }
 
+/* What is known of a key at a start: its age is what the wall clock says. */
+static void audit_known(struct sim_journal *sim, struct td_model_known *known, bool there)
+{
+    uint64_t window = sim->options.dedup_window_ms;
+    td_unix_ms wall = td_clock_unix_ms();
+    td_unix_ms age = wall > known->time ? wall - known->time : 0;
+    td_ns now = td_clock_ns();
+
+    /* What was too old once may have been dropped, also if the wall clock says now that it is not. */
+    known->unsure |= !there || known->seq <= sim->model.horizon_max || now > known->until;
+    known->until = age <= window ? now + (window - age) * TD_NS_PER_MS : 0;
+    known->read = true;
+}
+
 static void audit(struct sim_journal *sim, const struct td_journal_report *report)
 {
     struct audit audit = {.sim = sim};
@@ -281,8 +295,7 @@ static void audit(struct sim_journal *sim, const struct td_journal_report *repor
     for (size_t i = 0; i < model->n_known; i++) {
         const struct td_model_event *event = td_model_get(model, model->known[i].seq);
 
-        model->known[i].unsure |= sim->damaged || sim->wall_jumps || !event || event->gone ||
-                                  model->known[i].seq <= model->horizon_max;
+        audit_known(sim, &model->known[i], event && !event->gone && !sim->damaged);
     }
 }
 

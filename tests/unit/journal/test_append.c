@@ -110,6 +110,56 @@ static void answers_repeats_with_the_first(void **state)
     fixture_close(&fixture);
 }
 
+static void measures_the_window_on_the_monotonic_clock(void **state)
+{
+    static const int64_t hour_ms = 3600 * 1000;
+    struct fixture fixture;
+    uint64_t first, seq;
+
+    fixture_init(&fixture);
+    fixture.options.dedup_window_ms = 1000;
+    fixture_open(&fixture);
+    assert_int_equal(append_dedup(&fixture, "k", "ann", "1", &first), 0);
+    td_sim_jump_wall(hour_ms);
+    assert_int_equal(append_dedup(&fixture, "k", "ann", "1", &seq), 0);
+    assert_int_equal(seq, first);
+    assert_int_equal(append_dedup(&fixture, "k", "ann", "2", &seq), TD_EMISMATCH);
+    td_sim_jump_wall(-2 * hour_ms);
+    td_sim_advance(1001 * TD_NS_PER_MS);
+    assert_int_equal(append_dedup(&fixture, "k", "ann", "2", &seq), 0);
+    assert_true(seq > first);
+    fixture_close(&fixture);
+}
+
+/* The wall clock is an hour behind for as long as it takes to fill a segment. */
+static void looks_behind_segments_that_seem_too_old(void **state)
+{
+    static const int64_t hour_ms = 3600 * 1000;
+    struct fixture fixture;
+    struct td_journal_stat stat;
+    uint64_t first, seq;
+
+    fixture_init(&fixture);
+    fixture.options.dedup_window_ms = 1000;
+    fixture_open(&fixture);
+    assert_int_equal(append_dedup(&fixture, "k", "", "1", &first), 0);
+    for (int i = 0; i < 100; i++)
+        append(&fixture, "a", "\"0123456789\"");
+    td_sim_jump_wall(-hour_ms);
+    for (int i = 0; i < 300; i++)
+        append(&fixture, "a", "\"0123456789\"");
+    td_sim_jump_wall(hour_ms);
+    fixture_commit(&fixture);
+    fixture_keep(&fixture);
+    td_journal_stat(fixture.journal, &stat);
+    assert_true(stat.segments > 2);
+    fixture_close(&fixture);
+    fixture_open(&fixture);
+    assert_int_equal(append_dedup(&fixture, "k", "", "1", &seq), 0);
+    assert_int_equal(seq, first);
+    fixture_close(&fixture);
+}
+
 static void forgets_the_oldest_keys_first(void **state)
 {
     struct fixture fixture;
@@ -386,6 +436,8 @@ int main(void)
         cmocka_unit_test(appends_on_condition),
         cmocka_unit_test(refuses_a_condition_on_what_is_damaged),
         cmocka_unit_test(answers_repeats_with_the_first),
+        cmocka_unit_test(measures_the_window_on_the_monotonic_clock),
+        cmocka_unit_test(looks_behind_segments_that_seem_too_old),
         cmocka_unit_test(forgets_the_oldest_keys_first),
         cmocka_unit_test(compares_what_is_said_and_not_who_said_it),
         cmocka_unit_test(repeats_batches_whole),

@@ -191,6 +191,38 @@ static void keeps_groups_apart(void **state)
 }
 
 /* Bulk output of more topics than are remembered singly says "maybe" of no other group. */
+/* A record goes before the window of its dedup key has ended, and the wall clock is an hour ahead when it does. */
+static void remembers_the_keys_of_what_goes(void **state)
+{
+    static const int64_t hour_ms = 3600 * 1000;
+    struct td_draft one = draft("a", "1");
+    struct fixture fixture;
+    uint64_t first, seq;
+
+    fixture_init(&fixture);
+    fixture.options.retain_bytes = 32 * TD_KIB;
+    fixture.options.dedup_window_ms = 1000;
+    fixture_open(&fixture);
+    set(&fixture, "audit", "k", "1");
+    one.dedup = TD_S("once");
+    assert_int_equal(append_drafts(&fixture, &one, 1, &first), 0);
+    td_sim_jump_wall(hour_ms);
+    fill(&fixture, "a", 1000);
+    td_sim_jump_wall(-hour_ms);
+    assert_true(stat_of(&fixture).slimmed_segments > 0);
+    assert_string_equal(state_of(&fixture), "1 ");
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(append_drafts(&fixture, &one, 1, &seq), 0);
+        assert_int_equal(seq, first);
+        fixture_close(&fixture);
+        fixture_open(&fixture);
+    }
+    td_sim_advance(1001 * TD_NS_PER_MS);
+    assert_int_equal(append_drafts(&fixture, &one, 1, &seq), 0);
+    assert_true(seq > first);
+    fixture_close(&fixture);
+}
+
 static void blurs_one_group_only(void **state)
 {
     const struct td_retention_group bulk = {
@@ -293,6 +325,7 @@ int main(void)
         cmocka_unit_test(carries_state_over),
         cmocka_unit_test(keeps_removals_that_hide),
         cmocka_unit_test(keeps_groups_apart),
+        cmocka_unit_test(remembers_the_keys_of_what_goes),
         cmocka_unit_test(blurs_one_group_only),
         cmocka_unit_test(counts_again_for_other_groups),
         cmocka_unit_test(survives_dying_while_it_slims),
