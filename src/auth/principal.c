@@ -22,16 +22,28 @@ static struct td_slice set_item(const struct set *set, size_t i)
     return td_slice(set->text->ptr + set->spans[i].at, set->spans[i].len);
 }
 
+static bool begins_wild(struct td_slice pattern)
+{
+    return pattern.ptr[0] == '*';
+}
+
+/* Whether a grant of `outer` reaches all that one of `inner` does. */
+static bool grant_covers(struct td_slice outer, struct td_slice inner)
+{
+    return td_pattern_covers(outer, inner) && !(begins_wild(outer) && td_topic_private(inner));
+}
+
 /* Adds a pattern unless it is covered, and drops those that it covers.  0, TD_ETOOLARGE or -ENOMEM. */
-static int set_add(struct set *set, struct td_slice pattern)
+static int set_add(struct set *set, struct td_slice pattern,
+                   bool (*covers)(struct td_slice outer, struct td_slice inner))
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < set->n; i++)
-        if (td_pattern_covers(set_item(set, i), pattern))
+        if (covers(set_item(set, i), pattern))
             return 0;
     for (size_t i = 0; i < set->n; i++)
-        if (!td_pattern_covers(pattern, set_item(set, i)))
+        if (!covers(pattern, set_item(set, i)))
             set->spans[kept++] = set->spans[i];
     set->n = kept;
     if (set->n == TD_GRANTS_MAX)
@@ -121,7 +133,7 @@ static int grant(struct draft *draft, struct set *set, struct td_slices patterns
         struct td_slice pattern = td_slice(text, (size_t)len);
         if (!td_pattern_valid(pattern)) /* the subject made a segment too long */
             return TD_ETOOLARGE;
-        int r = set_add(set, pattern);
+        int r = set_add(set, pattern, grant_covers);
         if (r < 0)
             return r;
     }
@@ -147,7 +159,10 @@ static bool has_role(const struct td_claims *claims, struct td_slice role)
 static int compile(struct draft *draft, const struct td_policy *policy)
 {
     static const struct td_slice everything = {"**", 2};
-    static const struct td_slice own = {"users/{sub}/**", 14};
+    static const struct td_slice own[] = {
+        {"users/{sub}/**",   14},
+        {"enhance/{sub}/**", 16}
+    };
     const struct td_claims *claims = draft->claims;
     int r = 0;
 
@@ -163,7 +178,7 @@ static int compile(struct draft *draft, const struct td_policy *policy)
             if (has_role(claims, policy->roles[i].name))
                 r = grant_all(draft, &policy->roles[i].grants);
     }
-    return r < 0 ? r : grant(draft, &draft->subscribe, (struct td_slices){&own, 1});
+    return r < 0 ? r : grant(draft, &draft->subscribe, (struct td_slices){own, TD_ARRAY_LEN(own)});
 }
 
 /* Where the next list and the next text go in a principal's one block. */
@@ -263,7 +278,7 @@ int td_principal_new(const struct td_claims *claims, const struct td_policy *pol
     td_buf_done(&draft.text);
     td_buf_done(&subject_json);
     if (r == TD_ETOOLARGE) {
-        *reason = "the grants of this subject pass their limits (257 patterns of 255 bytes)";
+        *reason = "the grants of this subject pass their limits (258 patterns of 255 bytes)";
         return TD_EUNAUTHORIZED;
     }
     if (r < 0)
@@ -346,8 +361,24 @@ int td_principal_check_publish(const struct td_principal *principal, struct td_s
 
 bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic)
 {
+    struct td_slices grants = principal->grants.subscribe;
+    bool by_name = !principal->is_admin && td_topic_private(topic);
+
     TD_ASSERT(principal->_magic == MAGIC);
-    return !td_principal_excludes(principal, topic) && matches(principal->grants.subscribe, topic);
+    if (!principal->is_admin && td_topic_audit(topic))
+        return false;
+    for (size_t i = 0; i < grants.n; i++)
+        if (td_pattern_match(grants.items[i], topic) && !(by_name && begins_wild(grants.items[i])))
+            return true;
+    return false;
+}
+
+/* Whether nothing of `part`, which `grant` was intersected to, is reached by it. */
+static bool is_out_of_reach(const struct td_principal *principal, struct td_slice grant,
+                            struct td_slice part)
+{
+    return !principal->is_admin &&
+           (td_topic_audit(part) || (begins_wild(grant) && td_topic_private(part)));
 }
 
 int td_principal_intersect(const struct td_principal *principal, struct td_slice pattern,
@@ -365,15 +396,16 @@ int td_principal_intersect(const struct td_principal *principal, struct td_slice
         if (len <= 0) /* nothing in common, or only what is too long to be a topic */
             continue;
         struct td_slice part = td_slice(both, (size_t)len);
-        if (!principal->is_admin && td_topic_audit(part))
+        if (is_out_of_reach(principal, grants.items[i], part))
             continue;
-        int r = set_add(&set, part);
+        /* What is covered by a pattern that begins with a wildcard is sorted out record by record. */
+        int r = set_add(&set, part, td_pattern_covers);
         if (r < 0)
             return r;
     }
     for (size_t i = 0; i < set.n; i++) {
         ret_patterns[i] = set_item(&set, i);
-        check |= !principal->is_admin && ret_patterns[i].ptr[0] == '*';
+        check |= !principal->is_admin && begins_wild(ret_patterns[i]);
     }
     *ret_check = check;
     return (int)set.n;

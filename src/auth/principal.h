@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A principal: who a token speaks for, and what that subject may do, compiled once when the token is verified.
  *
- * Grants.  Every subject may subscribe `users/{sub}/**`.  A token with a `tidings` claim has that claim's grants besides;
- * one without has the default ones and those of its roles.  The role `admin` may do everything, whatever else its token
- * says, except publish to reserved topics, which only the server writes.
+ * Grants.  Every subject may subscribe `users/{sub}/**` and `enhance/{sub}/**`.  A token with a `tidings` claim has that
+ * claim's grants besides; one without has the default ones and those of its roles.  The role `admin` may do everything, whatever
+ * else its token says, except publish to reserved topics, which only the server writes.
  *
- * `audit/**` is outside of grants: only an admin sees it, and a `**` of anybody else does not reach it.  Patterns
- * cannot say "all but", so td_principal_intersect leaves out what lies wholly inside audit and says when the
- * rest may still touch it; the reader of the log then asks td_principal_excludes for each record.
+ * Some topics are private (td_topic_private): a grant reaches them only when it names their first segment, so that a `**` or a `*` in that
+ * place does not open everybody's jobs; and `audit/**` is seen by an admin only, whatever is granted.  Patterns cannot say "all but", so
+ * td_principal_intersect leaves out what lies wholly inside and says when the rest may still touch private topics; the reader of
+ * the log then asks td_principal_excludes for each record.
  *
  * Immutable but for its counter.  References are counted without atomics: a principal stays on the thread
  * that made it. */
@@ -20,8 +21,8 @@
 #include "base/units.h"
 #include <stdbool.h>
 
-/* Patterns that a principal holds for subscribing, or for publishing: a token's, and `users/{sub}/**`. */
-#define TD_GRANTS_MAX (TD_TOKEN_PATTERNS_MAX + 1)
+/* Patterns that a principal holds for subscribing, or for publishing: a token's, and those of its own topics. */
+#define TD_GRANTS_MAX (TD_TOKEN_PATTERNS_MAX + 2)
 
 struct td_role {
     struct td_slice name; /* compared without regard to case */
@@ -45,8 +46,8 @@ struct td_principal {
     bool is_admin;
     struct td_slices roles; /* as the token says them */
     struct td_grants
-        grants;     /* no pattern is covered by another; texts live as long as the principal */
-    bool by_policy; /* its grants are the policy's of this … */
+        grants; /* none reaches nothing but what another reaches; texts live as long as the principal */
+    bool by_policy;                /* its grants are the policy's of this … */
     uint64_t policy_version;       /* … version */
     struct td_principal *_renewed; /* what td_principal_renew made of it last; a reference */
     uint32_t _refs;
@@ -93,6 +94,13 @@ static inline bool td_topic_audit(struct td_slice topic)
     return td_topic_below(topic, TD_S("audit"));
 }
 
+/* Whether a valid topic or pattern begins with the name of what a wildcard does not reach: audit/**, jobs/**, enhance/**. */
+static inline bool td_topic_private(struct td_slice topic)
+{
+    return td_topic_audit(topic) || td_topic_below(topic, TD_S("jobs")) ||
+           td_topic_below(topic, TD_S("enhance"));
+}
+
 /* Whether only the server writes to a valid topic: audit/**, jobs/**, locks/**, enhance/**. */
 static inline bool td_topic_reserved(struct td_slice topic)
 {
@@ -109,7 +117,7 @@ static inline bool td_principal_may_publish(const struct td_principal *principal
     return td_principal_check_publish(principal, topic) == 0;
 }
 
-/* Whether the principal may see records of a valid topic: the whole question, grants and audit. */
+/* Whether the principal may see records of a valid topic: the whole question. */
 bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic);
 
 /* The part of that question which patterns cannot answer; cheap.  Asked for each record of a subscription whose intersection
@@ -117,14 +125,14 @@ bool td_principal_may_see(const struct td_principal *principal, struct td_slice 
 static inline bool td_principal_excludes(const struct td_principal *principal,
                                          struct td_slice topic)
 {
-    return !principal->is_admin && td_topic_audit(topic);
+    return td_topic_private(topic) && !td_principal_may_see(principal, topic);
 }
 
 /* The finite set of patterns that together match exactly what a valid pattern and the principal's grants both match, none
  * covered by another.  Their texts are appended to `text`; `ret_patterns` points into it, so it is good until `text` changes.
  *
  * Returns how many, 0 when nothing may be seen, or the error of the buffer (TD_ETOOLARGE: give it TD_INTERSECT_TEXT_MAX).
- * `*ret_check` (written on success): some pattern may match audit topics, which td_principal_excludes has to sort out. */
+ * `*ret_check` (written on success): some pattern may match private topics, which td_principal_excludes has to sort out. */
 #define TD_INTERSECT_TEXT_MAX ((size_t)TD_GRANTS_MAX * TD_TOPIC_LEN_MAX)
 TD_MUST_USE int td_principal_intersect(const struct td_principal *principal,
                                        struct td_slice pattern, struct td_buf *text,

@@ -63,13 +63,21 @@ static bool is_covered(struct td_slice pattern, const struct td_named *now, size
     return false;
 }
 
-/* An admin who is none any more does not see the audit under any pattern. */
-static bool loses_audit(const struct recheck *recheck, struct td_slice pattern)
+/* An admin who is none any more does not see what is private under any pattern, but what is granted by name. */
+static void lose_private(struct recheck *recheck, struct td_slice pattern)
 {
+    static const struct td_slice roots[] = {
+        {"audit/**",   8 },
+        {"jobs/**",    7 },
+        {"enhance/**", 10}
+    };
     char both[TD_TOPIC_LEN_MAX + 1];
 
-    return recheck->was_admin && !recheck->conn->principal->is_admin &&
-           td_pattern_intersect(pattern, TD_S("audit/**"), both) > 0;
+    if (!recheck->was_admin || recheck->conn->principal->is_admin)
+        return;
+    for (size_t i = 0; i < TD_ARRAY_LEN(roots); i++)
+        if (td_pattern_intersect(pattern, roots[i], both) > 0)
+            lose(recheck, roots[i]);
 }
 
 /* The parts of `named` that were delivered and are not covered by what it comes to now. */
@@ -87,8 +95,8 @@ static void lose_parts(struct recheck *recheck, struct td_slice named)
             continue;
         if (!is_covered(old->pattern, now, kept))
             lose(recheck, old->pattern);
-        else if (loses_audit(recheck, old->pattern))
-            lose(recheck, TD_S("audit/**"));
+        else
+            lose_private(recheck, old->pattern);
     }
 }
 

@@ -165,20 +165,6 @@ static void nobody_else_sees_audit(void **state)
     td_principal_unref(p);
 }
 
-static void grants_are_minimal(void **state)
-{
-    struct td_principal *p = of_claim(
-        LIST(TD_S("a/b"), TD_S("a/*"), TD_S("a/b"), TD_S("a/**"), TD_S("a/c/d"), TD_S("x/*/y")),
-        (struct td_slices){NULL, 0});
-
-    assert_int_equal(p->grants.subscribe.n, 3);
-    assert_true(td_slice_eq(p->grants.subscribe.items[0], TD_S("a/**")));
-    assert_true(td_slice_eq(p->grants.subscribe.items[1], TD_S("x/*/y")));
-    assert_true(td_slice_eq(p->grants.subscribe.items[2], TD_S("users/ann/**")));
-    assert_int_equal(p->grants.publish.n, 0);
-    td_principal_unref(p);
-}
-
 /* Intersects and compares with a space-separated list. */
 static void intersects(const struct td_principal *p, struct td_slice pattern, const char *expected,
                        bool check_expected)
@@ -199,6 +185,53 @@ static void intersects(const struct td_principal *p, struct td_slice pattern, co
     td_buf_done(&text);
 }
 
+/* Who may see everything does not see what is somebody's own: that has to be granted by name. */
+static void wildcards_do_not_reach_what_is_private(void **state)
+{
+    struct td_principal *p =
+        of_claim(LIST(TD_S("**"), TD_S("*/ann/*"), TD_S("jobs/7/**")), (struct td_slices){NULL, 0});
+
+    SEES(p, "jobs/7");
+    SEES(p, "jobs/7/x");
+    SEES_NOT(p, "jobs/8");
+    SEES_NOT(p, "jobs");
+    SEES_NOT(p, "jobs/ann/x");
+    SEES(p, "jobsite/8");
+    SEES(p, "enhance/ann/s1/x");
+    SEES_NOT(p, "enhance/bob/s1");
+    SEES(p, "locks/a");
+    intersects(p, TD_S("jobs/**"), "jobs/7/**", false);
+    intersects(p, TD_S("jobs/8"), "", false);
+    intersects(p, TD_S("enhance/**"), "enhance/ann/**", false);
+    intersects(p, TD_S("**"), "**", true);
+    assert_true(td_principal_excludes(p, TD_S("jobs/8")));
+    assert_false(td_principal_excludes(p, TD_S("jobs/7")));
+    assert_true(td_principal_excludes(p, TD_S("enhance/bob/s")));
+    assert_false(td_principal_excludes(p, TD_S("enhance/ann/s")));
+    td_principal_unref(p);
+
+    p = of_roles(LIST(TD_S("admin")));
+    SEES(p, "jobs/8");
+    SEES(p, "enhance/bob/s1");
+    assert_false(td_principal_excludes(p, TD_S("jobs/8")));
+    td_principal_unref(p);
+}
+
+static void grants_are_minimal(void **state)
+{
+    struct td_principal *p = of_claim(
+        LIST(TD_S("a/b"), TD_S("a/*"), TD_S("a/b"), TD_S("a/**"), TD_S("a/c/d"), TD_S("x/*/y")),
+        (struct td_slices){NULL, 0});
+
+    assert_int_equal(p->grants.subscribe.n, 4);
+    assert_true(td_slice_eq(p->grants.subscribe.items[0], TD_S("a/**")));
+    assert_true(td_slice_eq(p->grants.subscribe.items[1], TD_S("x/*/y")));
+    assert_true(td_slice_eq(p->grants.subscribe.items[2], TD_S("users/ann/**")));
+    assert_true(td_slice_eq(p->grants.subscribe.items[3], TD_S("enhance/ann/**")));
+    assert_int_equal(p->grants.publish.n, 0);
+    td_principal_unref(p);
+}
+
 static void intersections(void **state)
 {
     struct td_slices none = {NULL, 0};
@@ -207,8 +240,9 @@ static void intersections(void **state)
     intersects(p, TD_S("projects/42/**"), "projects/42/news", false);
     intersects(p, TD_S("a/b"), "a/b", false);
     intersects(p, TD_S("b/**"), "", false);
-    intersects(p, TD_S("**"), "projects/*/news a/** users/ann/**", false);
-    intersects(p, TD_S("*/*/news"), "projects/*/news a/*/news users/ann/news", false);
+    intersects(p, TD_S("**"), "projects/*/news a/** users/ann/** enhance/ann/**", false);
+    intersects(p, TD_S("*/*/news"), "projects/*/news a/*/news users/ann/news enhance/ann/news",
+               false);
     intersects(p, TD_S("users/*"), "users/ann", false);
     intersects(p, TD_S("audit/**"), "", false);
     td_principal_unref(p);
@@ -234,11 +268,12 @@ static void intersections(void **state)
 
 static struct td_slice random_pattern(struct td_rng *rng, bool topic, char *text)
 {
-    static const char *const words[] = {"a", "b", "audit", "users", "ann", "*", "*"};
+    static const char *const words[] = {"a",     "b",   "audit", "jobs", "enhance",
+                                        "users", "ann", "*",     "*"};
     size_t len = 0, n = 1 + td_rng_below(rng, 4);
 
     for (size_t i = 0; i < n; i++) {
-        const char *word = words[td_rng_below(rng, topic ? 5 : 7)];
+        const char *word = words[td_rng_below(rng, topic ? 7 : 9)];
         if (!topic && i + 1 == n && td_rng_one_in(rng, 3))
             word = "**";
         len += (size_t)snprintf(text + len, 64 - len, "%s%s", i ? "/" : "", word);
@@ -368,7 +403,7 @@ static void grants_have_a_limit(void **state)
     intersects(p, TD_S("t/7"), "t/7", false);
     td_principal_unref(p);
     p = NULL;
-    claims.grants.subscribe.n = TD_GRANTS_MAX; /* and one's own */
+    claims.grants.subscribe.n = TD_TOKEN_PATTERNS_MAX + 1; /* and one's own */
     assert_int_equal(td_principal_new(&claims, &nothing, &p, &reason), TD_EUNAUTHORIZED);
     assert_null(p);
 }
@@ -469,6 +504,7 @@ int main(void)
         cmocka_unit_test(a_claim_replaces_roles_and_default),
         cmocka_unit_test(admin_may_all_but_what_only_the_server_writes),
         cmocka_unit_test(nobody_else_sees_audit),
+        cmocka_unit_test(wildcards_do_not_reach_what_is_private),
         cmocka_unit_test(grants_are_minimal),
         cmocka_unit_test(intersections),
         cmocka_unit_test(intersection_is_pattern_and_grants),
