@@ -7,17 +7,34 @@
 /* Topics looked at in one step of reading state. */
 #define TOPICS_MAX 1024
 
+/* Whether the stream has come to where the state is to be as of.  What is subscribed no more has no stream to wait for. */
+static bool is_due(const struct td_subscriber *subscriber, const struct td_aside *aside)
+{
+    return !subscriber->_behind || subscriber->_n_subs == 0 ||
+           subscriber->_position >= aside->until;
+}
+
 struct td_aside *td_aside_next(const struct td_subscriber *subscriber)
 {
     struct td_aside *history = NULL;
 
     for (struct td_aside *aside = subscriber->_asides; aside; aside = aside->next) {
-        if (aside->is_state)
+        if (aside->is_state && is_due(subscriber, aside))
             return aside;
-        if (!history)
+        if (!aside->is_state && !history)
             history = aside;
     }
     return subscriber->_behind ? NULL : history;
+}
+
+uint64_t td_aside_stop(const struct td_subscriber *subscriber)
+{
+    uint64_t stop = UINT64_MAX;
+
+    for (const struct td_aside *aside = subscriber->_asides; aside; aside = aside->next)
+        if (aside->is_state)
+            stop = TD_MIN(stop, aside->until);
+    return stop;
 }
 
 static void aside_free(struct td_hub *hub, struct td_aside *aside)
@@ -104,7 +121,7 @@ int td_hub_send_state(struct td_hub *hub, struct td_subscriber *subscriber,
         return -ENOMEM;
     td_hub_fall_behind(hub, subscriber);
     aside->is_state = true;
-    /* What retention dropped of the stream in between may live on as state. */
+    /* What retention dropped of the stream in between may live on as state; what it left goes first. */
     aside->until = TD_MAX(td_hub_position(hub, subscriber), subscriber->_gap_told);
     add(hub, subscriber, aside);
     subscriber->_owes_caught_up = true;
@@ -201,7 +218,7 @@ static enum td_step state_step(struct td_hub *hub, struct td_subscriber *subscri
     struct td_state_read read = {
         .wanted = wanted,
         .n_wanted = wanted_of(subscriber, aside, wanted),
-        .as_of = aside->until,
+        .as_of = TD_MAX(aside->until, td_hub_position(hub, subscriber)),
         .records = records,
         .records_max = TD_LAYOUT_RECORDS,
         .bytes_max = TD_ASIDE_BYTES,
@@ -249,11 +266,13 @@ static enum td_step history_step(struct td_hub *hub, struct td_subscriber *subsc
     budget->records -= TD_MIN(budget->records, read.examined + 1);
     aside->position = read.position;
     bool is_gap = read.end == TD_READ_GAP;
-    uint64_t from = TD_MAX(read.position, aside->gap_told);
-    if (is_gap && read.gap_reason == TD_GAP_RETENTION)
+    uint64_t from = read.position;
+    if (is_gap && read.gap_reason == TD_GAP_RETENTION) {
+        from = TD_MAX(from, aside->gap_told);
         aside->gap_told = read.gap_to;
-    else if (is_gap)
+    } else if (is_gap) {
         aside->position = read.gap_to;
+    }
     enum td_step next = send(hub, subscriber, records, read.n, &marks, budget);
     if (!subscriber->_asides)
         return next;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a subscriber is sent besides its stream, from a cursor of its own.  Private to the hub.
  *
- *   state     the retained state of some of its patterns, as of a position.  Its stream waits until all of it is out, so that nothing
- *             newer is overtaken by it.
+ *   state     the retained state of some of its patterns, as of a position.  It goes when the stream has come there, and the stream
+ *             waits there until all of it is out: so it is never newer than what follows, nor older than what went before.
  *   history   what came after an older position, up to where the stream stood when that was asked for: the stream brings the
  *             rest.  It goes when there is nothing else to send.
  *
@@ -28,6 +28,8 @@ struct td_aside {
 
 /* The one that is to be gone on with now, NULL when there is none. */
 struct td_aside *td_aside_next(const struct td_subscriber *subscriber);
+/* Where the stream has to stop for state; UINT64_MAX: nowhere. */
+uint64_t td_aside_stop(const struct td_subscriber *subscriber);
 /* Sends some of it. */
 enum td_step td_aside_step(struct td_hub *hub, struct td_subscriber *subscriber,
                            struct td_aside *aside, struct td_budget *budget);

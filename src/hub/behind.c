@@ -106,7 +106,9 @@ static enum td_step tell_gap(struct td_hub *hub, struct td_subscriber *subscribe
     hub->ops->gap(subscriber, &gap, hub->arg);
     if (!subscriber->_behind || subscriber->stateless)
         return TD_STEP_ON;
-    if (td_aside_state(hub, subscriber, read->gap_to) < 0) {
+    /* Not before what was kept in between: that would take its keys back to what they were. */
+    uint64_t as_of = TD_MAX(read->gap_to, subscriber->_gap_told);
+    if (td_aside_state(hub, subscriber, as_of) < 0) {
         hub->ops->broken(subscriber, hub->arg);
         return TD_STEP_BLOCKED;
     }
@@ -123,7 +125,7 @@ static enum td_step met(struct td_hub *hub, struct td_subscriber *subscriber)
     return TD_STEP_LIVE;
 }
 
-/* A position that the hub has not reached: another worker was faster, or the log has lost it. */
+/* At or beyond where the hub is: another worker was faster, the log has lost it, or the state is to come a little further on. */
 static enum td_step ahead(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     if (subscriber->_position <= td_journal_readable(hub->journal))
@@ -153,16 +155,18 @@ static enum td_step stream_step(struct td_hub *hub, struct td_subscriber *subscr
     struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
     const char *records[TD_LAYOUT_RECORDS];
 
-    if (subscriber->_position == hub->position || subscriber->_n_subs == 0)
+    uint64_t stop = td_aside_stop(subscriber);
+
+    if (subscriber->_n_subs == 0 || (subscriber->_position == hub->position && stop == UINT64_MAX))
         return met(hub, subscriber);
-    if (subscriber->_position > hub->position)
+    if (subscriber->_position >= hub->position)
         return ahead(hub, subscriber);
     struct td_read read = {
         .wanted = wanted,
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
         .gap_told = subscriber->_gap_told,
-        .until = hub->position,
+        .until = TD_MIN(hub->position, stop),
         .records = records,
         .records_max = TD_LAYOUT_RECORDS,
         .bytes_max = budget->bytes,

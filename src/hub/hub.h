@@ -80,7 +80,7 @@ struct td_hub_ops {
      * td_hub_catch_up when it does), or an error: the connection is going and nothing more is sent. */
     int64_t (*send)(struct td_subscriber *subscriber, const struct iovec *parts, int n, void *arg);
     /* Tells a gap; the message has to go before any further event.  After one of retention the position is still `from`: events
-     * that other groups of topics have kept may lie in it. */
+     * that other groups of topics have kept may lie in it, and go before the state, which is as of `to`. */
     void (*gap)(struct td_subscriber *subscriber, const struct td_gap *gap, void *arg);
     /* Keeps the rest of an event that went in part and can't be made again, to be sent before anything else. */
     void (*keep)(struct td_subscriber *subscriber, struct td_slice rest, void *arg);
@@ -134,8 +134,8 @@ size_t td_hub_count_named(const struct td_subscriber *subscriber);
  * td_hub_run, and gets ops->caught_up once it meets the hub's.  Of what retention has dropped up to `gap_told` it is not told. */
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position,
                  uint64_t gap_told);
-/* Sends the retained state of what was named, marked as such, as of the position where the subscriber stands; its stream goes on behind
- * that, and ops->caught_up follows.  0 or -ENOMEM. */
+/* Sends the retained state of what was named, marked as such, as of the position where the subscriber stands, or when what retention
+ * has dropped was told beyond it, once it has got there; its stream goes on behind that, and ops->caught_up follows.  0 or -ENOMEM. */
 TD_MUST_USE int td_hub_send_state(struct td_hub *hub, struct td_subscriber *subscriber,
                                   const struct td_slice *named, size_t n_named);
 /* Sends what came of what was named after `since` and up to where the subscriber stands, marked as history, whenever there is nothing

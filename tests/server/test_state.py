@@ -3,7 +3,7 @@
 import pytest
 
 from clients import EVENTS, Http, Sse, Ws, problem
-from conftest import until
+from conftest import Server, until
 
 
 @pytest.fixture
@@ -196,6 +196,45 @@ def test_a_gap_is_followed_by_the_state(server, http, token):
     assert [e["data"] for e in page["state"]] == ["kept"]
     assert [e["id"] for e in page["events"]] == [last]
     assert "state" not in http.page("a", since=position, state=0)
+
+
+@pytest.fixture
+def grouped(tmp_path):
+    """A server on which what is published below bulk is dropped, and nothing else."""
+    config = tmp_path / "tidings.yaml"
+    config.write_text("retention:\n  groups:\n    bulk: {topics: [bulk/**], bytes: 1MiB}\n")
+    server = Server(tmp_path, ["--config", str(config), *SMALL[2:]])
+    server.start()
+    yield server
+    server.kill9()
+
+
+def test_what_is_kept_in_a_gap_goes_before_the_state(grouped):
+    token = grouped.token()
+    http = Http(grouped, token)
+    position = http.publish("kept/a", 0, key="k")
+    http.publish("bulk/a", "dropped", key="k")
+    for n in range(1, 4):
+        http.publish("kept/a", n, key="k")
+    http.publish("bulk/a", "dropped")
+
+    def dropped():
+        http.post([{"topic": "bulk/b", "type": "t", "data": "x" * 9000}] * 40)
+        return "gap" in http.page("bulk/a", since=position)
+    until(dropped, "retention has dropped the beginning")
+    http.publish("kept/b", 4, key="k")
+    query = f"topic=kept/*&topic=bulk/a&since={position}"
+    with Ws(grouped, path=f"{EVENTS}?{query}", token=token) as ws:
+        gap = ws.until("gap")
+        assert gap["reason"] == "retention" and gap["from"] == position
+        events, _ = before_caught_up(ws)
+    assert [(e["data"], e.get("state", False)) for e in events] == [
+        (1, False), (2, False), (3, False), ("dropped", True), (3, True), (4, False)]
+    # Who leaves in the gap is told it again.
+    with Ws(grouped, path=f"{EVENTS}?topic=kept/*&topic=bulk/a&since={events[1]['id']}", token=token) as ws:
+        again = ws.until("gap")
+        assert (again["from"], again["to"]) == (events[1]["id"], gap["to"])
+        assert before_caught_up(ws)[0] == events[2:]
 
 
 @pytest.mark.options("--limits.topic_keys", "10")

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A gap inside of which a group of topics has kept some: what was kept goes first, then the state as of the gap's end, then the rest. */
+#include "../journal/fixture.h"
+#include "base/json.h"
+#include "hub/hub.h"
+
+static struct fixture log_;
+static struct td_hub *hub;
+static struct td_subscriber subscriber;
+static char said
+    [4096]; /* what it was sent: the data of events, of state with an s in front, and what it was told */
+static uint64_t gap_from, gap_to;
+
+static void say(const char *text, size_t n)
+{
+    size_t len = strlen(said);
+
+    assert_true(len + n + 2 < sizeof(said));
+    memcpy(said + len, text, n);
+    memcpy(said + len + n, " ", 2);
+}
+
+static void say_event(const char *frame, size_t len)
+{
+    struct td_slice json, data, state;
+    char text[64] = "s";
+    size_t head = (unsigned char)frame[1] < 126 ? 2 : 4;
+
+    assert_int_equal(td_json_check(td_slice(frame + head, len - head), &json, NULL), 0);
+    assert_true(td_json_get(json, "data", &data) && data.len < 60);
+    memcpy(text + 1, data.ptr, data.len);
+    if (td_json_get(json, "state", &state))
+        say(text, 1 + data.len);
+    else
+        say(text + 1, data.len);
+}
+
+static int64_t take(struct td_subscriber *to, const struct iovec *parts, int n, void *arg)
+{
+    int64_t taken = 0;
+
+    (void)to;
+    (void)arg;
+    for (int i = 0; i < n; i++) {
+        say_event(parts[i].iov_base, parts[i].iov_len);
+        taken += (int64_t)parts[i].iov_len;
+    }
+    return taken;
+}
+
+static void gap(struct td_subscriber *to, const struct td_gap *gap, void *arg)
+{
+    (void)to;
+    (void)arg;
+    assert_int_equal(gap->reason, TD_GAP_RETENTION);
+    gap_from = gap->from;
+    gap_to = gap->to;
+    say("gap", 3);
+}
+
+static void caught_up(struct td_subscriber *to, void *arg)
+{
+    (void)to;
+    (void)arg;
+    say("caught_up", 9);
+}
+
+static void never(struct td_subscriber *to, void *arg)
+{
+    (void)to;
+    (void)arg;
+    fail();
+}
+
+static const struct td_hub_ops ops = {
+    .send = take,
+    .gap = gap,
+    .caught_up = caught_up,
+    .touched = never,
+    .broken = never,
+};
+
+static uint64_t set(const char *topic, const char *key, const char *data)
+{
+    struct td_draft one = draft(topic, data);
+    uint64_t seq;
+
+    one.key = td_slice_str(key);
+    assert_int_equal(append_drafts(&log_, &one, 1, &seq), 0);
+    fixture_commit(&log_);
+    return seq;
+}
+
+/* Output that is dropped soon, so that what was said of it up to here goes. */
+static void flood(void)
+{
+    for (int i = 0; i < 600; i++)
+        append(&log_, "runs/noise", "\"0123456789\"");
+    fixture_commit(&log_);
+    fixture_keep(&log_);
+}
+
+static void run(void)
+{
+    for (unsigned turns = 0; td_hub_is_due(hub) || td_hub_has_again(hub); turns++) {
+        assert_true(turns < 10000);
+        while (td_journal_keep_step(log_.journal) > 0)
+            ;
+        td_hub_advance(hub);
+        td_hub_run(hub);
+        td_journal_quiesce(log_.reader, false);
+    }
+}
+
+static uint64_t first; /* the position of the first event */
+
+static int setup(void **state)
+{
+    static const struct td_slice patterns[] = {TD_S("runs/**")};
+    static const struct td_retention_group bulk = {
+        .name = TD_S("bulk"), .patterns = patterns, .n_patterns = 1, .retain_bytes = 16 * TD_KIB};
+    static const char *const wanted[] = {"runs/1", "audit/a"};
+
+    (void)state;
+    fixture_init(&log_);
+    log_.options.groups = &bulk;
+    log_.options.n_groups = 1;
+    fixture_open(&log_);
+    first = set("audit/a", "k", "0");
+    set("runs/1", "k", "1");
+    set("audit/a", "k", "2");
+    set("audit/a", "", "3");
+    set("audit/a", "m", "4");
+    set("runs/1", "l", "5");
+    flood();
+    set("audit/a", "k", "6");
+    set("runs/1", "k", "7");
+    assert_int_equal(td_hub_new(log_.journal, log_.reader, &ops, NULL, &hub), 0);
+    td_subscriber_init(&subscriber, TD_WIRE_WS_EVENT);
+    for (size_t i = 0; i < TD_ARRAY_LEN(wanted); i++) {
+        struct td_slice pattern = td_slice_str(wanted[i]);
+        assert_int_equal(td_hub_subscribe(hub, &subscriber, pattern, &pattern, 1), 0);
+    }
+    said[0] = 0;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    td_hub_leave(hub, &subscriber);
+    td_hub_free(hub);
+    fixture_close(&log_);
+    return 0;
+}
+
+static void what_was_kept_goes_before_the_state(void **state)
+{
+    (void)state;
+    td_hub_seek(hub, &subscriber, first, 0);
+    run();
+    assert_string_equal(said, "gap 2 3 4 s4 s5 6 7 caught_up ");
+    assert_true(gap_from == first && gap_to > first);
+}
+
+static void without_state_there_is_the_rest(void **state)
+{
+    (void)state;
+    subscriber.stateless = true;
+    td_hub_seek(hub, &subscriber, first, 0);
+    run();
+    assert_string_equal(said, "gap 2 3 4 6 7 caught_up ");
+}
+
+/* Who begins with the oldest is told of no gap, and is shown what was dropped all the same. */
+static void the_oldest_goes_before_the_state(void **state)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+
+    (void)state;
+    size_t n = td_hub_wanted(&subscriber, wanted);
+    td_hub_seek(hub, &subscriber, td_journal_horizon(log_.journal),
+                td_journal_last_trimmed(log_.reader, wanted, n));
+    assert_int_equal(td_hub_send_state(hub, &subscriber, NULL, 0), 0);
+    run();
+    assert_string_equal(said, "0 2 3 4 s4 s5 6 7 caught_up ");
+}
+
+/* Dropped while the state is waited for: it is as of a later place then. */
+static void a_gap_behind_the_gap(void **state)
+{
+    (void)state;
+    td_hub_seek(hub, &subscriber, first, 0);
+    td_hub_run(hub); /* told */
+    assert_non_null(strstr(said, "gap "));
+    run();
+    said[0] = 0;
+    td_hub_seek(hub, &subscriber, first, gap_to);
+    assert_int_equal(td_hub_send_state(hub, &subscriber, NULL, 0), 0);
+    flood();
+    run();
+    assert_string_equal(said, "gap 2 3 4 6 s4 s6 s5 s7 caught_up ");
+    assert_true(gap_from > first);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_kept_goes_before_the_state),
+        TEST(without_state_there_is_the_rest),
+        TEST(the_oldest_goes_before_the_state),
+        TEST(a_gap_behind_the_gap),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
