@@ -162,7 +162,8 @@ void srv_reader_connect(struct srv_world *world, struct srv_reader *reader)
     if ((reader->kind == SRV_WS_URL || reader->kind == SRV_SSE) &&
         (reader->state == SRV_STATE_FIRST ||
          (reader->state == SRV_STATE_DEFAULT && reader->start == SRV_START_NEW)))
-        srv_view_await(world, reader, ~0U);
+        srv_view_await(world, reader, ~0U,
+                       reader->known ? srv_reader_due(reader) : (struct srv_range){0, 0});
     td_world_say(
         "reader %u connects, %s %llu", reader->number,
         (const char *const[]){"new", "since", "earliest,", "with another log's"}[reader->start],

@@ -113,6 +113,16 @@ static void take_content(struct srv_world *world, const struct srv_reader *reade
     td_buf_done(&content);
 }
 
+/* Whether retention has dropped what stood in front of a chunk and is not of its text.  (Whether it was told is another's question.) */
+static bool was_dropped(struct srv_world *world, const struct srv_event *chunk, size_t i)
+{
+    const struct srv_event *event = &world->truth.events[i];
+
+    return !same_text(srv_said(world, chunk->number), chunk->number, srv_said(world, event->number),
+                      event->number) &&
+           srv_truth_gone(world, event->seq);
+}
+
 /* The chunk in front of one that was joined with it. */
 static size_t chunk_before(struct srv_world *world, const struct srv_reader *reader, size_t at,
                            bool (*between)(struct srv_world *, const struct srv_reader *, size_t i))
@@ -122,7 +132,7 @@ static size_t chunk_before(struct srv_world *world, const struct srv_reader *rea
     const struct srv_said *said = srv_said(world, event->number);
     size_t i = at;
 
-    while (i > 0 && !between(world, reader, i - 1))
+    while (i > 0 && (!between(world, reader, i - 1) || was_dropped(world, event, i - 1)))
         i--;
     const struct srv_said *before = i > 0 ? srv_said(world, truth->events[i - 1].number) : NULL;
     TD_MUST(before && same_text(said, event->number, before, truth->events[i - 1].number),

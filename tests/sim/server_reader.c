@@ -230,7 +230,7 @@ static bool unseen(struct srv_world *world, struct srv_reader *reader, uint64_t 
     TD_MUST(!reader->known || seq > reader->position, "reader %u got %llu again", reader->number,
             (unsigned long long)seq);
     reader->last_got = seq;
-    srv_view_settle(reader);
+    srv_view_settle(reader, seq - 1);
     set_position(world, reader, seq);
     return true;
 }
@@ -306,8 +306,8 @@ static void take_event(struct srv_world *world, struct srv_reader *reader,
         first = world->truth.events[at].seq;
     }
     check_none_missing(world, reader, first, "the event");
-    srv_view_settle(reader);
-    TD_MUST(seq > reader->view.newest || seq <= TD_MAX(reader->gap_last, reader->gap_told),
+    srv_view_settle(reader, seq - 1);
+    TD_MUST(seq > reader->view.newest,
             "reader %u got event %u at %llu after the state, which held %llu already",
             reader->number, seen->number, (unsigned long long)seq,
             (unsigned long long)reader->view.newest);
@@ -397,8 +397,20 @@ void srv_check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t 
     }
 }
 
+struct srv_range srv_reader_due(const struct srv_reader *reader)
+{
+    bool oldest = reader->start == SRV_START_EARLIEST || reader->start == SRV_START_FOREIGN;
+    uint64_t at = TD_MAX(reader->position, reader->gap_last);
+
+    /* Who began with the oldest does not know up to where the server holds gaps for told; and behind that comes the state. */
+    if (oldest && reader->gap_last == 0 &&
+        (reader->early || reader->foreign || reader->position < reader->gap_told))
+        return (struct srv_range){at, UINT64_MAX};
+    return (struct srv_range){at, at};
+}
+
 /* The state follows, or nothing that is known is good any more. */
-static void view_gap(const struct srv_world *world, struct srv_reader *reader)
+static void view_gap(const struct srv_world *world, struct srv_reader *reader, struct srv_range due)
 {
     if (!srv_is_stream(reader))
         return;
@@ -406,8 +418,8 @@ static void view_gap(const struct srv_world *world, struct srv_reader *reader)
         srv_view_forget(reader);
         return;
     }
-    srv_view_settle(reader);
-    srv_view_await(world, reader, ~0U);
+    srv_view_settle(reader, reader->position);
+    srv_view_await(world, reader, ~0U, due);
 }
 
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json)
@@ -428,15 +440,14 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
     if (reader->foreign) {
         TD_MUST(epoch != world->truth.epoch && td_slice_eq(reason, TD_S("epoch")),
                 "reader %u is not told that the log is another one", reader->number);
+        view_gap(world, reader, (struct srv_range){to, UINT64_MAX});
         reader->foreign = false;
-        view_gap(world, reader);
         set_position(world, reader, to);
         reader->gap_told = world->truth.position; /* as one who begins at the beginning */
         return;
     }
     TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);
     reader->must_hear = false;
-    view_gap(world, reader);
     /* A second one goes on where the first ended; and who began with the oldest does not know where that was. */
     bool beside = from > reader->position &&
                   (from == reader->gap_last || reader->start == SRV_START_EARLIEST ||
@@ -451,13 +462,17 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
     if (!td_slice_eq(reason, TD_S("retention"))) {
         if (srv_truth_lost(&world->truth, reader->last_got))
             reader->last_got = 0; /* now it knows */
+        if (to < from)
+            reader->view.newest = 0;
         set_position(world, reader, to);
+        view_gap(world, reader, srv_reader_due(reader));
         return;
     }
     /* What was kept in between still comes. */
     TD_MUST(to > reader->gap_last, "reader %u is told the same gap again", reader->number);
     reader->gap_last = to;
     reader->gap_told = TD_MAX(reader->gap_told, to);
+    view_gap(world, reader, srv_reader_due(reader));
 }
 
 bool srv_reader_done(struct srv_world *world, const struct srv_reader *reader)

@@ -316,7 +316,7 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
         doubt_new(world, reader, fresh);
     srv_view_widen(world, reader);
     if (reader->asks_state)
-        srv_view_await(world, reader, granted);
+        srv_view_await(world, reader, granted, srv_reader_due(reader));
     reader->began = true;
     reader->seeks = false;
     command_done(reader);
@@ -384,7 +384,7 @@ static void take_control(struct srv_world *world, struct srv_reader *reader, str
             reader->caught_up = true;
         if (any_on(reader)) {
             srv_reader_reach(world, reader, position_of(world, json), "caught_up");
-            srv_view_settle(reader);
+            srv_view_settled(reader, reader->position);
             srv_view_check(world, reader, reader->position);
         }
     } else if (td_slice_eq(type, TD_S("heartbeat"))) {

@@ -74,11 +74,12 @@ static bool covers(const struct srv_world *world, const struct srv_reader *reade
 
 void srv_view_forget(struct srv_reader *reader)
 {
-    struct srv_view fresh = {.newest = reader->view.newest};
+    struct srv_view fresh = {.newest = reader->view.newest, .shows = reader->view.shows};
 
     for (unsigned topic = 0; topic < SRV_TOPICS;
          topic++) /* what is on its way comes all the same */
         fresh.doubts[topic] = reader->view.doubts[topic] || reader->view.awaits[topic];
+    memcpy(fresh.due, reader->view.due, sizeof fresh.due);
     reader->view = fresh;
 }
 
@@ -98,6 +99,7 @@ void srv_view_resume(struct srv_reader *reader)
     struct srv_view *view = &reader->view;
 
     view->newest = 0;
+    view->shows = false;
     memset(view->doubts, 0, sizeof view->doubts);
     for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
         if (view->awaits[topic]) {
@@ -108,15 +110,26 @@ void srv_view_resume(struct srv_reader *reader)
 
 /* ---- the state ---- */
 
-void srv_view_await(const struct srv_world *world, struct srv_reader *reader, unsigned patterns)
+static bool under_way(const struct srv_view *view, unsigned topic)
 {
-    for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
-        if (covers(world, reader, patterns, topic)) {
-            bool under_way = reader->view.awaits[topic] || reader->view.doubts[topic];
-            for (unsigned key = 0; key < SRV_KEYS && !under_way; key++)
-                reader->view.of[topic][key].shown = 0;
-            reader->view.awaits[topic] = true;
-        }
+    return view->awaits[topic] || view->doubts[topic];
+}
+
+void srv_view_await(const struct srv_world *world, struct srv_reader *reader, unsigned patterns,
+                    struct srv_range due)
+{
+    struct srv_view *view = &reader->view;
+
+    for (unsigned topic = 0; topic < SRV_TOPICS; topic++) {
+        if (!covers(world, reader, patterns, topic))
+            continue;
+        bool more = under_way(view, topic);
+        for (unsigned key = 0; key < SRV_KEYS && !more; key++)
+            view->of[topic][key].shown = view->of[topic][key].heard = 0;
+        view->due[topic].from = more ? TD_MIN(view->due[topic].from, due.from) : due.from;
+        view->due[topic].to = due.to;
+        view->awaits[topic] = true;
+    }
 }
 
 void srv_view_doubt_awaited(struct srv_reader *reader)
@@ -127,26 +140,65 @@ void srv_view_doubt_awaited(struct srv_reader *reader)
 
 void srv_view_widen(const struct srv_world *world, struct srv_reader *reader)
 {
+    struct srv_view *view = &reader->view;
+    uint64_t last = 0;
     bool any = false;
 
     for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
-        any |= reader->view.awaits[topic] || reader->view.doubts[topic];
+        if (under_way(view, topic)) {
+            last = TD_MAX(last, view->due[topic].to);
+            any = true;
+        }
     for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
-        reader->view.doubts[topic] |=
-            any && !reader->view.awaits[topic] && covers(world, reader, ~0U, topic);
+        if (any && !view->awaits[topic] && covers(world, reader, ~0U, topic)) {
+            view->doubts[topic] = true;
+            view->due[topic] = (struct srv_range){0, last};
+        }
 }
 
-void srv_view_settle(struct srv_reader *reader)
+/* The state of a topic has come: all that there was of it. */
+static void settle(struct srv_reader *reader, unsigned topic)
+{
+    struct srv_view *view = &reader->view;
+    /* Where it came is not known when it was none: then what the stream has brought counts, before it and behind it. */
+    bool nowhere = view->due[topic].to == UINT64_MAX && !view->shows;
+
+    for (unsigned key = 1; view->awaits[topic] && key < SRV_KEYS; key++) {
+        struct srv_known *known = &view->of[topic][key];
+        if (!nowhere || !known->heard)
+            known->seq = known->shown;
+        known->known = reader->type[0] == 0 && !view->doubts[topic];
+    }
+    view->awaits[topic] = view->doubts[topic] = false;
+}
+
+void srv_view_settle(struct srv_reader *reader, uint64_t position)
 {
     struct srv_view *view = &reader->view;
 
+    for (unsigned topic = 0; topic < SRV_TOPICS; topic++)
+        if (under_way(view, topic) &&
+            (view->due[topic].to <= position || (view->due[topic].to == UINT64_MAX && view->shows)))
+            settle(reader, topic);
+    view->shows = false;
+}
+
+void srv_view_settled(struct srv_reader *reader, uint64_t position)
+{
+    struct srv_view *view = &reader->view;
+
+    TD_MUST(position >= view->newest,
+            "reader %u is caught up at %llu and was shown the state at %llu", reader->number,
+            (unsigned long long)position, (unsigned long long)view->newest);
     for (unsigned topic = 0; topic < SRV_TOPICS; topic++) {
-        for (unsigned key = 1; view->awaits[topic] && key < SRV_KEYS; key++) {
-            view->of[topic][key].seq = view->of[topic][key].shown;
-            view->of[topic][key].known = reader->type[0] == 0 && !view->doubts[topic];
-        }
-        view->awaits[topic] = view->doubts[topic] = false;
+        TD_MUST(!view->awaits[topic] || view->doubts[topic] || view->due[topic].from <= position,
+                "reader %u is caught up at %llu, before the state of %s at %llu", reader->number,
+                (unsigned long long)position, srv_topic(topic).ptr,
+                (unsigned long long)view->due[topic].from);
+        if (under_way(view, topic))
+            settle(reader, topic);
     }
+    view->shows = false;
 }
 
 /* Between two chunks of a text that are shown as one stands nothing else of that topic and key. */
@@ -218,7 +270,12 @@ void srv_view_state(struct srv_world *world, struct srv_reader *reader, const st
     TD_MUST(!reader->type[0] ||
                 td_slice_eq(td_slice_str(reader->type), srv_type(seen->number, said)),
             "reader %u is shown state of another type", reader->number);
+    /* What comes in the stream before the state has come. */
+    if (!reader->view.doubts[said->topic] && reader->known &&
+        reader->view.due[said->topic].from > reader->position)
+        srv_reader_reach(world, reader, reader->view.due[said->topic].from, "the state");
     reader->view.newest = TD_MAX(reader->view.newest, seq);
+    reader->view.shows = true;
     world->state_shown++;
     if (!event || event->number != seen->number) {
         TD_MUST(srv_truth_blind(&world->truth, seq - 1, seq) ||
@@ -244,8 +301,10 @@ void srv_view_event(const struct srv_world *world, struct srv_reader *reader, ui
 
     if (said->key == 0 || reader->type[0])
         return;
-    reader->view.of[said->topic][said->key] =
-        (struct srv_known){.seq = said->removes ? 0 : seq, .known = true};
+    struct srv_known *known = &reader->view.of[said->topic][said->key];
+
+    known->seq = said->removes ? 0 : seq;
+    known->known = known->heard = true;
 }
 
 void srv_view_doubt(const struct srv_world *world, struct srv_reader *reader, uint32_t number)

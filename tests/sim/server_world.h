@@ -50,11 +50,13 @@ struct srv_event {
     uint32_t number;
 };
 
+/* Positions: what lies in (from, to]. */
+struct srv_range {
+    uint64_t from, to;
+};
+
 /* What the keeper trimmed before the world had read it. */
 #define SRV_BLIND_MAX 64
-struct srv_range {
-    uint64_t from, to; /* (from, to] */
-};
 
 struct srv_truth {
     struct srv_event *events; /* ascending */
@@ -142,13 +144,17 @@ struct srv_known {
     uint64_t seq;   /* of the last event that it has; 0: there is none */
     uint64_t shown; /* in the state that is coming */
     bool known;
+    bool heard; /* an event of it has come while state was to come */
 };
 
 struct srv_view {
     struct srv_known of[SRV_TOPICS][SRV_KEYS];
     bool awaits[SRV_TOPICS]; /* the state of it is coming, … */
     bool doubts[SRV_TOPICS]; /* … perhaps not all of it */
-    uint64_t newest;         /* the newest event shown as state on this connection */
+    struct srv_range
+        due[SRV_TOPICS]; /* it comes once the stream has got to `from`, and not behind `to` */
+    bool shows; /* some has come, and no event of the stream since: all that comes is coming now */
+    uint64_t newest; /* the newest event shown as state on this connection */
 };
 
 /* A topic that nobody publishes to: granted or not, it makes a difference to the server and none to a reader. */
@@ -214,6 +220,7 @@ struct srv_reader {
 struct srv_world {
     struct td_rng rng;
     struct td_journal_options options;
+    struct td_retention_group groups[2]; /* of the options */
     struct td_edge_options edge;
     struct td_issuer issuer;
     struct td_auth auth;
@@ -329,6 +336,8 @@ void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64
                       const char *by);
 /* `{"from","to","reason"}`. */
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
+/* Where state comes that is asked for now. */
+struct srv_range srv_reader_due(const struct srv_reader *reader);
 /* Whether there is a cause for a gap. */
 void srv_check_gap(struct srv_world *world, struct srv_reader *reader, uint64_t from, uint64_t to,
                    struct td_slice reason);
@@ -366,14 +375,17 @@ void srv_view_forget(struct srv_reader *reader);
 void srv_view_narrow(const struct srv_world *world, struct srv_reader *reader);
 /* A new connection goes on from where the last one ended: what it was being shown is not whole. */
 void srv_view_resume(struct srv_reader *reader);
-/* The state of some patterns (a bit each) is to come. */
-void srv_view_await(const struct srv_world *world, struct srv_reader *reader, unsigned patterns);
+/* The state of some patterns (a bit each) is to come, behind what is in the stream up to `due.from`, at the latest when it gets to `due.to`. */
+void srv_view_await(const struct srv_world *world, struct srv_reader *reader, unsigned patterns,
+                    struct srv_range due);
 /* Something else was subscribed: what is on its way may show that too. */
 void srv_view_widen(const struct srv_world *world, struct srv_reader *reader);
 /* Not all of it may come: something was unsubscribed. */
 void srv_view_doubt_awaited(struct srv_reader *reader);
-/* It has come. */
-void srv_view_settle(struct srv_reader *reader);
+/* The stream goes on behind `position`: what was due there has come. */
+void srv_view_settle(struct srv_reader *reader, uint64_t position);
+/* The reader is caught up: all of it has come. */
+void srv_view_settled(struct srv_reader *reader, uint64_t position);
 void srv_view_state(struct srv_world *world, struct srv_reader *reader, const struct srv_seen *seen,
                     uint64_t seq);
 /* An event of the stream. */

@@ -71,6 +71,35 @@ static void auth_begin(struct srv_world *world)
     sign_tokens(world);
 }
 
+/* Topics that are kept for longer or shorter than the others. */
+static void groups(struct srv_world *world)
+{
+    static const struct td_slice bulk[] = {
+        {"p/**", 4},
+        {"b/*",  3},
+    };
+    static const struct td_slice rare[] = {
+        {"entities/**", 11}
+    };
+    struct td_rng *rng = &world->rng;
+    struct td_journal_options *log = &world->options;
+
+    world->groups[0] = (struct td_retention_group){
+        .name = TD_S("bulk"),
+        .patterns = bulk,
+        .n_patterns = TD_ARRAY_LEN(bulk),
+        .retain_bytes = log->segment_bytes / (1 + td_rng_below(rng, 4)),
+    };
+    world->groups[1] = (struct td_retention_group){
+        .name = TD_S("rare"),
+        .patterns = rare,
+        .n_patterns = TD_ARRAY_LEN(rare),
+        .retain_ms = td_rng_one_in(rng, 2) ? 1000 + td_rng_below(rng, 10000) : 0,
+    };
+    log->groups = world->groups;
+    log->n_groups = TD_ARRAY_LEN(world->groups);
+}
+
 static void options(struct srv_world *world)
 {
     struct td_rng *rng = &world->rng;
@@ -81,6 +110,8 @@ static void options(struct srv_world *world)
     log->segment_bytes = 16384 * (1 + td_rng_below(rng, td_rng_one_in(rng, 3) ? 4 : 1));
     log->retain_bytes = td_rng_one_in(rng, 3) ? 0 : log->segment_bytes * (1 + td_rng_below(rng, 4));
     log->retain_ms = td_rng_one_in(rng, 4) ? 1000 + td_rng_below(rng, 20000) : 0;
+    if (td_rng_one_in(rng, 3))
+        groups(world);
     world->edge = (struct td_edge_options){
         .message_bytes_max = 65536,
         .body_bytes_max = 262144,
@@ -115,12 +146,12 @@ static void options(struct srv_world *world)
         .piece_max = td_rng_one_in(rng, 4) ? 1 + (size_t)td_rng_below(rng, 50) : 0,
         .sockets_max = td_rng_one_in(rng, 10) ? 3 : 0,
     });
-    td_world_say(
-        "%s, segments of %llu, keeps %llu bytes, %llu ms, %zu workers, %zu publishers, %zu readers",
-        log->durability == TD_DURABILITY_FAST ? "fast" : "fsync",
-        (unsigned long long)log->segment_bytes, (unsigned long long)log->retain_bytes,
-        (unsigned long long)log->retain_ms, world->n_workers, world->n_publishers,
-        world->n_readers);
+    td_world_say("%s, segments of %llu, keeps %llu bytes, %llu ms, %zu groups, %zu workers, %zu "
+                 "publishers, %zu readers",
+                 log->durability == TD_DURABILITY_FAST ? "fast" : "fsync",
+                 (unsigned long long)log->segment_bytes, (unsigned long long)log->retain_bytes,
+                 (unsigned long long)log->retain_ms, log->n_groups, world->n_workers,
+                 world->n_publishers, world->n_readers);
 }
 
 /* ---- faults ---- */
