@@ -148,6 +148,7 @@ static void disuse_shape(struct td_index *index, const struct td_pattern *patter
     struct td_shapes **at = td_map_get(&index->shapes, pattern->key), *shapes = *at;
     struct shape_in_use *used = find_shape(shapes, td_pattern_shape(td_pattern_text(pattern)));
 
+    TD_ASSERT(used);
     if (--used->patterns > 0)
         return;
     *used = shapes->used[--shapes->n];
