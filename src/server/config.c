@@ -196,6 +196,9 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
         add_dev_group(config);
     check_relations(config, errors);
     td_config_compile_keys(config, inputs, errors);
+    if (td_kinds_new(config->jobs.specs.items, config->jobs.specs.n, &config->jobs.kinds, errors) ==
+        -ENOMEM)
+        td_buf_puts(errors, "jobs.kinds: no memory\n");
     if (!inputs->keys_only)
         compile_tls(config, errors);
     if (errors->len > errors_before || errors->err < 0) {
@@ -219,6 +222,7 @@ void td_config_free(struct td_config *config)
         return;
     td_config_release_keys(config);
     td_tls_context_free(config->tls.context);
+    td_kinds_free(config->jobs.kinds);
     td_config_release(config);
     free(config);
 }

@@ -3,8 +3,8 @@
  *
  * One table (config_schema.c) drives all of it: parser, check, help, and docs/configuration.md.  An option is
  * named by its path: `retention.age` is a key in the file, TIDINGS_RETENTION_AGE in the environment and --retention.age on
- * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers`, `roles` and
- * `retention.groups` can only stand in the file.
+ * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers`, `roles`,
+ * `retention.groups` and `jobs.kinds` can only stand in the file.
  *
  * A configuration that was loaded is immutable and may be read by any thread. */
 #pragma once
@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/log.h"
+#include "jobs/kind.h"
 #include "journal/journal.h"
 #include "os/tls.h"
 #include <stdbool.h>
@@ -56,6 +57,11 @@ struct td_config_group {
 
 struct td_config_groups {
     struct td_config_group *items;
+    size_t n;
+};
+
+struct td_config_kinds {
+    struct td_kind_spec *items;
     size_t n;
 };
 
@@ -104,6 +110,11 @@ struct td_config {
         uint64_t head_time_ms, request_time_ms;
         uint64_t state_keys, topic_keys;
     } limits;
+    struct {
+        uint64_t unfinished, owner_unfinished, owner_running;
+        struct td_config_kinds specs;
+        struct td_kinds *kinds; /* made of them */
+    } jobs;
     struct {
         unsigned level;  /* enum td_log_level */
         unsigned format; /* 0 json, 1 text */

@@ -13,13 +13,17 @@ static const char *const durability_words[] = {"fsync", "fast", NULL};
 static const char *const level_words[] = {"debug", "info", "warn", "error", "none", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
+static const char *const runner_words[] = {"command", "llm", "pipeline", "external", NULL};
+static const char *const exit_words[] = {"failure", "result", NULL};
 
 _Static_assert(TD_DURABILITY_FSYNC == 0 && TD_DURABILITY_FAST == 1, "durability_words");
 _Static_assert(TD_TLS_1_2 == 0 && TD_TLS_1_3 == 1, "tls_words");
+_Static_assert(TD_RUNNER_COMMAND == 0 && TD_RUNNER_EXTERNAL == 3, "runner_words");
 _Static_assert(TD_LOG_DEBUG == 0 && TD_LOG_NONE == 4, "level_words");
 _Static_assert(sizeof(struct td_config_keys) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_issuers) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_groups) == sizeof(struct td_config_array), "one layout");
+_Static_assert(sizeof(struct td_config_kinds) == sizeof(struct td_config_array), "one layout");
 _Static_assert(offsetof(struct td_policy, n_roles) - offsetof(struct td_policy, roles) ==
                    offsetof(struct td_config_array, n),
                "one layout");
@@ -151,6 +155,42 @@ static const struct td_config_option group_items[] = {
 };
 static const struct td_config_fields group_fields = {group_items, TD_ARRAY_LEN(group_items), sizeof(struct td_config_group)};
 
+#define KIND(name) offsetof(struct td_kind_spec, name)
+static const struct td_config_option kind_items[] = {
+    {"name", TD_CONFIG_TEXT, KIND(name), .valid = td_segment_valid, .expected = "a name of letters, digits and . _ ~ @ : -", .help = "The kind."},
+    {"runner", TD_CONFIG_WORD, KIND(runner), .standard = "command", .words = runner_words, .help = "What runs it: a command on this machine, a request to a language model, a pipeline of other kinds, or a worker elsewhere that reports (external)."},
+    {"title", TD_CONFIG_TEXT, KIND(title), .help = "What people are told: the agent_name of a step."},
+    {"params", TD_CONFIG_LIST, KIND(params), .valid = td_kind_param_valid, .expected = "NAME=REGEX, or NAME?=REGEX for one that may be absent", .help = "Its parameters, each with a POSIX extended regular expression that matches the whole value. Others are refused."},
+    {"topic", TD_CONFIG_TEXT, KIND(topic), .help = "Where its events go besides jobs/{job_id}. {PARAMETER}, {sub}, {session}, {request_id} and {job_id} are replaced; each must be a legal segment."},
+    {"events", TD_CONFIG_LIST, KIND(events), .valid = td_kind_event_valid, .expected = "EVENT=NAME, where EVENT is start, status, progress, output, text, log, step, complete, error or cancelled", .help = "What is told on that topic, and under what name."},
+    {"carry", TD_CONFIG_LIST, KIND(carry), .valid = filled, .expected = "the name of a parameter", .help = "Parameters that each of these events carries."},
+    {"who", TD_CONFIG_TEXT, KIND(who), .standard = "publish", .valid = td_kind_who_valid, .expected = "publish, any or role:NAME", .help = "Who may start it: who may publish to its topic, anyone with a valid token, or who has that role."},
+    {"internal", TD_CONFIG_BOOL, KIND(internal), .standard = "false", .help = "It is a step of pipelines only."},
+    {"shared", TD_CONFIG_BOOL, KIND(shared), .standard = "false", .help = "Others may publish to its topic while a job runs; otherwise that is refused (reserved_topic)."},
+    {"steps", TD_CONFIG_LIST, KIND(steps), .valid = td_segment_valid, .expected = "the name of a kind", .help = "Of a pipeline: kinds that are run in this order."},
+    {"time", TD_CONFIG_DURATION, KIND(time_ms), .standard = "10m", .min = 100, .max = 7 * DAY, .off = "no limit", .help = "How long it may run."},
+    {"concurrency", TD_CONFIG_NUMBER, KIND(concurrency), .standard = "8", .min = 1, .max = 10000, .help = "Jobs of this kind that run at once; others are queued."},
+    {"queue", TD_CONFIG_NUMBER, KIND(queue), .standard = "100", .min = 1, .max = 100000, .off = "none is queued", .help = "Jobs of this kind that may be queued; beyond that a start is refused (rate_limited)."},
+    {"session_concurrency", TD_CONFIG_NUMBER, KIND(session_concurrency), .standard = "8", .min = 1, .max = 10000, .off = "no limit", .help = "Jobs of this kind that run at once for one session of /ws/enhance; others are queued."},
+    {"argv", TD_CONFIG_LIST, KIND(argv), .help = "Of a command: the program and its arguments, never through a shell. {PARAMETER} and {result.STEP} are replaced within one argument, which stays one."},
+    {"dir", TD_CONFIG_TEXT, KIND(dir), .valid = filled, .expected = "a path", .help = "Of a command: its working directory; the server's when absent."},
+    {"env", TD_CONFIG_LIST, KIND(env), .valid = filled, .expected = "NAME=VALUE", .help = "Of a command: what its environment has besides PATH, HOME, LANG and what tells it of its job."},
+    {"exit_status", TD_CONFIG_WORD, KIND(exit_status), .standard = "failure", .words = exit_words, .help = "Of a command: whether another exit status than 0 is a failure of the job or a result (status failed of a job that completed)."},
+    {"memory", TD_CONFIG_BYTES, KIND(memory_bytes), .standard = "0", .min = TD_MIB, .max = NO_MAX, .off = "no limit", .help = "Of a command: address space of each of its processes."},
+    {"output_bytes", TD_CONFIG_BYTES, KIND(output_bytes), .standard = "16MiB", .min = 1024, .max = 1024 * TD_MIB, .off = "no limit", .help = "Of a command: how much it may write; then it is ended (output_limit). Of an llm: the answer."},
+    {"url", TD_CONFIG_TEXT, KIND(url), .valid = url_valid, .expected = "a URL that begins with https:// or http://", .help = "Of an llm: the upstream's base or its /chat/completions (OpenAI's wire format)."},
+    {"model", TD_CONFIG_TEXT, KIND(model), .valid = filled, .expected = "the name of a model", .help = "Of an llm: the model that is asked for."},
+    {"key_env", TD_CONFIG_TEXT, KIND(key_env), .valid = filled, .expected = "the name of an environment variable", .help = "Of an llm: the variable of the server's environment that holds the API key."},
+    {"key_file", TD_CONFIG_TEXT, KIND(key_file), .valid = filled, .expected = "a path", .help = "Of an llm: a file that holds the API key; a newline at its end is dropped."},
+    {"system", TD_CONFIG_TEXT, KIND(system), .help = "Of an llm: the system message, a template as `prompt` is."},
+    {"prompt", TD_CONFIG_TEXT, KIND(prompt), .help = "Of an llm: the user message. {PARAMETER} and {result.STEP} are replaced; {{ is a brace."},
+    {"max_tokens", TD_CONFIG_NUMBER, KIND(max_tokens), .standard = "0", .min = 1, .max = 10000000, .off = "the upstream decides", .help = "Of an llm: tokens of the answer."},
+    {"connect_time", TD_CONFIG_DURATION, KIND(connect_ms), .standard = "10s", .min = 100, .max = HOUR, .off = "no limit", .help = "Of an llm: until there is a connection."},
+    {"first_byte_time", TD_CONFIG_DURATION, KIND(first_byte_ms), .standard = "60s", .min = 100, .max = DAY, .off = "no limit", .help = "Of an llm: until the answer begins."},
+    {"idle_time", TD_CONFIG_DURATION, KIND(idle_ms), .standard = "30s", .min = 100, .max = DAY, .off = "no limit", .help = "Of an llm: between two pieces of the answer."},
+};
+static const struct td_config_fields kind_fields = {kind_items, TD_ARRAY_LEN(kind_items), sizeof(struct td_kind_spec)};
+
 #define AT(member) offsetof(struct td_config, member)
 const struct td_config_option td_config_options[] = {
     {"listen", TD_CONFIG_LIST, AT(listen), .standard = TD_CONFIG_DEV_LISTEN, .valid = address_valid, .expected = "an address such as 127.0.0.1:8000, [::1]:8000 or :8000",
@@ -266,6 +306,15 @@ const struct td_config_option td_config_options[] = {
         .help = "How long the request line and headers may take to arrive, and a new connection to begin its first request."},
     {"limits.request_time", TD_CONFIG_DURATION, AT(limits.request_time_ms), .standard = "30s", .min = SECOND, .max = HOUR, .reloadable = true,
         .help = "How long a request may take to arrive whole, counted from its first byte."},
+
+    {"jobs.unfinished", TD_CONFIG_NUMBER, AT(jobs.unfinished), .standard = "10000", .min = 1, .max = 1000000,
+        .help = "Jobs that run, are queued, or are reported by others, in all. Each takes some 4 KB of memory."},
+    {"jobs.owner_unfinished", TD_CONFIG_NUMBER, AT(jobs.owner_unfinished), .standard = "200", .min = 1, .max = 1000000,
+        .help = "The same of one subject; beyond that a start is refused (rate_limited)."},
+    {"jobs.owner_running", TD_CONFIG_NUMBER, AT(jobs.owner_running), .standard = "0", .min = 1, .max = 1000000, .off = "no limit",
+        .help = "Jobs of one subject that run at once; others are queued."},
+    {"jobs.kinds", TD_CONFIG_RECORDS, AT(jobs.specs), .fields = &kind_fields,
+        .help = "Kinds of jobs (docs/jobs.md), 256 at most."},
 
     {"log.level", TD_CONFIG_WORD, AT(log.level), .standard = "info", .words = level_words, .reloadable = true,
         .help = "The least that is logged. debug shows each handshake."},

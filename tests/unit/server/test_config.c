@@ -284,6 +284,37 @@ static void relations_are_checked(void **state)
         "segment\n");
 }
 
+static void kinds_of_jobs(void **state)
+{
+    struct td_config *c = good(KEY "jobs:\n"
+                                   "  owner_running: 3\n"
+                                   "  kinds:\n"
+                                   "    - name: validate\n"
+                                   "      params: ['project_id=[a-z]+', 'file?=[^,]*']\n"
+                                   "      topic: projects/{project_id}\n"
+                                   "      events: [start=validation_start, output=output]\n"
+                                   "      argv: [check, '{file}']\n"
+                                   "      exit_status: result\n"
+                                   "    - {name: enhance, runner: llm, who: any, url: "
+                                   "'http://127.0.0.1:1/v1', prompt: 'x'}\n");
+
+    assert_int_equal(c->jobs.owner_running, 3);
+    assert_int_equal(c->jobs.kinds->n, 2);
+    const struct td_kind *kind = td_kinds_find(c->jobs.kinds, TD_S("validate"));
+    assert_non_null(kind);
+    assert_int_equal(kind->spec->exit_status, 1);
+    assert_int_equal(kind->spec->concurrency, 8);
+    assert_int_equal(kind->who, TD_WHO_PUBLISH);
+    assert_true(td_slice_eq(kind->spec->argv.items[1], TD_S("{file}")));
+    assert_int_equal(c->jobs.kinds->items[1].spec->runner, TD_RUNNER_LLM);
+    td_config_free(c);
+    bad(KEY "jobs: {kinds: [{name: a, who: any, argv: [x, '{y}']}]}\n",
+        "jobs.kinds.a: argv: {y} is no parameter; declare it in params, or write {{ for a brace\n");
+    bad(KEY "jobs: {kinds: [{name: a, who: any, argv: [x], runner: shell}]}\n",
+        "t.yaml:2: jobs.kinds.runner must be command, llm, pipeline or external, not 'shell'\n");
+    (void)state;
+}
+
 static void groups_have_names(void **state)
 {
     char said[4096];
@@ -601,6 +632,7 @@ int main(void)
         cmocka_unit_test(values_have_their_type),
         cmocka_unit_test(relations_are_checked),
         cmocka_unit_test(groups_have_names),
+        cmocka_unit_test(kinds_of_jobs),
         cmocka_unit_test(the_environment_is_over_the_file),
         cmocka_unit_test(flags_are_over_all),
         cmocka_unit_test(a_secret_may_lie_in_a_file),
