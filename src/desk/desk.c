@@ -8,12 +8,21 @@
 /* Topics that were written to and are not readable yet.  Beyond so many, those that have become readable are looked for. */
 #define UNREADABLE_MAX 4096
 
-static void wake(void *arg)
+static void letter_came(void *arg)
 {
     struct td_desk *desk = arg;
 
-    (void)atomic_exchange(&desk->woken, true);
     td_bell_ring(desk->bell);
+}
+
+/* With each commit: most of them are nobody's business here, and let the thread sleep. */
+static void log_moved(void *arg)
+{
+    struct td_desk *desk = arg;
+
+    atomic_store(&desk->moved, true);
+    if (atomic_load(&desk->waits))
+        td_bell_ring(desk->bell);
 }
 
 int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
@@ -24,12 +33,12 @@ int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
         return -ENOMEM;
     desk->journal = journal;
     desk->bell = td_bell_open();
-    td_mailbox_init(&desk->mailbox, wake, desk);
+    td_mailbox_init(&desk->mailbox, letter_came, desk);
     td_list_init(&desk->waiting);
     td_map_init(&desk->unreadable, sizeof(uint64_t));
     int r = desk->bell < 0 ? desk->bell : 0;
     if (r == 0)
-        r = td_journal_reader_open(journal, wake, desk, &desk->reader);
+        r = td_journal_reader_open(journal, log_moved, desk, &desk->reader);
     if (r < 0) {
         td_desk_free(desk);
         return r;
@@ -183,7 +192,7 @@ void td_desk_turn(struct td_desk *desk)
 
     td_journal_quiesce(desk->reader, false);
     td_list_init(&asks);
-    if (atomic_exchange(&desk->woken, false)) /* what they waited for may be there */
+    if (atomic_exchange(&desk->moved, false)) /* what they waited for may be there */
         td_list_splice(&asks, &desk->waiting);
     td_mailbox_take(&desk->mailbox, &asks);
     take(desk, &asks);
@@ -191,8 +200,11 @@ void td_desk_turn(struct td_desk *desk)
 
 bool td_desk_rests(struct td_desk *desk)
 {
+    bool waits = !td_list_empty(&desk->waiting);
+
     td_journal_quiesce(desk->reader, true);
-    return !atomic_load(&desk->woken) && !td_mailbox_any(&desk->mailbox);
+    atomic_store(&desk->waits, waits); /* and then looks, so that no move of the log is missed */
+    return !(waits && atomic_load(&desk->moved)) && !td_mailbox_any(&desk->mailbox);
 }
 
 /* ---- the thread ---- */

@@ -18,7 +18,8 @@ struct td_desk {
         unreadable; /* key of a topic → uint64_t, the last sequence that was written to it; see td_desk_append */
     uint64_t unreadable_all; /* the same for all topics */
     int bell;                /* rung when there is something to do */
-    _Atomic bool woken;      /* something may have become readable, or a letter has come */
+    _Atomic bool moved;      /* something may have become readable, or have been read in */
+    _Atomic bool waits;      /* asks wait for that: ring the bell */
     _Atomic bool stopping;
     bool is_running;
     struct td_thread thread;
