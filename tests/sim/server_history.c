@@ -193,7 +193,7 @@ void srv_history_gap(struct srv_world *world, struct srv_reader *reader, struct 
             reader->number);
     struct srv_reader narrow = *reader;
     for (size_t i = 0; i < narrow.n_patterns; i++)
-        narrow.patterns[i].on &= history->patterns >> i & 1;
+        narrow.patterns[i].on &= (history->patterns | history->perhaps) >> i & 1;
     srv_check_gap(world, &narrow, from, to, reason);
     if (!td_slice_eq(reason, TD_S("retention"))) {
         check_none_missing(world, reader, from + 1);
