@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "cli/lines.h"
+#include "codec/lines.h"
 #include "cli/run_report.h"
 #include "cli/run_sender.h"
 #include "os/clock.h"
@@ -242,7 +242,7 @@ static void output_init(struct output *output, const char *name, int from, int t
     output->name = name;
     output->from = from;
     output->to = to;
-    td_lines_init(&output->lines);
+    td_lines_init(&output->lines, TD_RUN_LINE_MAX);
 }
 
 static int start(struct run *run)

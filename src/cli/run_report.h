@@ -7,10 +7,12 @@
 #include "base/compiler.h"
 #include "base/topic.h"
 #include "base/units.h"
-#include "cli/lines.h"
+#include "codec/lines.h"
 
+/* A longer line is told in pieces. */
+#define TD_RUN_LINE_MAX (16 * TD_KIB)
 /* The longest event: a line of which every byte is escaped, and what is around it. */
-#define TD_RUN_EVENT_MAX (6 * TD_LINE_MAX + 4 * TD_KIB)
+#define TD_RUN_EVENT_MAX (6 * TD_RUN_LINE_MAX + 4 * TD_KIB)
 #define TD_RUN_KIND_MAX  ((size_t)256)
 /* A longer command line is told as its beginning. */
 #define TD_RUN_COMMAND_MAX (64 * TD_KIB)

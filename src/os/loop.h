@@ -23,7 +23,7 @@ struct td_loop;
 
 TD_MUST_USE int td_loop_new(struct td_loop **ret_loop);
 void td_loop_free(struct td_loop *loop);
-/* Registers a socket; events carry `tag`.  Closing the socket removes it. */
+/* Registers a socket or pipe; events carry `tag`.  Closing the socket removes it. */
 TD_MUST_USE int td_loop_add(struct td_loop *loop, int socket, uint64_t tag);
 /* Registers a listening socket, level-triggered, read only; td_loop_pause takes it out (out of descriptors) and back. */
 TD_MUST_USE int td_loop_add_listener(struct td_loop *loop, int socket, uint64_t tag);
@@ -43,3 +43,5 @@ void td_loop_undoze(struct td_loop *loop);
 #define TD_LOOP_EVENTS_MAX 256
 int td_loop_wait(struct td_loop *loop, struct td_io_event *ret_events, int max, int timeout_ms);
 void td_loop_wake(struct td_loop *loop);
+/* A descriptor for td_poll, readable while td_loop_wait would tell something at once: for a loop within another wait.  In the simulator there is none: -1. */
+int td_loop_fd(const struct td_loop *loop);

@@ -136,3 +136,8 @@ void td_loop_wake(struct td_loop *loop)
     while (write(loop->event, &one, sizeof one) < 0)
         TD_ASSERT(errno == EINTR);
 }
+
+int td_loop_fd(const struct td_loop *loop)
+{
+    return loop->epoll;
+}

@@ -154,3 +154,8 @@ td_ns td_sim_loop_deadline(const struct td_loop *loop)
 {
     return loop->deadline;
 }
+
+int td_loop_fd(const struct td_loop *loop)
+{
+    return -1;
+}

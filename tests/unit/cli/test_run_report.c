@@ -133,7 +133,7 @@ static void test_two_runs_share_no_dedup_key(void **state)
 static void test_the_longest_events_fit(void **state)
 {
     struct td_run_report report;
-    static char line[TD_LINE_MAX], argument[2 * TD_RUN_COMMAND_MAX];
+    static char line[TD_RUN_LINE_MAX], argument[2 * TD_RUN_COMMAND_MAX];
     char *argv[] = {argument, argument, argument, argument, NULL};
     const struct td_line longest = {td_slice(line, sizeof(line)), true};
 

@@ -4,11 +4,14 @@
 
 #include "loopback.h"
 #include "os/net.h"
+#include "os/process.h"
 #include "os/thread.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -136,12 +139,38 @@ static void no_wake_is_lost(void **state)
     td_loop_free(shared.loop);
 }
 
+static void a_loop_can_be_waited_for(void **state)
+{
+    struct td_io_event events[8];
+    struct td_loop *loop;
+    struct td_poll_item item;
+    int ends[2];
+
+    assert_int_equal(td_loop_new(&loop), 0);
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    assert_int_equal(td_loop_add(loop, ends[0], 7), 0);
+    item = (struct td_poll_item){.fd = td_loop_fd(loop)};
+    assert_int_equal(td_poll(&item, 1, 0), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(td_poll(&item, 1, DEADLINE_MS), 1);
+    assert_int_equal(td_loop_wait(loop, events, 8, 0), 1);
+    assert_int_equal(events[0].tag, 7);
+    assert_int_equal(td_poll(&item, 1, 0), 0); /* told, though not read */
+    close(ends[1]);
+    assert_int_equal(td_poll(&item, 1, DEADLINE_MS), 1);
+    assert_int_equal(td_loop_wait(loop, events, 8, 0), 1);
+    assert_true(events[0].what & TD_IO_HANGUP);
+    close(ends[0]);
+    td_loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sockets_give_edges),
         cmocka_unit_test(a_wake_without_doze_leaves_nothing),
         cmocka_unit_test(no_wake_is_lost),
+        cmocka_unit_test(a_loop_can_be_waited_for),
     };
 
     return cmocka_run_group_tests_name("os/loop", tests, NULL, NULL);

@@ -7,8 +7,10 @@
 
 #include "base/buf.h"
 #include "base/units.h"
-#include "cli/lines.h"
+#include "codec/lines.h"
 #include <cmocka.h>
+
+#define PIECE (16 * TD_KIB)
 
 /* Feeds `text` in chunks of `chunk` bytes and writes what comes out as "[line]", a partial one as "[line+". */
 static void split(struct td_slice text, size_t chunk, struct td_buf *out)
@@ -16,7 +18,7 @@ static void split(struct td_slice text, size_t chunk, struct td_buf *out)
     struct td_lines lines;
     struct td_line line;
 
-    td_lines_init(&lines);
+    td_lines_init(&lines, PIECE);
     while (text.len > 0) {
         struct td_slice in = td_slice_to(text, TD_MIN(chunk, text.len));
         text = td_slice_from(text, in.len);
@@ -72,7 +74,7 @@ static void test_last_line_needs_no_lf(void **state)
 static void check_long(size_t n, const char *tail, size_t first_piece)
 {
     struct td_buf text = TD_BUF_INIT(TD_MIB), expected = TD_BUF_INIT(TD_MIB);
-    static const size_t chunks[] = {1, 7, 4096, TD_LINE_MAX, TD_LINE_MAX + 1, TD_MIB};
+    static const size_t chunks[] = {1, 7, 4096, PIECE, PIECE + 1, TD_MIB};
 
     for (size_t i = 0; i < n; i++)
         td_buf_putc(&text, 'x');
@@ -94,22 +96,22 @@ static void check_long(size_t n, const char *tail, size_t first_piece)
 static void test_long_line_comes_in_pieces(void **state)
 {
     (void)state;
-    check_long(TD_LINE_MAX - 1, "", TD_LINE_MAX - 1);
-    check_long(TD_LINE_MAX, "", TD_LINE_MAX); /* exactly full is not partial */
-    check_long(TD_LINE_MAX, "y", TD_LINE_MAX);
-    check_long(2 * TD_LINE_MAX, "", TD_LINE_MAX);
+    check_long(PIECE - 1, "", PIECE - 1);
+    check_long(PIECE, "", PIECE); /* exactly full is not partial */
+    check_long(PIECE, "y", PIECE);
+    check_long(2 * PIECE, "", PIECE);
 }
 
 static void test_no_piece_tears_a_character(void **state)
 {
     (void)state;
-    check_long(TD_LINE_MAX - 1, "\xC3\xA9", TD_LINE_MAX - 1);
-    check_long(TD_LINE_MAX - 2, "\xC3\xA9z", TD_LINE_MAX);
-    check_long(TD_LINE_MAX - 2, "\xE2\x82\xAC", TD_LINE_MAX - 2);
-    check_long(TD_LINE_MAX - 3, "\xF0\x9F\x98\x80", TD_LINE_MAX - 3);
-    check_long(TD_LINE_MAX - 4, "\xF0\x9F\x98\x80z", TD_LINE_MAX);
+    check_long(PIECE - 1, "\xC3\xA9", PIECE - 1);
+    check_long(PIECE - 2, "\xC3\xA9z", PIECE);
+    check_long(PIECE - 2, "\xE2\x82\xAC", PIECE - 2);
+    check_long(PIECE - 3, "\xF0\x9F\x98\x80", PIECE - 3);
+    check_long(PIECE - 4, "\xF0\x9F\x98\x80z", PIECE);
     /* What is no UTF-8 is cut where it is full. */
-    check_long(TD_LINE_MAX - 4, "\x80\x80\x80\x80\x80", TD_LINE_MAX);
+    check_long(PIECE - 4, "\x80\x80\x80\x80\x80", PIECE);
 }
 
 int main(void)

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/lines.h"
+#include "codec/lines.h"
 #include "base/assert.h"
 
-void td_lines_init(struct td_lines *lines)
+void td_lines_init(struct td_lines *lines, size_t max)
 {
-    *lines = (struct td_lines){._held = TD_BUF_INIT(TD_LINE_MAX)};
+    *lines = (struct td_lines){._held = TD_BUF_INIT(max)};
+}
+
+int td_lines_reserve(struct td_lines *lines)
+{
+    return td_buf_reserve(&lines->_held, lines->_held.max);
 }
 
 void td_lines_done(struct td_lines *lines)
@@ -37,7 +42,7 @@ static void hold(struct td_lines *lines, struct td_slice bytes)
 {
     int r = td_buf_put(&lines->_held, bytes);
 
-    TD_ASSERT(r == 0); /* memory for one line; callers keep within TD_LINE_MAX */
+    TD_ASSERT(r == 0); /* memory for one line; callers keep within its maximum */
 }
 
 static void drop_given(struct td_lines *lines)
@@ -56,7 +61,7 @@ static struct td_line give(struct td_lines *lines, size_t len, bool partial)
 bool td_lines_next(struct td_lines *lines, struct td_slice *in, struct td_line *ret_line)
 {
     drop_given(lines);
-    size_t room = TD_LINE_MAX - lines->_held.len;
+    size_t room = lines->_held.max - lines->_held.len;
     const char *lf = in->len ? memchr(in->ptr, '\n', TD_MIN(in->len, room + 1)) : NULL;
 
     if (lf) {
