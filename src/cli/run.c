@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "base/units.h"
 #include "cli/cli.h"
-#include "codec/lines.h"
 #include "cli/run_report.h"
 #include "cli/run_sender.h"
+#include "codec/lines.h"
 #include "os/clock.h"
 #include "os/process.h"
 #include <errno.h>
