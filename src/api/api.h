@@ -29,8 +29,8 @@ void td_api_handle(struct td_request *request, void *arg);
 
 /* The resources. */
 void td_api_events(struct td_request *request, const struct td_api *api);
-void td_api_ws(struct td_request *request, const struct td_api *api);
 void td_api_entity(struct td_request *request, const struct td_api *api);
+void td_api_endpoint(struct td_request *request, const struct td_api *api);
 void td_api_healthz(struct td_request *request, const struct td_api *api);
 void td_api_readyz(struct td_request *request, const struct td_api *api);
 void td_api_metrics(struct td_request *request, const struct td_api *api);
@@ -38,3 +38,10 @@ void td_api_live_page(struct td_request *request, const struct td_api *api);
 
 /* Authenticates, or answers 401 itself; whether it passed. */
 bool td_api_authenticate(struct td_request *request);
+/* Whether a reader asks for a stream (SSE) rather than a page. */
+bool td_api_wants_stream(const struct td_http_request *head);
+/* Reads the query of a request, or answers what is wrong with it; whether it was good.  End with td_query_done in any case. */
+struct td_query;
+bool td_api_read_query(struct td_request *request, struct td_query *query);
+/* Whether a path is that of a resource, which no endpoint can have. */
+bool td_api_has_path(struct td_slice path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/v1/events: one resource, four ways (docs/protocol.md), and /ws. */
+/* /api/v1/events: one resource, four ways (docs/protocol.md). */
 #include "api/api.h"
 #include "base/err.h"
 #include "edge/admission.h"
@@ -78,7 +78,7 @@ static void publish(struct td_request *request)
     td_buf_done(&why);
 }
 
-static bool accepts_stream(const struct td_http_request *head)
+bool td_api_wants_stream(const struct td_http_request *head)
 {
     for (size_t i = 0; i < head->n_headers; i++) {
         if (!td_slice_eq_nocase(head->headers[i].name, TD_S("accept")))
@@ -93,8 +93,7 @@ static bool accepts_stream(const struct td_http_request *head)
     return false;
 }
 
-/* Reads the query, or answers what is wrong with it. */
-static bool read_query(struct td_request *request, struct td_query *query)
+bool td_api_read_query(struct td_request *request, struct td_query *query)
 {
     struct td_buf why = TD_BUF_INIT(256);
     int r = td_query_read(query, request->head, &why);
@@ -109,21 +108,21 @@ static void read_events(struct td_request *request)
 {
     struct td_query query;
 
-    if (!read_query(request, &query)) {
+    if (!td_api_read_query(request, &query)) {
         td_query_done(&query);
         return;
     }
     if (request->head->upgrade) {
         /* It authenticates itself: a browser learns 4001 only from an accepted connection. */
-        td_ws_upgrade(request, &query);
+        td_ws_upgrade(request, &query, NULL);
     } else if (!td_api_authenticate(request)) {
         /* answered */
     } else if (query.n_topics == 0) {
         td_respond_error(request, TD_ETOPIC, TD_S("Name at least one `topic`."));
     } else if (request->worker->draining) {
         td_respond_error(request, TD_EDRAINING, TD_S("The server is stopping."));
-    } else if (request->head->method == TD_HTTP_GET && accepts_stream(request->head)) {
-        td_stream_start(request, &query);
+    } else if (request->head->method == TD_HTTP_GET && td_api_wants_stream(request->head)) {
+        td_stream_start(request, &query, NULL);
     } else {
         td_page_start(request, &query);
     }
@@ -139,25 +138,4 @@ void td_api_events(struct td_request *request, const struct td_api *api)
         return;
     }
     read_events(request);
-}
-
-void td_api_ws(struct td_request *request, const struct td_api *api)
-{
-    struct td_query query;
-
-    (void)api;
-    if (!read_query(request, &query)) {
-        td_query_done(&query);
-        return;
-    }
-    if (!query.has_format) /* what clients of entities have always been sent here */
-        query.format = TD_FORMAT_ENTITY;
-    if (query.state == TD_STATE_DEFAULT) /* a SUBSCRIBE asks for it */
-        query.state = TD_STATE_AFTER_GAP;
-    if (request->head->upgrade)
-        td_ws_upgrade(request, &query);
-    else
-        td_respond_error_with(request, TD_EUPGRADE, TD_S("This is a WebSocket endpoint."),
-                              TD_S("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"));
-    td_query_done(&query);
 }

@@ -14,13 +14,40 @@ struct route {
 
 static const struct route routes[] = {
     {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events,       POST},
-    {"/ws",                GET,                             "GET, OPTIONS",                                     td_api_ws             },
     {"/api/v1/entities/{}/{}",                GET | HEAD,          "GET, HEAD, OPTIONS",           td_api_entity},
-    {"/healthz",                GET | HEAD,                        "GET, HEAD",                         td_api_healthz                      },
+    {"/healthz",                GET | HEAD,                        "GET, HEAD",                         td_api_healthz         },
     {"/readyz",                GET | HEAD,                         "GET, HEAD",                          td_api_readyz},
-    {"/metrics",                GET | HEAD,                        "GET, HEAD",                         td_api_metrics                      },
+    {"/metrics",                GET | HEAD,                        "GET, HEAD",                         td_api_metrics         },
     {"/",                GET | HEAD,                               "GET, HEAD",                                td_api_live_page},
 };
+
+/* What is none of these may be an endpoint. */
+static const struct route endpoint = {NULL, GET | HEAD, "GET, HEAD, OPTIONS", td_api_endpoint, 0};
+
+static bool path_matches(struct td_slice path, struct td_slice wanted)
+{
+    struct td_slice segment, want;
+    bool more;
+
+    do {
+        more = td_slice_split(&wanted, '/', &want);
+        if (td_slice_split(&path, '/', &segment) != more)
+            return false;
+        if (more && !td_slice_eq(segment, want) &&
+            (!td_slice_eq(want, TD_S("{}")) || segment.len == 0))
+            return false;
+    } while (more);
+    return true;
+}
+
+bool td_api_has_path(struct td_slice path)
+{
+    for (size_t i = 0; i < TD_ARRAY_LEN(routes); i++)
+        if (path_matches(path, td_slice_str(routes[i].path)) ||
+            td_endpoint_path_eq(path, td_slice_str(routes[i].path)))
+            return true;
+    return false;
+}
 
 /* The answer to a browser that asks before it sends (CORS preflight), and to any other OPTIONS. */
 static void answer_options(struct td_request *request, const char *allow)
@@ -50,31 +77,19 @@ bool td_api_authenticate(struct td_request *request)
     return r == 0;
 }
 
-static bool path_matches(struct td_slice path, struct td_slice wanted)
-{
-    struct td_slice segment, want;
-    bool more;
-
-    do {
-        more = td_slice_split(&wanted, '/', &want);
-        if (td_slice_split(&path, '/', &segment) != more)
-            return false;
-        if (more && !td_slice_eq(segment, want) &&
-            (!td_slice_eq(want, TD_S("{}")) || segment.len == 0))
-            return false;
-    } while (more);
-    return true;
-}
-
 /* Finds the resource, or answers that there is none, or none with this method. */
 static const struct route *find(struct td_request *request)
 {
     const struct route *route = NULL;
+    struct td_endpoint_values values;
     char allow[128];
 
     for (size_t i = 0; i < TD_ARRAY_LEN(routes) && !route; i++)
         if (path_matches(request->head->path, td_slice_str(routes[i].path)))
             route = &routes[i];
+    if (!route &&
+        td_endpoints_find(request->worker->options->endpoints, request->head->path, &values))
+        route = &endpoint;
     if (!route) {
         td_respond_error(request, TD_ENOTFOUND, TD_S("There is nothing at this path."));
         return NULL;

@@ -147,12 +147,17 @@ static int grant_all(struct draft *draft, const struct td_grants *grants)
     return r < 0 ? r : grant(draft, &draft->publish, grants->publish);
 }
 
-static bool has_role(const struct td_claims *claims, struct td_slice role)
+static bool has_role(struct td_slices roles, struct td_slice role)
 {
-    for (size_t i = 0; i < claims->roles.n; i++)
-        if (td_slice_eq_nocase(claims->roles.items[i], role))
+    for (size_t i = 0; i < roles.n; i++)
+        if (td_slice_eq_nocase(roles.items[i], role))
             return true;
     return false;
+}
+
+bool td_principal_has_role(const struct td_principal *principal, struct td_slice role)
+{
+    return has_role(principal->roles, role);
 }
 
 /* The rules of the header, in their order: admin, the claim, roles and default, one's own topics. */
@@ -175,7 +180,7 @@ static int compile(struct draft *draft, const struct td_policy *policy)
     } else {
         r = grant_all(draft, &policy->default_grants);
         for (size_t i = 0; i < policy->n_roles && r == 0; i++)
-            if (has_role(claims, policy->roles[i].name))
+            if (has_role(claims->roles, policy->roles[i].name))
                 r = grant_all(draft, &policy->roles[i].grants);
     }
     return r < 0 ? r : grant(draft, &draft->subscribe, (struct td_slices){own, TD_ARRAY_LEN(own)});
@@ -191,7 +196,8 @@ static struct td_slice block_text(struct block *block, struct td_slice text)
 {
     struct td_slice copy = {block->text, text.len};
 
-    memcpy(block->text, text.ptr, text.len);
+    if (text.len > 0)
+        memcpy(block->text, text.ptr, text.len);
     block->text += text.len;
     return copy;
 }
@@ -265,7 +271,7 @@ int td_principal_new(const struct td_claims *claims, const struct td_policy *pol
         .claims = claims,
         .segment = td_slice(segment, (size_t)len),
         .text = TD_BUF_INIT(8 * TD_INTERSECT_TEXT_MAX),
-        .is_admin = has_role(claims, TD_S("admin")),
+        .is_admin = has_role(claims->roles, TD_S("admin")),
         .policy_version = policy->version,
     };
     struct td_buf subject_json = TD_BUF_INIT((size_t)TD_TOKEN_SUB_MAX * 6 + 2);
@@ -283,6 +289,24 @@ int td_principal_new(const struct td_claims *claims, const struct td_policy *pol
     }
     if (r < 0)
         *reason = "out of memory";
+    return r;
+}
+
+int td_principal_new_public(struct td_slices subscribe, struct td_principal **ret_principal)
+{
+    const struct td_claims nobody = {.exp = TD_EXP_NEVER, .has_grants = true};
+    struct draft draft = {
+        .claims = &nobody,
+        .text = TD_BUF_INIT(TD_INTERSECT_TEXT_MAX),
+    };
+    draft.subscribe.text = draft.publish.text = &draft.text;
+    int r = grant(&draft, &draft.subscribe, subscribe);
+    TD_ASSERT(r != TD_ETOOLARGE);
+    if (r == 0)
+        r = settle(&draft, TD_S("null"), ret_principal);
+    if (r == 0)
+        (*ret_principal)->is_public = true;
+    td_buf_done(&draft.text);
     return r;
 }
 

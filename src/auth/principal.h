@@ -44,6 +44,7 @@ struct td_principal {
     td_unix_ms exp;               /* TD_EXP_NEVER: does not expire */
     td_unix_ms iat;               /* 0: unknown */
     bool is_admin;
+    bool is_public;         /* nobody: made by td_principal_new_public */
     struct td_slices roles; /* as the token says them */
     struct td_grants
         grants; /* none reaches nothing but what another reaches; texts live as long as the principal */
@@ -59,6 +60,10 @@ struct td_principal {
  * static sentence. */
 TD_MUST_USE int td_principal_new(const struct td_claims *claims, const struct td_policy *policy,
                                  struct td_principal **ret_principal, const char **reason);
+/* Who comes without a token to what is open to everyone: may subscribe these valid patterns, at most TD_GRANTS_MAX, and nothing else.  Its
+ * subject is empty, and `null` in JSON.  0 with one reference, or -ENOMEM. */
+TD_MUST_USE int td_principal_new_public(struct td_slices subscribe,
+                                        struct td_principal **ret_principal);
 /* Whether the principal is what its claims come to under this policy. */
 static inline bool td_principal_is_current(const struct td_principal *principal,
                                            const struct td_policy *policy)
@@ -69,6 +74,8 @@ static inline bool td_principal_is_current(const struct td_principal *principal,
  * td_principal_new. */
 TD_MUST_USE int td_principal_renew(struct td_principal *old, const struct td_policy *policy,
                                    struct td_principal **ret_principal, const char **reason);
+/* Whether the token named a role, without regard to case. */
+bool td_principal_has_role(const struct td_principal *principal, struct td_slice role);
 /* Whether two principals of one subject may do the same. */
 bool td_principal_grants_eq(const struct td_principal *a, const struct td_principal *b);
 struct td_principal *td_principal_ref(struct td_principal *principal);

@@ -17,10 +17,12 @@ static int print(struct td_buf *text)
 int td_cli_check(int argc, char **argv)
 {
     const char *file = NULL;
-    bool docs = false;
+    bool docs = false, endpoints = false;
     const struct td_cli_option options[] = {
-        {"config",     "FILE", "The YAML file; the environment is read over it.", .value = &file},
-        {"print-docs", NULL,   "Prints docs/configuration.md instead.",           .flag = &docs },
+        {"config",          "FILE", "The YAML file; the environment is read over it.",           .value = &file},
+        {"print-docs",      NULL,   "Prints docs/configuration.md instead.",                     .flag = &docs },
+        {"print-endpoints", NULL,   "Prints the endpoints that ship, as a file would say them.",
+         .flag = &endpoints                                                                                    },
     };
     const struct td_cli_usage usage = {
         .verb = "check",
@@ -39,6 +41,10 @@ int td_cli_check(int argc, char **argv)
         return status;
     if (docs) {
         td_config_put_docs(&text);
+        return print(&text);
+    }
+    if (endpoints) {
+        td_buf_put(&text, td_config_shipped_endpoints());
         return print(&text);
     }
     if (!file)

@@ -54,7 +54,7 @@ int td_admission_stream(struct td_worker *worker, struct td_conn *conn, const ch
     if (conn->proxy && options->connections_per_address > 0)
         r = enter(worker, td_quota_of_addr(worker->quota, &conn->peer),
                   options->connections_per_address, &conn->counted_address);
-    if (r == 0 && options->connections_per_user > 0) {
+    if (r == 0 && options->connections_per_user > 0 && !conn->principal->is_public) {
         *what = "This user has too many connections.";
         r = enter(worker, td_quota_of_user(worker->quota, conn->principal->subject),
                   options->connections_per_user, &conn->counted_user);

@@ -25,7 +25,7 @@ struct command {
 /* Token bucket on the monotonic clock: commands_per_s, twice as many at once. */
 static bool within_rate(struct td_worker *worker, struct td_conn *conn)
 {
-    unsigned rate = worker->options->commands_per_s;
+    unsigned rate = td_conn_limits(worker, conn)->commands_per_s;
     uint64_t gained = (uint64_t)(worker->tick - conn->rate_at) * rate / TD_TICKS_PER_S;
 
     if (rate == 0)
@@ -339,7 +339,8 @@ bool td_command_admit(struct td_worker *worker, struct td_conn *conn)
     if (within_rate(worker, conn))
         return true;
     /* A burst is told; who goes on all the same is abusing the limit. */
-    if (conn->refused_row > 2 * worker->options->commands_per_s || conn->refused_row == UINT8_MAX)
+    if (conn->refused_row > 2 * td_conn_limits(worker, conn)->commands_per_s ||
+        conn->refused_row == UINT8_MAX)
         td_ws_close(worker, conn, 4029, "rate_limited: too many commands");
     else
         td_control_error(worker, conn, (struct td_slice){NULL, 0}, TD_ERATE,

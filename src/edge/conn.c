@@ -7,9 +7,11 @@
 #include "edge/admission.h"
 #include "edge/channel.h"
 #include "edge/conn_log.h"
+#include "edge/filter.h"
 #include "edge/http.h"
 #include "edge/poll.h"
 #include "edge/subscribe.h"
+#include "edge/visit.h"
 #include "edge/worker.h"
 #include "edge/ws.h"
 #include <errno.h>
@@ -113,7 +115,8 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_conn_drop_inbox(conn);
     td_outbox_free(conn->out);
     td_principal_unref(conn->principal);
-    free(conn->filter);
+    td_filter_free(conn);
+    td_bound_free(conn);
     free(conn->start);
     free(conn->why);
     td_owed_free(conn);
@@ -121,7 +124,6 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_channel_close(conn);
     conn->out = NULL;
     conn->principal = NULL;
-    conn->filter = NULL;
     conn->start = NULL;
     conn->why = NULL;
     conn->state = TD_CONN_GONE;

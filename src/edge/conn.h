@@ -28,6 +28,9 @@
 #include "edge/outbox.h"
 #include "hub/hub.h"
 
+struct td_bound;
+struct td_endpoint;
+struct td_filter;
 struct td_tls;
 struct td_worker;
 
@@ -55,13 +58,6 @@ struct td_inbox {
     struct td_http_body body;
     struct td_buf content;
     struct td_ws_decoder ws;
-};
-
-/* Which events a subscriber wants, beyond its patterns. */
-struct td_filter {
-    size_t n_types;
-    bool excludes; /* td_principal_excludes has to be asked */
-    char types[];  /* n_types times: length byte, type */
 };
 
 /* What the URL of a WebSocket says for its first SUBSCRIBE: where it goes on from, and whether the state comes first. */
@@ -112,9 +108,11 @@ struct td_conn {
     td_unix_ms expiring_at;         /* ws: when it is to be told that its token ends */
     struct td_inbox *in;
     struct td_outbox *out;
-    struct td_filter *filter;
+    struct td_filter *filter; /* NULL: it wants all; see edge/filter.h */
     struct td_poll *poll;
-    struct td_addr peer; /* whom it serves: the other end, or whom a trusted proxy names */
+    struct td_endpoint *endpoint; /* by which it came; a reference; NULL: by a resource */
+    struct td_bound *bound;       /* what it is bound to there; NULL: nothing; see edge/visit.h */
+    struct td_addr peer;          /* whom it serves: the other end, or whom a trusted proxy names */
     uint16_t close_code;
     uint8_t state;
     uint8_t refused_row;   /* commands refused by rate, one after the other */

@@ -5,6 +5,7 @@
 #include "codec/sse.h"
 #include "codec/ws.h"
 #include "edge/conn_log.h"
+#include "edge/visit.h"
 #include "os/clock.h"
 
 /* A control message is small; the longest lists the topics of a SUBSCRIBE. */
@@ -93,19 +94,36 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
         td_list_append(&worker->waiting, &out->waiting);
 }
 
+/* What the connection is bound to: its endpoint's variables by their names, and its session. */
+static void put_bound(struct td_control *control, const struct td_conn *conn)
+{
+    char name[TD_VARIABLE_LEN_MAX + 1];
+
+    if (!conn->bound)
+        return;
+    for (size_t i = 0; i < conn->endpoint->n_variables; i++) {
+        struct td_slice variable = conn->endpoint->variables[i];
+        snprintf(name, sizeof(name), "%.*s", (int)variable.len, variable.ptr);
+        td_control_str(control, name, conn->bound->values[i]);
+    }
+    if (conn->bound->session.ptr)
+        td_control_str(control, "session", conn->bound->session);
+}
+
 void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position)
 {
-    const struct td_edge_options *options = worker->options;
+    const struct td_conn_limits *limits = td_conn_limits(worker, conn);
     struct td_control control;
     char heartbeat[64], id[17];
 
     td_conn_id(conn, id);
     snprintf(heartbeat, sizeof(heartbeat), "{\"interval\":%u,\"timeout\":%u}",
-             options->ping_interval_s, options->pong_timeout_s);
+             limits->ping_interval_s, limits->pong_timeout_s);
     td_control_begin(&control, "connection", (struct td_slice){NULL, 0});
     td_control_str(&control, "message", TD_S("connected"));
     td_control_str(&control, "connection_id", td_slice_str(id));
     td_control_raw(&control, "user", conn->principal->subject_json);
+    put_bound(&control, conn);
     td_control_position(&control, "position", td_here(worker, position));
     td_control_raw(&control, "heartbeat", td_slice_str(heartbeat));
     td_unix_ms now = td_clock_unix_ms(), exp = conn->principal->exp;

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "edge/channel.h"
 #include "edge/control.h"
+#include "edge/filter.h"
 #include "edge/poll.h"
 #include "edge/subscribe.h"
 #include "edge/worker.h"

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "edge/control.h"
+#include "edge/filter.h"
 #include "edge/subscribe.h"
 #include <errno.h>
 

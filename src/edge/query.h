@@ -23,6 +23,7 @@ enum td_state_wish {
 struct td_query {
     struct td_slice *topics; /* valid patterns */
     size_t n_topics;
+    bool any_topic; /* it is enough that something of one of them is granted */
     struct td_slice *types;
     size_t n_types;
     enum td_since since;

@@ -19,9 +19,18 @@ struct failures {
     td_ns at;
 };
 
+/* The tickets of a user at an endpoint. */
+struct user {
+    struct td_ticket *oldest, *newest;
+    uint32_t n;
+    uint32_t replaced; /* of his, in the minute that … */
+    td_ns since;       /* … began then */
+};
+
 struct td_quota {
     struct td_mutex mutex;
-    struct td_map open; /* uint32_t: connections of … */
+    struct td_map open;  /* uint32_t: connections of … */
+    struct td_map users; /* struct user, at an endpoint */
     unsigned char seed[16];
     struct failures failures[SETS][WAYS];
 };
@@ -34,6 +43,7 @@ struct td_quota *td_quota_new(void)
         return NULL;
     td_mutex_init(&quota->mutex);
     td_map_init(&quota->open, sizeof(uint32_t));
+    td_map_init(&quota->users, sizeof(struct user));
     td_random_bytes(quota->seed, sizeof(quota->seed));
     return quota;
 }
@@ -43,6 +53,7 @@ void td_quota_free(struct td_quota *quota)
     if (!quota)
         return;
     td_map_done(&quota->open);
+    td_map_done(&quota->users);
     td_mutex_done(&quota->mutex);
     free(quota);
 }
@@ -74,6 +85,11 @@ uint64_t td_quota_of_user(const struct td_quota *quota, struct td_slice subject)
     return hash(quota, 'u', subject.ptr, subject.len);
 }
 
+uint64_t td_quota_of_text(const struct td_quota *quota, char kind, struct td_slice text)
+{
+    return hash(quota, kind, text.ptr, text.len);
+}
+
 int td_quota_enter(struct td_quota *quota, uint64_t whom, unsigned max)
 {
     int r = 0;
@@ -90,14 +106,130 @@ int td_quota_enter(struct td_quota *quota, uint64_t whom, unsigned max)
     return r;
 }
 
-void td_quota_leave(struct td_quota *quota, uint64_t whom)
+static void uncount(struct td_quota *quota, uint64_t whom)
 {
-    td_mutex_lock(&quota->mutex);
     uint32_t *n = td_map_get(&quota->open, whom);
+
     TD_ASSERT(n && *n > 0);
     if (--*n == 0)
         td_map_remove(&quota->open, whom);
+}
+
+void td_quota_leave(struct td_quota *quota, uint64_t whom)
+{
+    td_mutex_lock(&quota->mutex);
+    uncount(quota, whom);
     td_mutex_unlock(&quota->mutex);
+}
+
+/* ---- endpoints ---- */
+
+static void unlink_ticket(struct user *user, struct td_ticket *ticket)
+{
+    struct td_ticket **from_older = ticket->_older ? &ticket->_older->_newer : &user->oldest;
+    struct td_ticket **from_newer = ticket->_newer ? &ticket->_newer->_older : &user->newest;
+
+    *from_older = ticket->_newer;
+    *from_newer = ticket->_older;
+    user->n--;
+}
+
+static void link_ticket(struct user *user, struct td_ticket *ticket)
+{
+    ticket->_older = user->newest;
+    ticket->_newer = NULL;
+    if (user->newest)
+        user->newest->_newer = ticket;
+    else
+        user->oldest = ticket;
+    user->newest = ticket;
+    user->n++;
+}
+
+/* Whether another of his may be replaced in this minute; counts it. */
+static bool may_replace(struct user *user, const struct td_join *join)
+{
+    if (user->replaced == 0 || join->now - user->since >= 60 * TD_NS_PER_S) {
+        user->since = join->now;
+        user->replaced = 0;
+    }
+    if (user->replaced >= join->replaced_max)
+        return false;
+    user->replaced++;
+    return true;
+}
+
+/* Decides, and takes a place at the path.  0 and the one that has to make room, if any; or an error. */
+static int admit(struct td_quota *quota, const struct td_join *join, struct user *user,
+                 struct td_ticket **ret_replaced)
+{
+    const uint32_t *there = join->path ? td_map_get(&quota->open, join->path) : NULL;
+    struct td_ticket *oldest = user && user->n >= join->user_max ? user->oldest : NULL;
+
+    /* Replacing one's own is no more at a path; the other way round nothing would be gained. */
+    if (there && *there >= join->path_max && !(oldest && oldest->_path == join->path))
+        return TD_EMANY;
+    if (join->path) {
+        uint32_t *n = td_map_put(&quota->open, join->path, NULL);
+        if (!n)
+            return -ENOMEM;
+        ++*n;
+    }
+    if (oldest && !may_replace(user, join)) {
+        if (join->path)
+            uncount(quota, join->path);
+        return TD_ERATE;
+    }
+    *ret_replaced = oldest;
+    return 0;
+}
+
+int td_quota_join(struct td_quota *quota, const struct td_join *join, struct td_ticket *ticket,
+                  struct td_ticket **ret_replaced)
+{
+    struct user *user = NULL;
+    struct td_ticket *replaced = NULL;
+    int r = 0;
+
+    td_mutex_lock(&quota->mutex);
+    if (join->user) {
+        user = td_map_put(&quota->users, join->user, NULL);
+        r = user ? 0 : -ENOMEM;
+    }
+    if (r == 0)
+        r = admit(quota, join, user, &replaced);
+    if (r == 0 && replaced) {
+        replaced->_replaced = true;
+        unlink_ticket(user, replaced);
+        if (replaced->_path)
+            uncount(quota, replaced->_path);
+    }
+    if (r == 0) {
+        *ticket = (struct td_ticket){._user = join->user, ._path = join->path};
+        if (user)
+            link_ticket(user, ticket);
+        *ret_replaced = replaced;
+    } else if (user && user->n == 0) {
+        td_map_remove(&quota->users, join->user);
+    }
+    td_mutex_unlock(&quota->mutex);
+    return r;
+}
+
+bool td_quota_quit(struct td_quota *quota, struct td_ticket *ticket)
+{
+    td_mutex_lock(&quota->mutex);
+    bool mine = !ticket->_replaced;
+    struct user *user = mine && ticket->_user ? td_map_get(&quota->users, ticket->_user) : NULL;
+    if (user) {
+        unlink_ticket(user, ticket);
+        if (user->n == 0)
+            td_map_remove(&quota->users, ticket->_user);
+    }
+    if (mine && ticket->_path)
+        uncount(quota, ticket->_path);
+    td_mutex_unlock(&quota->mutex);
+    return mine;
 }
 
 /* The place of an address, with what has been given back since it was looked at last; NULL when it has none. */

@@ -5,14 +5,17 @@
 #include "edge/admission.h"
 #include "edge/conn_log.h"
 #include "edge/subscribe.h"
+#include "edge/visit.h"
 
-void td_stream_start(struct td_request *request, const struct td_query *query)
+void td_stream_start(struct td_request *request, struct td_query *query, struct td_visit *visit)
 {
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
 
     const char *what = "no memory";
     int r = td_admission_stream(worker, conn, &what);
+    if (r == 0 && visit)
+        r = td_visit_open(request, visit, query, true, &what);
     if (r < 0) {
         td_conn_log_refused(worker, conn, what);
         td_respond_error(request, r, td_slice_str(what));

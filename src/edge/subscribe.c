@@ -3,18 +3,9 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "edge/control.h"
+#include "edge/filter.h"
+#include "edge/visit.h"
 #include <errno.h>
-
-/* The filter exists when somebody asks for types, or when a wide pattern touches what only an admin may see. */
-static int need_filter(struct td_conn *conn)
-{
-    if (!conn->filter)
-        conn->filter = calloc(1, sizeof(*conn->filter));
-    if (!conn->filter)
-        return -ENOMEM;
-    conn->subscriber.checked = true;
-    return 0;
-}
 
 int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice pattern)
 {
@@ -23,17 +14,15 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
     bool check = false;
     bool known = td_hub_has_named(&conn->subscriber, pattern);
 
-    if (!known && td_hub_count_named(&conn->subscriber) >= worker->options->subscriptions_max) {
+    if (!known &&
+        td_hub_count_named(&conn->subscriber) >= td_conn_limits(worker, conn)->subscriptions_max) {
         TD_COUNT(worker, limited[TD_LIMITED_SUBSCRIPTIONS]);
         return TD_ETOOLARGE;
     }
     int n = td_principal_intersect(conn->principal, pattern, &text, patterns, &check);
     int r = n < 0 ? n : n == 0 ? TD_EFORBIDDEN : 0;
-    if (r == 0 && check) {
-        r = need_filter(conn);
-        if (r == 0)
-            conn->filter->excludes = true;
-    }
+    if (r == 0 && check)
+        r = td_filter_exclude(conn);
     if (r == 0)
         r = td_hub_subscribe(worker->hub, &conn->subscriber, pattern, patterns, (size_t)n);
     if (r == TD_ESHAPES)
@@ -46,44 +35,23 @@ void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn)
 {
     td_hub_leave(worker->hub, &conn->subscriber);
     td_subscriber_init(&conn->subscriber, conn->subscriber.wire);
-    free(conn->filter);
-    conn->filter = NULL;
-}
-
-static int want_types(struct td_conn *conn, const struct td_slice *types, size_t n)
-{
-    size_t bytes = 0;
-
-    if (n == 0)
-        return 0;
-    for (size_t i = 0; i < n; i++)
-        bytes += 1 + types[i].len;
-    bool excludes = conn->filter && conn->filter->excludes;
-    struct td_filter *filter = realloc(conn->filter, sizeof(*filter) + bytes);
-    if (!filter)
-        return -ENOMEM;
-    filter->excludes = excludes;
-    filter->n_types = n;
-    char *at = filter->types;
-    for (size_t i = 0; i < n; i++) {
-        *at++ = (char)types[i].len;
-        memcpy(at, types[i].ptr, types[i].len);
-        at += types[i].len;
-    }
-    conn->filter = filter;
-    conn->subscriber.checked = true;
-    return 0;
+    td_filter_free(conn);
+    td_bound_free(conn);
 }
 
 int td_subscribe_query(struct td_worker *worker, struct td_conn *conn, const struct td_query *query)
 {
-    int r = want_types(conn, query->types, query->n_types);
+    int r = td_filter_types(conn, query->types, query->n_types);
 
     conn->subscriber.stateless = query->state == TD_STATE_NEVER;
-    if (worker->options->sends_per_s > 0)
-        conn->subscriber.pace_ms = (uint16_t)(1000 / worker->options->sends_per_s);
-    for (size_t i = 0; r == 0 && i < query->n_topics; i++)
+    if (td_conn_limits(worker, conn)->sends_per_s > 0)
+        conn->subscriber.pace_ms = (uint16_t)(1000 / td_conn_limits(worker, conn)->sends_per_s);
+    for (size_t i = 0; r == 0 && i < query->n_topics; i++) {
         r = td_subscribe(worker, conn, query->topics[i]);
+        if (r == TD_EFORBIDDEN && query->any_topic &&
+            (i + 1 < query->n_topics || td_hub_count_named(&conn->subscriber) > 0))
+            r = 0;
+    }
     if (r < 0)
         td_unsubscribe_all(worker, conn);
     return r;
@@ -98,30 +66,6 @@ bool td_request_subscribe(struct td_request *request, const struct td_query *que
                          r == TD_EFORBIDDEN ? TD_S("Nothing of a topic is granted to you.")
                                             : td_slice_str(td_err_hint(r)));
     return r == 0;
-}
-
-static bool type_wanted(const struct td_filter *filter, struct td_slice type)
-{
-    const char *at = filter->types;
-
-    if (filter->n_types == 0)
-        return true;
-    for (size_t i = 0; i < filter->n_types; i++) {
-        size_t len = (unsigned char)*at++;
-        if (td_slice_eq(td_slice(at, len), type))
-            return true;
-        at += len;
-    }
-    return false;
-}
-
-bool td_conn_wants(const struct td_conn *conn, const struct td_record *record)
-{
-    if (!conn->filter)
-        return true;
-    if (conn->filter->excludes && td_principal_excludes(conn->principal, record->topic))
-        return false;
-    return type_wanted(conn->filter, record->type);
 }
 
 int td_owe_caught_up(struct td_conn *conn, struct td_slice ref)

@@ -14,8 +14,6 @@ TD_MUST_USE int td_subscribe_query(struct td_worker *worker, struct td_conn *con
                                    const struct td_query *query);
 /* The same, answering the error itself; whether it is subscribed. */
 bool td_request_subscribe(struct td_request *request, const struct td_query *query);
-/* Whether a record passes the connection's filter. */
-bool td_conn_wants(const struct td_conn *conn, const struct td_record *record);
 /* Forgets what a request had subscribed to and filtered by. */
 void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn);
 /* Notes that a caught_up with that `ref` (raw, or empty) is owed.  0 or -ENOMEM. */

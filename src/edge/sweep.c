@@ -39,7 +39,8 @@ static void sweep_behind(struct td_worker *worker, struct td_conn *conn)
     if (conn->writable || acked_bytes != conn->acked_bytes || unacked == 0) {
         conn->acked_bytes = acked_bytes;
         conn->acked = worker->tick;
-    } else if (worker->tick - conn->acked >= seconds(worker->options->behind_timeout_s)) {
+    } else if (worker->tick - conn->acked >=
+               seconds(td_conn_limits(worker, conn)->behind_timeout_s)) {
         TD_COUNT(worker, heartbeat_timeouts);
         conn->close_code = 4008;
         td_conn_drop(worker, conn, "heartbeat timeout: the peer acknowledges nothing");
@@ -61,7 +62,7 @@ static void send_heartbeat(struct td_worker *worker, struct td_conn *conn)
 
 static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
 {
-    const struct td_edge_options *options = worker->options;
+    const struct td_conn_limits *limits = td_conn_limits(worker, conn);
     td_ticks now = worker->tick;
 
     conn->controls = 0;
@@ -78,21 +79,21 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         return;
     }
     conn->acked = now;
-    if (conn->pinged && now - conn->pinged >= seconds(options->pong_timeout_s)) {
+    if (conn->pinged && now - conn->pinged >= seconds(limits->pong_timeout_s)) {
         TD_COUNT(worker, heartbeat_timeouts);
         td_ws_close(worker, conn, 4008, "heartbeat timeout");
         return;
     }
-    if (options->idle_timeout_s > 0 && td_hub_count_named(&conn->subscriber) == 0 &&
-        now - conn->active >= seconds(options->idle_timeout_s)) {
+    if (limits->idle_timeout_s > 0 && td_hub_count_named(&conn->subscriber) == 0 &&
+        now - conn->active >= seconds(limits->idle_timeout_s)) {
         td_ws_close(worker, conn, 4008, "idle timeout: nothing is subscribed");
         return;
     }
-    if (!conn->pinged && now - conn->beat >= seconds(options->ping_interval_s)) {
+    if (!conn->pinged && now - conn->beat >= seconds(limits->ping_interval_s)) {
         conn->beat = conn->pinged = now;
         td_ws_ping(worker, conn);
     }
-    if (conn->state == TD_CONN_WS && now - conn->sent >= seconds(options->ping_interval_s))
+    if (conn->state == TD_CONN_WS && now - conn->sent >= seconds(limits->ping_interval_s))
         send_heartbeat(worker, conn);
 }
 
@@ -105,7 +106,7 @@ static void sweep_stream(struct td_worker *worker, struct td_conn *conn)
         return;
     }
     conn->acked = worker->tick;
-    if (worker->tick - conn->sent >= seconds(worker->options->sse_interval_s))
+    if (worker->tick - conn->sent >= seconds(td_conn_limits(worker, conn)->sse_interval_s))
         td_stream_keep_alive(worker, conn);
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "edge/accept.h"
 #include "edge/poll.h"
+#include "edge/visit.h"
 #include "edge/ws.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -165,14 +166,26 @@ static bool has_other_options(const struct td_worker *worker)
     return atomic_load(&worker->configured) != worker->options;
 }
 
-/* Between two turns nothing refers to the old options: what outlives a turn has copies. */
+static void renew_endpoints(struct td_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->n_chunks * TD_SLAB_CHUNK; i++) {
+        struct td_conn *conn = td_worker_conn(worker, i);
+        if (conn)
+            td_bound_renew(worker, conn);
+    }
+}
+
+/* Between two turns nothing refers to the old options: what outlives a turn has copies, or references. */
 static void take_up_options(struct td_worker *worker)
 {
     const struct td_edge_options *options = atomic_load(&worker->configured);
+    bool endpoints = options->endpoints != worker->options->endpoints;
 
     if (options->auth != worker->options->auth)
         td_token_cache_clear(worker->tokens);
     worker->options = options;
+    if (endpoints)
+        renew_endpoints(worker);
     atomic_store_explicit(&worker->generation, options->generation, memory_order_release);
 }
 

@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "base/list.h"
 #include "edge/conn.h"
+#include "edge/endpoint.h"
 #include "hub/hub.h"
 #include "journal/journal.h"
 #include "os/loop.h"
@@ -27,17 +28,14 @@ struct td_edge_options {
     size_t body_bytes_max;          /* of a request */
     size_t events_max;              /* in one publish */
     size_t page_events_max;         /* in one page of history */
-    unsigned subscriptions_max;     /* named by one connection */
-    unsigned commands_per_s;        /* on one connection; twice as many at once */
+    struct td_conn_limits limits;   /* of a connection that is on no endpoint with its own */
     unsigned connections_max;       /* on one worker */
     unsigned pending_publishes_max; /* on one connection */
     unsigned connections_per_address, connections_per_user; /* over all workers; 0: no limit */
     unsigned bad_tokens_per_s;                              /* of one address; 0: no limit */
     unsigned publishes_per_s;        /* on one connection, twice as many at once; 0: no limit */
     struct td_cidrs trusted_proxies; /* whose X-Forwarded-For counts */
-    unsigned sends_per_s;            /* of events to one connection; 0: no bound */
-    unsigned ping_interval_s, pong_timeout_s, behind_timeout_s, idle_timeout_s;
-    unsigned sse_interval_s, drain_s, poll_max_s;
+    unsigned drain_s, poll_max_s;
     unsigned head_timeout_s, request_timeout_s; /* for its head; for all of a request */
     const struct td_auth *auth;
     const struct td_tls_context *tls; /* for new connections; NULL: none, and TLS is refused */
@@ -48,6 +46,7 @@ struct td_edge_options {
     size_t compression_bytes_min;     /* of a message; taken when the worker is made */
     const struct td_slice *origins;   /* allowed origins; `http://localhost:*` is any port */
     size_t n_origins;
+    const struct td_endpoints *endpoints; /* what is served besides the resources; NULL: nothing */
 };
 
 /* Why a token was not taken, in the order of their labels. */
@@ -226,6 +225,13 @@ uint64_t td_worker_generation(const struct td_worker *worker);
 static inline struct td_position td_here(const struct td_worker *worker, uint64_t seq)
 {
     return (struct td_position){td_journal_epoch(worker->journal), seq};
+}
+
+/* The numbers that count for a connection. */
+static inline const struct td_conn_limits *td_conn_limits(const struct td_worker *worker,
+                                                          const struct td_conn *conn)
+{
+    return conn->endpoint ? &conn->endpoint->limits : &worker->options->limits;
 }
 
 /* For the edge: the connection at a place of the slab, NULL when it is free. */

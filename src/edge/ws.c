@@ -11,6 +11,7 @@
 #include "edge/control.h"
 #include "edge/expiry.h"
 #include "edge/subscribe.h"
+#include "edge/visit.h"
 #include "os/clock.h"
 #include <errno.h>
 
@@ -121,7 +122,18 @@ static void log_accepted(const struct td_request *request, const struct answer *
     td_buf_done(&decision);
 }
 
-void td_ws_upgrade(struct td_request *request, const struct td_query *query)
+/* First, because nobody without a right to it is agreed with on anything that costs. */
+static int admit(struct td_request *request, struct td_query *query, struct td_visit *visit,
+                 const char **what)
+{
+    int r = visit ? td_visit_admit(request, visit, what) : td_request_authenticate(request, what);
+
+    if (r == 0)
+        r = td_admission_stream(request->worker, request->conn, what);
+    return r == 0 && visit ? td_visit_open(request, visit, query, true, what) : r;
+}
+
+void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td_visit *visit)
 {
     struct td_worker *worker = request->worker;
     struct td_conn *conn = request->conn;
@@ -137,11 +149,9 @@ void td_ws_upgrade(struct td_request *request, const struct td_query *query)
                                                : (struct td_slice){NULL, 0});
         return;
     }
-    /* First, because nobody without a token is agreed with on anything that costs. */
-    r = td_request_authenticate(request, &what);
-    if (r == 0)
-        r = td_admission_stream(worker, conn, &what);
-    if (r == TD_ERATE || r == TD_EMANY) {
+    r = admit(request, query, visit, &what);
+    /* Who is known is told on the WebSocket. */
+    if (r == TD_EMANY || (r == TD_ERATE && !request->principal)) {
         td_conn_log_handshake(request, what);
         td_conn_log_refused(worker, conn, what);
         td_respond_error(request, r, td_slice_str(what));

@@ -5,9 +5,11 @@
 #include "edge/http.h"
 #include "edge/query.h"
 
-/* Answers an upgrade: 101, or the error that the handshake deserves.  Without a valid token it is accepted and closed with 4001,
- * so that a browser can tell (docs/protocol.md). */
-void td_ws_upgrade(struct td_request *request, const struct td_query *query);
+struct td_visit;
+
+/* Answers an upgrade: 101, or the error that the handshake deserves.  Who may not come in is accepted and closed with 4001 (no valid token),
+ * 4003 or 4004, so that a browser can tell (docs/protocol.md).  `visit`: of an endpoint; NULL: of a resource. */
+void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td_visit *visit);
 /* Takes frames as they come; unmasks in place. */
 void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len);
 /* Sends a close frame with a code and a reason, then finishes the connection. */

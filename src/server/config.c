@@ -185,6 +185,7 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     TD_ASSERT(config);
     config->_refs = 1;
     apply_defaults(config);
+    td_config_ship_endpoints(config, errors);
     if (inputs->dev)
         apply_dev(config);
     if (inputs->path)
@@ -194,6 +195,8 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     apply_flags(config, inputs, errors);
     if (inputs->dev && config->retention.groups.n == 0)
         add_dev_group(config);
+    if (errors->len == errors_before) /* what could not be read is told already */
+        td_config_compile_endpoints(config, inputs->path, errors);
     check_relations(config, errors);
     td_config_compile_keys(config, inputs, errors);
     if (td_kinds_new(config->jobs.specs.items, config->jobs.specs.n, &config->jobs.kinds, errors) ==
@@ -223,6 +226,7 @@ void td_config_free(struct td_config *config)
     td_config_release_keys(config);
     td_tls_context_free(config->tls.context);
     td_kinds_free(config->jobs.kinds);
+    td_endpoints_done(&config->served);
     td_config_release(config);
     free(config);
 }

@@ -3,7 +3,7 @@
  *
  * One table (config_schema.c) drives all of it: parser, check, help, and docs/configuration.md.  An option is
  * named by its path: `retention.age` is a key in the file, TIDINGS_RETENTION_AGE in the environment and --retention.age on
- * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers`, `roles`,
+ * the command line.  Lists are comma-separated in the latter two; `auth.keys`, `auth.issuers`, `roles`, `endpoints`,
  * `retention.groups` and `jobs.kinds` can only stand in the file.
  *
  * A configuration that was loaded is immutable and may be read by any thread. */
@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/log.h"
+#include "edge/endpoint.h"
 #include "jobs/kind.h"
 #include "journal/journal.h"
 #include "os/tls.h"
@@ -65,6 +66,24 @@ struct td_config_kinds {
     size_t n;
 };
 
+/* An entry of endpoints; numbers that are 0 are as for all connections. */
+struct td_config_endpoint {
+    struct td_slice name, path, rule;
+    bool enabled;
+    struct td_slices topics, transports, filters, topic_filters;
+    unsigned format; /* enum td_format */
+    uint64_t connections_per_user, replacements_per_minute, connections_per_path;
+    uint64_t subscriptions, commands_per_second, sends_per_second;
+    uint64_t ping_interval_ms, pong_timeout_ms, idle_timeout_ms, behind_timeout_ms,
+        stream_interval_ms;
+    unsigned line; /* where it stands in its file */
+};
+
+struct td_config_endpoints {
+    struct td_config_endpoint *items;
+    size_t n;
+};
+
 /* Texts end with a NUL behind their last byte.  Durations are in milliseconds; 0 is "off" or "no bound" where the table says so. */
 struct td_config {
     struct td_slices listen;
@@ -93,8 +112,11 @@ struct td_config {
         unsigned min_version;             /* enum td_tls_version */
         struct td_tls_context *context;   /* made of them; NULL: nothing speaks TLS */
     } tls;
-    struct td_slices trusted_proxies; /* networks, as text */
-    struct td_slices origins;         /* `http://localhost:*`: any port */
+    struct td_slices trusted_proxies;     /* networks, as text */
+    struct td_slices origins;             /* `http://localhost:*`: any port */
+    struct td_config_endpoints endpoints; /* those that ship, then those of the file */
+    size_t n_shipped_endpoints;
+    struct td_endpoints served; /* made of them */
     struct {
         uint64_t interval_ms, timeout_ms, idle_ms, behind_ms, stream_ms;
     } heartbeat;
@@ -160,6 +182,12 @@ TD_MUST_USE int td_config_load(const struct td_config_inputs *inputs, struct td_
 struct td_config *td_config_ref(struct td_config *config);
 /* Gives a reference back; the last one frees it. */
 void td_config_free(struct td_config *config);
+
+/* The endpoints that ship, as a file that says the same would. */
+struct td_slice td_config_shipped_endpoints(void);
+/* What counts for one connection: on this endpoint, or (NULL) on none. */
+struct td_conn_limits td_config_conn_limits(const struct td_config *config,
+                                            const struct td_config_endpoint *endpoint);
 
 /* Reads a duration as options are written: 500ms, 30s, 5m, 1h, 7d, or 0.  0 or TD_EINVAL. */
 TD_MUST_USE int td_config_duration(struct td_slice text, uint64_t *ret_ms);

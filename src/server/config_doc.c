@@ -76,8 +76,10 @@ static const char intro[] =
     "3. the environment: `TIDINGS_` and the path in upper case with `_` for `.`: "
     "`TIDINGS_RETENTION_AGE`,\n"
     "4. flags: the path itself: `--retention.age 7d`.\n\n"
-    "In the environment and in flags a list is separated by commas; `auth.keys`, `auth.issuers` "
-    "and `roles` can only stand in the file. Relative paths start at the working directory.\n\n"
+    "In the environment and in flags a list is separated by commas; `auth.keys`, `auth.issuers`, "
+    "`roles`, `endpoints`, `retention.groups` and `jobs.kinds` can only stand in the file. "
+    "Relative paths start "
+    "at the working directory.\n\n"
     "`tidings check --config FILE` tells everything that is wrong at once: file, line, what was "
     "found and what was expected; an unknown name is answered with the nearest known one.\n\n"
     "SIGHUP makes a running server load all of it again, without dropping a connection. A "
@@ -104,7 +106,9 @@ static const char intro[] =
 
 void td_config_put_docs(struct td_buf *out)
 {
+    static const char head[] = "| option | value | default | what it does |\n|---|---|---|---|\n";
     struct td_slice section = {"?", 1};
+    bool in_table = false;
 
     td_buf_puts(out, intro);
     for (size_t i = 0; i < td_config_n_options; i++) {
@@ -114,10 +118,19 @@ void td_config_put_docs(struct td_buf *out)
             section = its_section;
             td_buf_putf(out, "\n## %.*s\n\n", section.len ? (int)section.len : 7,
                         section.len ? section.ptr : "general");
-            td_buf_puts(out, "| option | value | default | what it does |\n|---|---|---|---|\n");
+            in_table = false;
+        } else if (!in_table) {
+            td_buf_putc(out, '\n');
         }
+        if (!in_table)
+            td_buf_puts(out, head);
+        in_table = !option->fields; /* the table of its fields stands between */
         put_row(out, option, !option->reloadable);
         if (option->fields)
             put_fields(out, option);
     }
+    td_buf_puts(out, "\n## endpoints that ship\n\n`tidings check --print-endpoints` prints the "
+                     "same.\n\n```yaml\n");
+    td_buf_put(out, td_config_shipped_endpoints());
+    td_buf_puts(out, "```\n");
 }

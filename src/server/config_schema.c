@@ -15,13 +15,16 @@ static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const runner_words[] = {"command", "llm", "pipeline", "external", NULL};
 static const char *const exit_words[] = {"failure", "result", NULL};
+static const char *const event_words[] = {"event", "flat", "entity", NULL};
 
 _Static_assert(TD_DURABILITY_FSYNC == 0 && TD_DURABILITY_FAST == 1, "durability_words");
 _Static_assert(TD_TLS_1_2 == 0 && TD_TLS_1_3 == 1, "tls_words");
 _Static_assert(TD_RUNNER_COMMAND == 0 && TD_RUNNER_EXTERNAL == 3, "runner_words");
+_Static_assert(TD_FORMAT_EVENT == 0 && TD_FORMAT_FLAT == 1 && TD_FORMAT_ENTITY == 2, "event_words");
 _Static_assert(TD_LOG_DEBUG == 0 && TD_LOG_NONE == 4, "level_words");
 _Static_assert(sizeof(struct td_config_keys) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_issuers) == sizeof(struct td_config_array), "one layout");
+_Static_assert(sizeof(struct td_config_endpoints) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_groups) == sizeof(struct td_config_array), "one layout");
 _Static_assert(sizeof(struct td_config_kinds) == sizeof(struct td_config_array), "one layout");
 _Static_assert(offsetof(struct td_policy, n_roles) - offsetof(struct td_policy, roles) ==
@@ -111,6 +114,11 @@ static bool filled(struct td_slice text)
     return text.len > 0;
 }
 
+static bool transport_valid(struct td_slice text)
+{
+    return td_slice_eq(text, TD_S("websocket")) || td_slice_eq(text, TD_S("http"));
+}
+
 #define ALG_EXPECTED     "HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256 or ES384"
 #define PATTERN_EXPECTED "a valid pattern such as projects/42/** or users/{sub}/*"
 
@@ -123,7 +131,7 @@ static const struct td_config_option key_items[] = {
     {"secret_file", TD_CONFIG_TEXT, KEY(secret_file), .valid = filled, .expected = "a path", .help = "A file that holds the secret; a newline at its end is dropped."},
     {"public_key_file", TD_CONFIG_TEXT, KEY(public_key_file), .valid = filled, .expected = "a path", .help = "For RS, PS and ES: a file with a PEM public key, a JWK, or a set of them (JWKS) of which those for alg (and of that kid) are taken. RSA has 2048 bits at least."},
 };
-static const struct td_config_fields key_fields = {key_items, TD_ARRAY_LEN(key_items), sizeof(struct td_config_key)};
+static const struct td_config_fields key_fields = {key_items, TD_ARRAY_LEN(key_items), sizeof(struct td_config_key), 0};
 
 #define ISSUER(name) offsetof(struct td_config_issuer, name)
 static const struct td_config_option issuer_items[] = {
@@ -135,7 +143,7 @@ static const struct td_config_option issuer_items[] = {
     {"jwks_url", TD_CONFIG_TEXT, ISSUER(jwks_url), .valid = url_valid, .expected = "a URL that begins with https:// or http://", .help = "Where its public keys are fetched from (JWKS), instead of files."},
     {"leeway", TD_CONFIG_DURATION, ISSUER(rules.leeway_ms), .standard = "5s", .min = 0, .max = 5 * MINUTE, .help = "How far its clock may be ahead when nbf is checked. exp is exact."},
 };
-static const struct td_config_fields issuer_fields = {issuer_items, TD_ARRAY_LEN(issuer_items), sizeof(struct td_config_issuer)};
+static const struct td_config_fields issuer_fields = {issuer_items, TD_ARRAY_LEN(issuer_items), sizeof(struct td_config_issuer), 0};
 
 #define ROLE(name) offsetof(struct td_role, name)
 static const struct td_config_option role_items[] = {
@@ -143,7 +151,7 @@ static const struct td_config_option role_items[] = {
     {"subscribe", TD_CONFIG_LIST, ROLE(grants.subscribe), .valid = td_policy_pattern_valid, .expected = PATTERN_EXPECTED, .help = "Patterns that the role may subscribe."},
     {"publish", TD_CONFIG_LIST, ROLE(grants.publish), .valid = td_policy_pattern_valid, .expected = PATTERN_EXPECTED, .help = "Patterns that the role may publish to."},
 };
-static const struct td_config_fields role_fields = {role_items, TD_ARRAY_LEN(role_items), sizeof(struct td_role)};
+static const struct td_config_fields role_fields = {role_items, TD_ARRAY_LEN(role_items), sizeof(struct td_role), 0};
 
 #define GROUP(name) offsetof(struct td_config_group, name)
 static const struct td_config_option group_items[] = {
@@ -153,7 +161,33 @@ static const struct td_config_option group_items[] = {
     {"bytes", TD_CONFIG_BYTES, GROUP(bytes), .standard = "0", .min = TD_MIB, .max = NO_MAX, .off = "no bound", .help = "The size beyond which its oldest events are dropped."},
     {"state_ttl", TD_CONFIG_DURATION, GROUP(state_ttl_ms), .standard = "0", .min = SECOND, .max = NO_MAX, .off = "kept until it is removed", .help = "State of its topics whose last event is older is not kept."},
 };
-static const struct td_config_fields group_fields = {group_items, TD_ARRAY_LEN(group_items), sizeof(struct td_config_group)};
+static const struct td_config_fields group_fields = {group_items, TD_ARRAY_LEN(group_items), sizeof(struct td_config_group), 0};
+
+#define ENDPOINT(name) offsetof(struct td_config_endpoint, name)
+#define FILTER_EXPECTED "a name of letters, digits and . _ ~ @ : - that no other parameter has (since, state, type, format, limit, wait, session, token)"
+static const struct td_config_option endpoint_items[] = {
+    {"name", TD_CONFIG_TEXT, ENDPOINT(name), .valid = td_segment_valid, .expected = "a name of letters, digits and . _ ~ @ : -", .help = "The endpoint."},
+    {"enabled", TD_CONFIG_BOOL, ENDPOINT(enabled), .standard = "true", .help = "Whether it is there: false takes away the one that ships with its name or path."},
+    {"path", TD_CONFIG_TEXT, ENDPOINT(path), .valid = td_endpoint_path_valid, .expected = "a path such as /ws/projects/{project_id}, in which a variable is a whole segment", .help = "Where it is. A variable takes any legal segment of a topic; other paths are 404. Where several endpoints match, the one with a literal segment first has it."},
+    {"topics", TD_CONFIG_LIST, ENDPOINT(topics), .valid = td_endpoint_topic_valid, .expected = "a pattern such as projects/{project_id}/** or users/{sub}/**, perhaps with ` where MEMBER={variable}` behind it", .help = "What a reader is subscribed to, as far as it is granted: patterns with the path's variables, {sub} (the subject) and {session} (given as ?session=, or made and told). With `where`, only events of which a member of data is that. Without topics clients SUBSCRIBE."},
+    {"transports", TD_CONFIG_LIST, ENDPOINT(transports), .standard = "websocket", .valid = transport_valid, .expected = "websocket or http", .help = "How it is read: as a WebSocket, by http (events streams, pages, long-poll), or both."},
+    {"format", TD_CONFIG_WORD, ENDPOINT(format), .standard = "event", .words = event_words, .help = "How events are written, unless ?format= says otherwise."},
+    {"rule", TD_CONFIG_TEXT, ENDPOINT(rule), .standard = "any", .valid = td_endpoint_rule_valid, .expected = "any, subscribe, job, role:NAME or public", .help = "Who may come in. any: whoever has a valid token. subscribe: who is granted something of a topic without {sub} and {session}. job: who may see the job {job_id}. role:NAME: who has that role, and admins. public: everyone, without a token, for its topics alone."},
+    {"filters", TD_CONFIG_LIST, ENDPOINT(filters), .valid = td_endpoint_filter_valid, .expected = FILTER_EXPECTED, .help = "Parameters of the URL that leave only events whose data has that member with that value; the same one given again is another value."},
+    {"topic_filters", TD_CONFIG_LIST, ENDPOINT(topic_filters), .valid = td_endpoint_filter_valid, .expected = FILTER_EXPECTED, .help = "Likewise, where the member of data is a topic and the parameter a pattern."},
+    {"connections_per_user", TD_CONFIG_NUMBER, ENDPOINT(connections_per_user), .standard = "0", .min = 1, .max = 1000000, .off = "no limit", .help = "WebSockets and streams of one subject, over all workers. Another one closes the oldest (4009)."},
+    {"replacements_per_minute", TD_CONFIG_NUMBER, ENDPOINT(replacements_per_minute), .standard = "10", .min = 1, .max = 1000000, .off = "none", .help = "How many connections of a subject may be closed so in a minute; then the new one is (4029), so that tabs do not replace each other for ever."},
+    {"connections_per_path", TD_CONFIG_NUMBER, ENDPOINT(connections_per_path), .standard = "0", .min = 1, .max = 1000000, .off = "no limit", .help = "WebSockets and streams with the same values in the path, over all workers. Another one is answered 503."},
+    {"subscriptions", TD_CONFIG_NUMBER, ENDPOINT(subscriptions), .standard = "0", .min = 1, .max = 500, .off = "as limits.subscriptions", .help = "Subscriptions of one connection, with those of the topics, which always fit."},
+    {"commands_per_second", TD_CONFIG_NUMBER, ENDPOINT(commands_per_second), .standard = "0", .min = 1, .max = 10000, .off = "as limits.commands_per_second", .help = "Commands that one WebSocket may send a second."},
+    {"sends_per_second", TD_CONFIG_NUMBER, ENDPOINT(sends_per_second), .standard = "0", .min = 1, .max = 1000, .off = "as limits.sends_per_second", .help = "How often in a second one connection is sent events, at the most."},
+    {"ping_interval", TD_CONFIG_DURATION, ENDPOINT(ping_interval_ms), .standard = "0", .min = SECOND, .max = HOUR, .off = "as heartbeat.interval", .help = "How often a WebSocket is pinged."},
+    {"pong_timeout", TD_CONFIG_DURATION, ENDPOINT(pong_timeout_ms), .standard = "0", .min = SECOND, .max = HOUR, .off = "as heartbeat.timeout", .help = "How long a pong may take."},
+    {"idle_timeout", TD_CONFIG_DURATION, ENDPOINT(idle_timeout_ms), .standard = "0", .min = SECOND, .max = DAY, .off = "as heartbeat.idle", .help = "How long a WebSocket may have nothing subscribed."},
+    {"behind_timeout", TD_CONFIG_DURATION, ENDPOINT(behind_timeout_ms), .standard = "0", .min = SECOND, .max = HOUR, .off = "as heartbeat.behind", .help = "How long a slow reader may acknowledge nothing."},
+    {"stream_interval", TD_CONFIG_DURATION, ENDPOINT(stream_interval_ms), .standard = "0", .min = SECOND, .max = HOUR, .off = "as heartbeat.stream", .help = "How long an event stream may be sent nothing."},
+};
+static const struct td_config_fields endpoint_fields = {endpoint_items, TD_ARRAY_LEN(endpoint_items), sizeof(struct td_config_endpoint), offsetof(struct td_config_endpoint, line)};
 
 #define KIND(name) offsetof(struct td_kind_spec, name)
 static const struct td_config_option kind_items[] = {
@@ -189,7 +223,7 @@ static const struct td_config_option kind_items[] = {
     {"first_byte_time", TD_CONFIG_DURATION, KIND(first_byte_ms), .standard = "60s", .min = 100, .max = DAY, .off = "no limit", .help = "Of an llm: until the answer begins."},
     {"idle_time", TD_CONFIG_DURATION, KIND(idle_ms), .standard = "30s", .min = 100, .max = DAY, .off = "no limit", .help = "Of an llm: between two pieces of the answer."},
 };
-static const struct td_config_fields kind_fields = {kind_items, TD_ARRAY_LEN(kind_items), sizeof(struct td_kind_spec)};
+static const struct td_config_fields kind_fields = {kind_items, TD_ARRAY_LEN(kind_items), sizeof(struct td_kind_spec), 0};
 
 #define AT(member) offsetof(struct td_config, member)
 const struct td_config_option td_config_options[] = {
@@ -217,6 +251,8 @@ const struct td_config_option td_config_options[] = {
         .help = "How long SIGTERM waits for connections to leave."},
     {"roles", TD_CONFIG_NAMED, AT(auth.policy.roles), .fields = &role_fields, .reloadable = true,
         .help = "What roles grant to tokens without a tidings claim. The role admin may do everything and needs no entry."},
+    {"endpoints", TD_CONFIG_NAMED, AT(endpoints), .fields = &endpoint_fields, .reloadable = true,
+        .help = "Paths that are bound to topics, with who may read them and how many. Those that ship stand at the end of this page; an entry with the path or the name of one takes its place."},
 
     {"tls.listen", TD_CONFIG_LIST, AT(tls.listen), .valid = address_valid, .expected = "an address such as 127.0.0.1:8443, [::1]:8443 or :8443",
         .help = "Addresses to listen on with TLS (https, wss), beside those of `listen`."},

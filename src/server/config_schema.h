@@ -39,7 +39,8 @@ struct td_config_option {
 struct td_config_fields {
     const struct td_config_option *items;
     size_t n;
-    size_t size; /* of the structure */
+    size_t size;    /* of the structure */
+    size_t line_at; /* where in it an unsigned for its line is; 0: nowhere */
 };
 
 /* How all arrays of records lie in struct td_config. */
@@ -86,6 +87,11 @@ bool td_config_add(struct td_config *config, void *base, const struct td_config_
 void td_config_compile_keys(struct td_config *config, const struct td_config_inputs *inputs,
                             struct td_buf *errors);
 void td_config_release_keys(struct td_config *config);
+
+/* Puts the endpoints that ship in front of those of the file. */
+void td_config_ship_endpoints(struct td_config *config, struct td_buf *errors);
+/* Makes `served` of what all of them say; `file` is where those that do not ship stand. */
+void td_config_compile_endpoints(struct td_config *config, const char *file, struct td_buf *errors);
 
 /* Reads a YAML text into the configuration; faults become lines in `errors`, each with `name` and the line. */
 void td_config_read_yaml(struct td_config *config, const char *name, struct td_slice text,

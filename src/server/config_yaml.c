@@ -223,6 +223,9 @@ static void read_named(const struct walk *walk, const yaml_node_t *node,
         if (!read_key(walk, node, pair, option->path, path))
             continue;
         void *record = td_config_append(walk->config, array, option->fields->size);
+        if (option->fields->line_at > 0)
+            *(unsigned *)(void *)((char *)record + option->fields->line_at) =
+                (unsigned)node_at(walk, pair->key)->start_mark.line + 1;
         read_value(walk, node_at(walk, pair->key), path, record, &option->fields->items[0]);
         read_record(walk, node_at(walk, pair->value), path, record, option, 1);
     }

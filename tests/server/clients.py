@@ -276,9 +276,9 @@ class Ws:
 class Sse:
     """An event stream on a bare socket, parsed as the WHATWG standard says."""
 
-    def __init__(self, server, query, token, *headers, receive_buffer=None):
+    def __init__(self, server, query, token, *headers, receive_buffer=None, path=EVENTS):
         self.raw = Raw(server, receive_buffer)
-        self.raw.send(request("GET", f"{EVENTS}?{query}", "Accept: text/event-stream", *headers,
+        self.raw.send(request("GET", f"{path}?{query}", "Accept: text/event-stream", *headers,
                               token=token))
         self.response = self.raw.answer()
         self.last_id, self.retry = None, None

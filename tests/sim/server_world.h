@@ -222,6 +222,7 @@ struct srv_world {
     struct td_journal_options options;
     struct td_retention_group groups[2]; /* of the options */
     struct td_edge_options edge;
+    struct td_endpoints endpoints; /* of `edge` */
     struct td_issuer issuer;
     struct td_auth auth;
     struct td_api api;

@@ -100,6 +100,26 @@ static void groups(struct srv_world *world)
     log->n_groups = TD_ARRAY_LEN(world->groups);
 }
 
+/* The one endpoint that clients use here. */
+static void endpoints_begin(struct srv_world *world)
+{
+    const struct td_endpoint_spec spec = {
+        .name = TD_S("ws"),
+        .path = TD_S("/ws"),
+        .rule = TD_S("any"),
+        .transports = TD_ENDPOINT_WEBSOCKET,
+        .format = TD_FORMAT_ENTITY,
+        .limits = world->edge.limits,
+    };
+    struct td_endpoint *endpoint;
+    struct td_buf why = TD_BUF_INIT(256);
+
+    TD_MUST(td_endpoint_new(&spec, &endpoint, &why) == 0 &&
+                td_endpoints_add(&world->endpoints, endpoint) == 0,
+            "no endpoint: %.*s", (int)why.len, why.ptr);
+    world->edge.endpoints = &world->endpoints;
+}
+
 static void options(struct srv_world *world)
 {
     struct td_rng *rng = &world->rng;
@@ -117,22 +137,23 @@ static void options(struct srv_world *world)
         .body_bytes_max = 262144,
         .events_max = 64,
         .page_events_max = 100,
-        .subscriptions_max = 16,
-        .commands_per_s = 1000,
+        .limits.subscriptions_max = 16,
+        .limits.commands_per_s = 1000,
         .connections_max = 1000,
-        .sends_per_s = td_rng_one_in(rng, 3) ? 1 + (unsigned)td_rng_below(rng, 50) : 0,
+        .limits.sends_per_s = td_rng_one_in(rng, 3) ? 1 + (unsigned)td_rng_below(rng, 50) : 0,
         .pending_publishes_max = 1 + (unsigned)td_rng_below(rng, 8),
-        .ping_interval_s = 3 + (unsigned)td_rng_below(rng, 28),
-        .pong_timeout_s = 10,
-        .behind_timeout_s = 40,
-        .idle_timeout_s = 600,
-        .sse_interval_s = 1 + (unsigned)td_rng_below(rng, 15),
+        .limits.ping_interval_s = 3 + (unsigned)td_rng_below(rng, 28),
+        .limits.pong_timeout_s = 10,
+        .limits.behind_timeout_s = 40,
+        .limits.idle_timeout_s = 600,
+        .limits.sse_interval_s = 1 + (unsigned)td_rng_below(rng, 15),
         .head_timeout_s = 30,
         .request_timeout_s = 30,
         .drain_s = 5,
         .poll_max_s = 20,
         .auth = &world->auth,
     };
+    endpoints_begin(world);
     world->classed = td_rng_one_in(rng, 4) ? 0 : 20 + (unsigned)td_rng_below(rng, 80);
     for (size_t i = 0; i < SRV_HOT; i++)
         world->hot[i] = (uint16_t)td_rng_below(rng, SRV_TOPICS);
@@ -396,6 +417,7 @@ static void finish(struct srv_world *world)
         td_buf_done(&world->tokens[i]);
         td_buf_done(&world->renewals[i]);
     }
+    td_endpoints_done(&world->endpoints);
     td_keys_unref(world->issuer.keys);
     td_sim_reset(0);
 }

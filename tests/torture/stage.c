@@ -38,6 +38,26 @@ static void auth_begin(struct stage *stage)
     sign(stage, &stage->stale, td_clock_unix_ms() - 1000);
 }
 
+/* The one endpoint that clients use here. */
+static void endpoints_begin(struct stage *stage)
+{
+    const struct td_endpoint_spec spec = {
+        .name = TD_S("ws"),
+        .path = TD_S("/ws"),
+        .rule = TD_S("any"),
+        .transports = TD_ENDPOINT_WEBSOCKET,
+        .format = TD_FORMAT_ENTITY,
+        .limits = stage->edge.limits,
+    };
+    struct td_endpoint *endpoint;
+    struct td_buf why = TD_BUF_INIT(256);
+
+    MUST(td_endpoint_new(&spec, &endpoint, &why) == 0 &&
+             td_endpoints_add(&stage->endpoints, endpoint) == 0,
+         "no endpoint: %.*s", (int)why.len, why.ptr);
+    stage->edge.endpoints = &stage->endpoints;
+}
+
 /* ---- life ---- */
 
 static int make_worker(struct stage *stage)
@@ -135,15 +155,15 @@ void stage_begin(struct stage *stage)
         .body_bytes_max = 16384,
         .events_max = 64,
         .page_events_max = 100,
-        .subscriptions_max = 16,
-        .commands_per_s = 1000,
+        .limits.subscriptions_max = 16,
+        .limits.commands_per_s = 1000,
         .connections_max = 100,
         .pending_publishes_max = 8,
-        .ping_interval_s = 30,
-        .pong_timeout_s = 10,
-        .behind_timeout_s = 40,
-        .idle_timeout_s = 600,
-        .sse_interval_s = 15,
+        .limits.ping_interval_s = 30,
+        .limits.pong_timeout_s = 10,
+        .limits.behind_timeout_s = 40,
+        .limits.idle_timeout_s = 600,
+        .limits.sse_interval_s = 15,
         .head_timeout_s = 30,
         .request_timeout_s = 30,
         .drain_s = 5,
@@ -153,6 +173,7 @@ void stage_begin(struct stage *stage)
         .compression = true,
         .compression_bytes_min = 65536, /* only what comes is compressed */
     };
+    endpoints_begin(stage);
     stage->strict = true;
 }
 
@@ -161,6 +182,7 @@ void stage_end(struct stage *stage)
     stage_down(stage);
     td_buf_done(&stage->token);
     td_buf_done(&stage->stale);
+    td_endpoints_done(&stage->endpoints);
     td_keys_unref(stage->issuer.keys);
     td_sim_reset(1);
 }

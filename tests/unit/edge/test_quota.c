@@ -50,6 +50,76 @@ static void who_is_whom(void **state)
     td_quota_free(quota);
 }
 
+/* A user's tickets at an endpoint, three at most; four at a path. */
+static int join(struct td_quota *quota, uint64_t user, uint64_t path, td_ns now,
+                struct td_ticket *ticket, struct td_ticket **ret_replaced)
+{
+    const struct td_join join = {
+        .user = user, .user_max = 3, .replaced_max = 2, .path = path, .path_max = 4, .now = now};
+
+    *ret_replaced = NULL;
+    return td_quota_join(quota, &join, ticket, ret_replaced);
+}
+
+#define JOINS(user, path, now, ticket, expected, expected_replaced)                  \
+    do {                                                                             \
+        struct td_ticket *replaced;                                                  \
+        assert_int_equal(join(quota, user, path, now, ticket, &replaced), expected); \
+        assert_ptr_equal(replaced, expected_replaced);                               \
+    } while (0)
+
+static void the_oldest_makes_room(void **state)
+{
+    struct td_quota *quota = td_quota_new();
+    struct td_ticket t[8];
+    const td_ns now = 1000 * TD_NS_PER_S;
+
+    for (size_t i = 0; i < 3; i++)
+        JOINS(1, 0, now, &t[i], 0, NULL);
+    JOINS(1, 0, now, &t[3], 0, &t[0]);
+    assert_false(td_quota_quit(quota, &t[0]));
+    assert_true(td_quota_quit(quota, &t[2])); /* from the middle */
+    JOINS(1, 0, now, &t[4], 0, NULL);
+    JOINS(1, 0, now, &t[5], 0, &t[1]);
+    JOINS(1, 0, now, &t[6], TD_ERATE, NULL); /* two in a minute are enough */
+    JOINS(1, 0, now + 59 * TD_NS_PER_S, &t[6], TD_ERATE, NULL);
+    JOINS(1, 0, now + 60 * TD_NS_PER_S, &t[6], 0, &t[3]);
+    JOINS(2, 0, now, &t[7], 0, NULL); /* another user's are his own */
+    for (size_t i = 4; i < 8; i++)
+        assert_true(td_quota_quit(quota, &t[i]));
+    td_quota_free(quota);
+}
+
+static void a_path_is_full(void **state)
+{
+    struct td_quota *quota = td_quota_new();
+    struct td_ticket t[8];
+    const td_ns now = TD_NS_PER_S;
+
+    JOINS(1, 7, now, &t[0], 0, NULL);
+    JOINS(1, 8, now, &t[1], 0, NULL);
+    JOINS(1, 7, now, &t[2], 0, NULL);
+    JOINS(2, 7, now, &t[3], 0, NULL);
+    JOINS(0, 7, now, &t[4], 0, NULL); /* nobody in particular */
+    JOINS(3, 7, now, &t[5], TD_EMANY, NULL);
+    JOINS(0, 7, now, &t[5], TD_EMANY, NULL);
+    JOINS(1, 7, now, &t[5], 0, &t[0]); /* the fifth there, in the place of his own */
+    JOINS(1, 7, now, &t[6], TD_EMANY,
+          NULL); /* his oldest is elsewhere now: nothing would be gained */
+    JOINS(1, 8, now, &t[6], 0, &t[1]);
+    assert_true(td_quota_quit(quota, &t[4]));
+    JOINS(3, 7, now, &t[4], 0, NULL);
+    for (size_t i = 2; i < 7; i++)
+        assert_true(td_quota_quit(quota, &t[i]));
+    /* Nothing is left of any of them. */
+    for (size_t i = 0; i < 4; i++)
+        JOINS(10 + i, 7, now, &t[i], 0, NULL);
+    JOINS(20, 7, now, &t[4], TD_EMANY, NULL);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(td_quota_quit(quota, &t[i]));
+    td_quota_free(quota);
+}
+
 static unsigned burst(struct td_quota *quota, uint64_t who, unsigned rate, td_ns now)
 {
     unsigned n = 0;
@@ -98,10 +168,9 @@ static void the_table_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(connections_are_counted),
-        cmocka_unit_test(who_is_whom),
-        cmocka_unit_test(bad_tokens_fill_a_bucket),
-        cmocka_unit_test(the_table_is_bounded),
+        cmocka_unit_test(connections_are_counted),  cmocka_unit_test(who_is_whom),
+        cmocka_unit_test(the_oldest_makes_room),    cmocka_unit_test(a_path_is_full),
+        cmocka_unit_test(bad_tokens_fill_a_bucket), cmocka_unit_test(the_table_is_bounded),
     };
 
     return cmocka_run_group_tests_name("quota", tests, NULL, NULL);

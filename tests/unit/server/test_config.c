@@ -98,6 +98,8 @@ static void defaults(void **state)
     assert_false(c->auth.rules.exp_optional);
     assert_int_equal(c->auth.policy.default_grants.subscribe.n, 0);
     assert_int_equal(c->auth.policy.n_roles, 0);
+    assert_int_equal(c->served.n, c->n_shipped_endpoints);
+    assert_int_equal(c->served.n, 7);
     assert_true(c->query_token);
     assert_int_equal(c->cookie.len, 0);
     assert_int_equal(c->origins.n, 0);
@@ -620,10 +622,56 @@ static int drop_dir(void **state)
     return rmdir(dir);
 }
 
+/* Entries of the file stand for those that ship with their path or name. */
+static void endpoints(void **state)
+{
+    struct td_config *c = good(KEY "limits: {subscriptions: 9}\n"
+                                   "heartbeat: {interval: 7s}\n"
+                                   "endpoints:\n"
+                                   "  board:\n"
+                                   "    path: /boards/{team}\n"
+                                   "    topics: ['boards/{team}/**']\n"
+                                   "    transports: [http, websocket]\n"
+                                   "    rule: role:editor\n"
+                                   "    pong_timeout: 1500ms\n"
+                                   "    commands_per_second: 3\n"
+                                   "  mine: {path: '/ws/projects/{p}'}\n"
+                                   "  ws: {path: /socket}\n"
+                                   "  audit: {enabled: false}\n"
+                                   "  job: {enabled: false, path: /elsewhere}\n");
+    const struct td_endpoint *board = td_endpoints_of_path(&c->served, TD_S("/boards/{team}"));
+
+    assert_int_equal(c->served.n, 6);
+    assert_non_null(board);
+    assert_int_equal(board->transports, TD_ENDPOINT_WEBSOCKET | TD_ENDPOINT_HTTP);
+    assert_int_equal(board->rule, TD_RULE_ROLE);
+    assert_int_equal(board->limits.subscriptions_max, 9);
+    assert_int_equal(board->limits.commands_per_s, 3);
+    assert_int_equal(board->limits.ping_interval_s, 7);
+    assert_int_equal(board->limits.pong_timeout_s, 2);
+    assert_int_equal(board->replacements_per_min, 10);
+    assert_non_null(td_endpoints_of_path(&c->served, TD_S("/ws/projects/{p}")));
+    assert_non_null(td_endpoints_of_path(&c->served, TD_S("/socket")));
+    assert_null(td_endpoints_of_path(&c->served, TD_S("/ws/projects/{project_id}")));
+    assert_null(td_endpoints_of_path(&c->served, TD_S("/ws")));
+    assert_null(td_endpoints_of_path(&c->served, TD_S("/ws/audit")));
+    assert_null(td_endpoints_of_path(&c->served, TD_S("/ws/job/{job_id}")));
+    td_config_free(c);
+
+    bad(KEY "endpoints:\n  a: {path: /x, topics: ['{y}']}\n",
+        "t.yaml:3: endpoints.a.topics: {y} is no variable of the path, and not {sub} or "
+        "{session}\n");
+    bad(KEY "endpoints:\n  a: {path: /healthz}\n",
+        "t.yaml:3: endpoints.a.path: the server itself answers there; choose another\n");
+    bad(KEY "endpoints:\n  a: {path: /api/v1/entities/x/y}\n",
+        "t.yaml:3: endpoints.a.path: the server itself answers there; choose another\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
+        cmocka_unit_test(endpoints),
         cmocka_unit_test(a_whole_file),
         cmocka_unit_test(every_fault_is_told),
         cmocka_unit_test(shapes_are_checked),
