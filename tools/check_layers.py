@@ -24,13 +24,14 @@ FLOORS = {
     "os":      (1, "base"),
     "auth":    (2, "base codec"),
     "journal": (2, "base codec os"),
+    "audit":   (3, "base os journal"),
     "hub":     (3, "base codec auth journal"),
-    "jobs":    (3, "base codec os auth journal"),
-    "desk":    (4, "base codec os auth journal jobs"),
-    "edge":    (5, "base codec os auth hub journal jobs desk"),
-    "api":     (6, "base codec os auth journal hub jobs desk edge"),
-    "server":  (7, "base codec os auth journal hub jobs desk edge api"),
-    "cli":     (7, "base codec os auth journal hub jobs desk edge api server"),
+    "jobs":    (4, "base codec os auth journal audit"),
+    "desk":    (5, "base codec os auth journal audit jobs"),
+    "edge":    (6, "base codec os auth hub journal audit jobs desk"),
+    "api":     (7, "base codec os auth journal audit hub jobs desk edge"),
+    "server":  (8, "base codec os auth journal audit hub jobs desk edge api"),
+    "cli":     (8, "base codec os auth journal audit hub jobs desk edge api server"),
 }
 
 # The floor of the machine: syscalls, clocks and threads are its own.

@@ -16,6 +16,7 @@ struct td_api {
     struct td_worker *const *workers; /* all of them, for metrics */
     size_t n_workers;
     struct td_journal *journal;
+    struct td_audit *audit;       /* NULL: nothing of it is counted */
     const char *version;          /* of the program */
     td_unix_ms started;           /* 0: unknown */
     struct td_api_reload *reload; /* written by the main thread; NULL: there are no reloads */

@@ -214,6 +214,29 @@ static void put_process(const struct td_api *api, struct td_buf *out)
     td_metric_value(out, "tidings_build_info", label, 1);
 }
 
+static void put_audit(const struct td_audit *audit, struct td_buf *out)
+{
+    static const char name[] = "tidings_audit_total";
+    char label[96];
+
+    td_metric_head(out, name, "counter", "What the audit was told, by action and outcome.");
+    for (int action = 0; action < TD_AUDIT_ACTIONS; action++) {
+        for (int outcome = 0; outcome < TD_AUDIT_OUTCOMES; outcome++) {
+            uint64_t n =
+                atomic_load_explicit(&audit->counts[action][outcome], memory_order_relaxed);
+            if (n == 0 && outcome != TD_AUDIT_DONE)
+                continue; /* few actions have all outcomes */
+            snprintf(label, sizeof(label), "action=\"%s\",outcome=\"%s\"",
+                     td_audit_action_text((enum td_audit_action)action),
+                     td_audit_outcome_text((enum td_audit_outcome)outcome));
+            td_metric_value(out, name, label, n);
+        }
+    }
+    td_metric(out, "tidings_audit_lost_total", "counter",
+              "Audit events that could not be appended to the log.",
+              atomic_load_explicit(&audit->lost, memory_order_relaxed));
+}
+
 static void put_reload(const struct td_api_reload *reload, struct td_buf *out)
 {
     td_metric(out, "tidings_config_last_reload_successful", "gauge",
@@ -231,6 +254,8 @@ void td_api_metrics(struct td_request *request, const struct td_api *api)
     put_edge(api, &out);
     put_journal(api, &out);
     put_process(api, &out);
+    if (api->audit)
+        put_audit(api->audit, &out);
     if (api->reload)
         put_reload(api->reload, &out);
     td_metric(&out, "tidings_expect_failures_total", "counter",

@@ -16,17 +16,32 @@ void td_conn_log(struct td_log_line *line, const struct td_conn *conn)
     td_log_str(line, "peer", td_slice_str(peer));
 }
 
-void td_conn_log_connect(const struct td_conn *conn, const char *transport, struct td_slice path)
+/* The connection's id, its peer, and who it is for, as a note of the audit. */
+static void begin_note(struct td_audit_note *note, const struct td_worker *worker,
+                       const struct td_conn *conn, enum td_audit_action action,
+                       char peer[TD_ADDR_LEN_MAX + 1])
 {
-    struct td_log_line line;
+    char id[17];
 
-    if (!td_log_begin(&line, TD_LOG_INFO, "connect"))
-        return;
-    td_conn_log(&line, conn);
-    td_log_str(&line, "transport", td_slice_str(transport));
-    td_log_str(&line, "path", path);
-    td_log_str(&line, "subject", conn->principal->subject);
-    td_log_end(&line);
+    td_audit_begin(note, worker->audit, action,
+                   action == TD_AUDIT_REFUSED ? TD_AUDIT_DENIED : TD_AUDIT_DONE);
+    td_conn_id(conn, id);
+    td_addr_format(&conn->peer, peer);
+    td_audit_str(note, "connection", td_slice_str(id));
+    td_audit_address(note, td_slice_str(peer));
+}
+
+void td_conn_log_connect(const struct td_worker *worker, const struct td_conn *conn,
+                         const char *transport, struct td_slice path)
+{
+    struct td_audit_note note;
+    char peer[TD_ADDR_LEN_MAX + 1];
+
+    begin_note(&note, worker, conn, TD_AUDIT_CONNECTED, peer);
+    td_audit_str(&note, "transport", td_slice_str(transport));
+    td_audit_str(&note, "path", path);
+    td_audit_actor(&note, conn->principal->subject);
+    td_audit_end(&note);
 }
 
 static const char *transport_of(const struct td_conn *conn)
@@ -37,25 +52,41 @@ static const char *transport_of(const struct td_conn *conn)
                                 : "http";
 }
 
-void td_conn_log_disconnect(const struct td_worker *worker, const struct td_conn *conn,
-                            const char *reason)
+static void log_end_of_http(const struct td_conn *conn, const char *reason)
 {
     struct td_log_line line;
-    bool stream = conn->subscriber.wire != TD_WIRE_NONE;
 
-    if (!td_log_begin(&line, stream ? TD_LOG_INFO : TD_LOG_DEBUG, "disconnect"))
+    if (!td_log_begin(&line, TD_LOG_DEBUG, "disconnect"))
         return;
     td_conn_log(&line, conn);
     td_log_str(&line, "transport", td_slice_str(transport_of(conn)));
-    if (conn->principal)
-        td_log_str(&line, "subject", conn->principal->subject);
-    td_log_str(&line, "reason", td_slice_str(conn->why ? conn->why : reason));
-    if (conn->close_code)
-        td_log_u64(&line, "code", conn->close_code);
-    td_log_u64(&line, "seconds", (worker->tick - conn->opened) / TD_TICKS_PER_S);
-    td_log_u64(&line, "sent_bytes", conn->sent_bytes);
-    td_log_u64(&line, "received_bytes", conn->received_bytes);
+    td_log_str(&line, "reason", td_slice_str(reason));
     td_log_end(&line);
+}
+
+void td_conn_log_disconnect(const struct td_worker *worker, const struct td_conn *conn,
+                            const char *reason)
+{
+    struct td_audit_note note;
+    char peer[TD_ADDR_LEN_MAX + 1];
+
+    if (conn->why)
+        reason = conn->why;
+    if (conn->subscriber.wire == TD_WIRE_NONE) {
+        log_end_of_http(conn, reason);
+        return;
+    }
+    begin_note(&note, worker, conn, TD_AUDIT_DISCONNECTED, peer);
+    td_audit_str(&note, "transport", td_slice_str(transport_of(conn)));
+    if (conn->principal)
+        td_audit_actor(&note, conn->principal->subject);
+    td_audit_str(&note, "reason", td_slice_str(reason));
+    if (conn->close_code)
+        td_audit_u64(&note, "code", conn->close_code);
+    td_audit_u64(&note, "seconds", (worker->tick - conn->opened) / TD_TICKS_PER_S);
+    td_audit_u64(&note, "sent_bytes", conn->sent_bytes);
+    td_audit_u64(&note, "received_bytes", conn->received_bytes);
+    td_audit_end(&note);
 }
 
 /* The subprotocols that were offered, without what carries a token. */
@@ -110,6 +141,8 @@ void td_conn_log_tick(struct td_worker *worker)
         td_log_str(&line, "message", TD_S("refusals and errors of the last second are not shown"));
         td_log_end(&line);
     }
+    if (worker->audit)
+        td_audit_tick(worker->audit);
     worker->log_began = worker->tick;
     worker->log_lines = 0;
     worker->log_left_out = 0;
@@ -129,13 +162,17 @@ static bool may_write(struct td_worker *worker)
 
 void td_conn_log_refused(struct td_worker *worker, const struct td_conn *conn, const char *reason)
 {
-    struct td_log_line line;
+    struct td_audit_note note;
+    char peer[TD_ADDR_LEN_MAX + 1];
 
-    if (!may_write(worker) || !td_log_begin(&line, TD_LOG_INFO, "refused"))
-        return;
-    td_conn_log(&line, conn);
-    td_log_str(&line, "reason", td_slice_str(reason));
-    td_log_end(&line);
+    begin_note(&note, worker, conn, TD_AUDIT_REFUSED, peer);
+    if (conn->principal)
+        td_audit_actor(&note, conn->principal->subject);
+    td_audit_str(&note, "reason", td_slice_str(reason));
+    if (may_write(worker))
+        td_audit_end(&note);
+    else
+        td_audit_end_unlogged(&note);
 }
 
 void td_request_log_error(const struct td_request *request, int err, struct td_slice detail)

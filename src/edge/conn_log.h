@@ -8,7 +8,8 @@
 /* Adds the connection's id and its peer's address to a line of the log. */
 void td_conn_log(struct td_log_line *line, const struct td_conn *conn);
 /* A stream of events has begun. */
-void td_conn_log_connect(const struct td_conn *conn, const char *transport, struct td_slice path);
+void td_conn_log_connect(const struct td_worker *worker, const struct td_conn *conn,
+                         const char *transport, struct td_slice path);
 /* A connection is over: streams at info, others at debug. */
 void td_conn_log_disconnect(const struct td_worker *worker, const struct td_conn *conn,
                             const char *reason);

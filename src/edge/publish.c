@@ -391,6 +391,19 @@ static int append(struct td_publish *publish, struct td_worker *worker)
     return 0;
 }
 
+static void tell_audit(const struct td_publish *publish, const struct td_worker *worker,
+                       const struct td_principal *principal)
+{
+    for (size_t i = 0; i < publish->batch.n; i++) {
+        struct td_audit_note note;
+        td_audit_begin(&note, worker->audit, TD_AUDIT_PUBLISHED, TD_AUDIT_DONE);
+        td_audit_actor(&note, principal->subject);
+        td_audit_topic(&note, publish->batch.drafts[i].topic);
+        td_audit_str(&note, "type", publish->batch.drafts[i].type);
+        td_audit_end(&note);
+    }
+}
+
 int td_publish_run(struct td_publish *publish, struct td_worker *worker, struct td_slice body,
                    bool ndjson, const struct td_publish_options *options, struct td_buf *why)
 {
@@ -401,6 +414,8 @@ int td_publish_run(struct td_publish *publish, struct td_worker *worker, struct 
     int r = td_publish_parse(publish, body, ndjson, &limited, why);
     if (r == 0)
         r = append(publish, worker);
+    if (r == 0 && worker->options->audit_publishes)
+        tell_audit(publish, worker, options->principal);
     if (r < 0 && why->len == 0)
         td_buf_puts(why, td_err_hint(r));
     return r;

@@ -37,7 +37,7 @@ void td_stream_start(struct td_request *request, struct td_query *query, struct 
     TD_COUNT(worker, sse_opened);
     TD_COUNT(worker, connections_sse);
     td_conn_log_handshake(request, "accepted");
-    td_conn_log_connect(conn, "sse", request->head->path);
+    td_conn_log_connect(worker, conn, "sse", request->head->path);
     td_conn_drop_inbox(conn); /* the request lay in it */
     td_begin(worker, conn, query);
     td_conn_dirty(worker, conn);

@@ -6,6 +6,7 @@
  * those who wanted to go on, then the clock, then every connection with something to send is flushed once. */
 #pragma once
 
+#include "audit/audit.h"
 #include "auth/cache.h"
 #include "base/cidr.h"
 #include "base/compiler.h"
@@ -40,6 +41,7 @@ struct td_edge_options {
     const struct td_auth *auth;
     const struct td_tls_context *tls; /* for new connections; NULL: none, and TLS is refused */
     struct td_slice cookie;           /* name of the cookie that may carry a token; empty: none */
+    bool audit_publishes;             /* each publish is told to the audit */
     bool query_token;                 /* ?token= and ?access_token= are accepted */
     bool compression;                 /* permessage-deflate is agreed to */
     bool compression_takeover;        /* clients may keep their window between messages */
@@ -138,6 +140,7 @@ struct td_worker {
         *quota;           /* shared by the workers; NULL: nothing is counted by address and user */
     struct td_desk *desk; /* likewise; NULL: there is none, and what needs it is refused */
     struct td_mailbox mailbox; /* of td_mail.list */
+    struct td_audit *audit;    /* shared by all; NULL: there is only the log */
     int listeners[TD_LISTENERS_MAX];
     size_t n_listeners, n_tls_listeners;
     int spare;               /* a descriptor to give up when there is no other; -1: none */
@@ -190,6 +193,7 @@ struct td_worker_options {
     struct td_journal *journal;
     struct td_quota *quota; /* may be NULL; outlives the worker */
     struct td_desk *desk;   /* may be NULL; its thread ends before the worker is freed */
+    struct td_audit *audit; /* may be NULL; outlives the worker */
     const int *listeners;   /* sockets; the worker closes them, also when it can't be made */
     size_t n_listeners;
     size_t n_tls_listeners; /* the last so many of them speak TLS */

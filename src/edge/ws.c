@@ -171,7 +171,7 @@ void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td
     }
     log_accepted(request, &answer);
     td_expiry_begin(conn, td_clock_unix_ms());
-    td_conn_log_connect(conn, "websocket", request->head->path);
+    td_conn_log_connect(worker, conn, "websocket", request->head->path);
     conn->subscriber.wire = wire_for(&answer, query->format);
     r = td_subscribe_query(worker, conn, query);
     if (r < 0) {

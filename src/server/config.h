@@ -141,6 +141,9 @@ struct td_config {
         unsigned level;  /* enum td_log_level */
         unsigned format; /* 0 json, 1 text */
     } log;
+    struct {
+        bool events, publishes;
+    } audit;
     uint64_t drain_ms;
 
     struct td_config_key _auth_key; /* auth.secret, auth.secret_file */

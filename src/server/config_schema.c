@@ -352,6 +352,11 @@ const struct td_config_option td_config_options[] = {
     {"jobs.kinds", TD_CONFIG_RECORDS, AT(jobs.specs), .fields = &kind_fields,
         .help = "Kinds of jobs (docs/jobs.md), 256 at most."},
 
+    {"audit.events", TD_CONFIG_BOOL, AT(audit.events), .standard = "true",
+        .help = "Whether what security and operations want to know of (connections, refusals, jobs, locks, entities, reloads, acts of admins) becomes events on audit/**, which only the role admin may see. The log has it in either case."},
+    {"audit.publishes", TD_CONFIG_BOOL, AT(audit.publishes), .standard = "false", .reloadable = true,
+        .help = "Whether each publish becomes such an event too."},
+
     {"log.level", TD_CONFIG_WORD, AT(log.level), .standard = "info", .words = level_words, .reloadable = true,
         .help = "The least that is logged. debug shows each handshake."},
     {"log.format", TD_CONFIG_WORD, AT(log.format), .standard = "json", .words = format_words,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/server.h"
 #include "api/api.h"
+#include "audit/audit.h"
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -31,6 +32,7 @@ struct server {
     size_t n_workers, n_started;
     struct td_quota *quota;
     struct td_desk *desk;
+    struct td_audit audit;
     struct td_jwks *jwks;
     int signals;
     int bell; /* rung when there are new keys */
@@ -178,6 +180,7 @@ static int make_worker(struct server *server, size_t number)
         .journal = server->journal,
         .quota = server->quota,
         .desk = server->desk,
+        .audit = &server->audit,
         .listeners = sockets,
         .n_listeners = n,
         .n_tls_listeners = server->options->config->tls.listen.n,
@@ -226,6 +229,7 @@ static int make_workers(struct server *server)
         .workers = server->workers,
         .n_workers = n,
         .journal = server->journal,
+        .audit = &server->audit,
         .version = server->options->version,
         .started = td_clock_unix_ms(),
         .reload = &server->reload,
@@ -275,6 +279,15 @@ static void tell_ready(const struct server *server)
     td_watch_tell_ready(status);
 }
 
+static void note(struct server *server, enum td_audit_action action, enum td_audit_outcome outcome)
+{
+    struct td_audit_note note;
+
+    td_audit_begin(&note, &server->audit, action, outcome);
+    td_audit_str(&note, "version", td_slice_str(server->options->version));
+    td_audit_end(&note);
+}
+
 static void reload(struct server *server)
 {
     td_watch_tell_reloading();
@@ -282,6 +295,7 @@ static void reload(struct server *server)
     if (taken)
         atomic_store(&server->reload.success, td_clock_unix_ms());
     atomic_store(&server->reload.failed, !taken);
+    note(server, TD_AUDIT_RELOADED, taken ? TD_AUDIT_DONE : TD_AUDIT_FAILED);
     tell_ready(server);
 }
 
@@ -341,6 +355,7 @@ static void drain(struct server *server)
 
     td_log(TD_LOG_INFO, "stop", "draining, at most %u s", at_most_s);
     td_watch_tell_stopping(at_most_s);
+    note(server, TD_AUDIT_STOPPING, TD_AUDIT_DONE);
     for (size_t i = 0; i < server->n_started; i++)
         td_worker_stop(server->workers[i]);
     while (!all_ended(server)) {
@@ -374,6 +389,7 @@ static void finish(struct server *server)
     if (server->bell >= 0)
         td_file_close(server->bell);
     td_setups_done(&server->setups);
+    td_audit_done(&server->audit);
     td_watch_done(&server->watch);
 }
 
@@ -416,6 +432,7 @@ int td_server_run(const struct td_server_options *options)
         r = open_journal(&server);
     if (r < 0)
         return r;
+    td_audit_init(&server.audit, server.journal, options->config->audit.events);
     r = open_jwks(&server);
     if (r == 0)
         r = make_workers(&server);
@@ -426,6 +443,7 @@ int td_server_run(const struct td_server_options *options)
     if (r == 0) {
         log_start(&server, descriptors);
         td_log_certificate(options->config);
+        note(&server, TD_AUDIT_STARTED, TD_AUDIT_DONE);
         tell_ready(&server);
         if (options->ready)
             options->ready(url_of(&server, 0).text, options->arg);

@@ -59,6 +59,7 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .auth = &setup->auth,
         .tls = config->tls.context,
         .cookie = config->cookie,
+        .audit_publishes = config->audit.publishes,
         .query_token = config->query_token,
         .compression = config->compression,
         .compression_takeover = config->compression_takeover,
