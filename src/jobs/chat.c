@@ -221,6 +221,15 @@ static bool find_choice(struct td_slice chunk, struct td_slice *ret_choice)
     return false;
 }
 
+/* On one line: a control character in JSON stands between its tokens. */
+static void take_usage(struct td_chat *chat, struct td_slice raw)
+{
+    replace(&chat->usage, raw);
+    for (size_t i = 0; i < chat->usage.len; i++)
+        if ((unsigned char)chat->usage.ptr[i] < 0x20)
+            chat->usage.ptr[i] = ' ';
+}
+
 /* One chunk, or a whole answer: an object that was checked.  1 when it is an error. */
 static int take_chunk(struct td_chat *chat, struct td_slice chunk, const char *delta_name)
 {
@@ -230,7 +239,7 @@ static int take_chunk(struct td_chat *chat, struct td_slice chunk, const char *d
     if (get_text(chunk, "model", &raw))
         replace(&chat->model, raw);
     if (get_of(chunk, "usage", TD_JSON_OBJECT, &raw) && raw.len <= TD_CHAT_USAGE_MAX)
-        replace(&chat->usage, raw);
+        take_usage(chat, raw);
     if (get_text(chunk, "error", &raw) || get_of(chunk, "error", TD_JSON_OBJECT, &raw) ||
         is_error_object(chunk))
         return take_error(chat, chunk);

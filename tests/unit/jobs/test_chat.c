@@ -130,6 +130,7 @@ static void usage(void **state)
         check(stream,
               "x|1 1 finish=stop usage={\"prompt_tokens\":1,\"total_tokens\":3} model=m-1 done");
     }
+    check("data: {\"usage\":{\ndata: \"n\":\t1}}\n\n" DONE, "|0 0 usage={ \"n\": 1} done");
     /* In front of the end of the text: kept for one that is cancelled. */
     check(
         "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"usage\":{\"total_tokens\":2}}\n\n",
