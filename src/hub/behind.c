@@ -91,6 +91,12 @@ static int64_t send_layout(struct td_hub *hub, struct td_subscriber *subscriber)
     return -1;
 }
 
+/* Of what retention dropped up to there it is not told. */
+static uint64_t gap_told(const struct td_subscriber *subscriber)
+{
+    return subscriber->_gap_again ? 0 : subscriber->_gap_told;
+}
+
 static enum td_step tell_gap(struct td_hub *hub, struct td_subscriber *subscriber,
                              const struct td_read *read)
 {
@@ -98,8 +104,9 @@ static enum td_step tell_gap(struct td_hub *hub, struct td_subscriber *subscribe
         .from = subscriber->_position, .to = read->gap_to, .reason = read->gap_reason};
 
     if (read->gap_reason == TD_GAP_RETENTION) { /* what was kept in between still comes */
-        gap.from = TD_MAX(gap.from, subscriber->_gap_told);
+        gap.from = TD_MAX(gap.from, gap_told(subscriber));
         subscriber->_gap_told = read->gap_to;
+        subscriber->_gap_again = false;
     } else {
         subscriber->_position = read->gap_to;
     }
@@ -137,7 +144,7 @@ static enum td_step ahead(struct td_hub *hub, struct td_subscriber *subscriber)
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
         .until = td_journal_readable(hub->journal),
-        .gap_told = subscriber->_gap_told,
+        .gap_told = gap_told(subscriber),
         .records = &none,
         .records_max = 1,
     };
@@ -165,7 +172,7 @@ static enum td_step stream_step(struct td_hub *hub, struct td_subscriber *subscr
         .wanted = wanted,
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
-        .gap_told = subscriber->_gap_told,
+        .gap_told = gap_told(subscriber),
         .until = TD_MIN(hub->position, stop),
         .records = records,
         .records_max = TD_LAYOUT_RECORDS,

@@ -62,6 +62,8 @@ struct td_subscriber {
     bool checked : 1;   /* each record is put to ops->wants */
     bool stateless : 1; /* a gap is not followed by the state */
     bool _behind : 1;
+    bool
+        _gap_again : 1; /* what was told of the gap that it is in is not all: more was subscribed since */
     bool _sought : 1; /* its position was set while a record was out in part */
     bool _owes_caught_up : 1;
 };

@@ -47,6 +47,30 @@ static struct td_subscription *make_room(struct td_subscriber *subscriber, size_
     return subscriber->_subs = subs;
 }
 
+/* Whether a subscription that is not counted yet is of a pattern that no other has. */
+static bool is_new(const struct td_subscriber *subscriber, const struct td_subscription *sub)
+{
+    for (size_t i = 0; i < subscriber->_n_subs; i++)
+        if (subscriber->_subs[i].pattern == sub->pattern)
+            return false;
+    return true;
+}
+
+/* In a gap that was told before something was subscribed, what was dropped of that has not been told. */
+static void look_for_gap(struct td_hub *hub, struct td_subscriber *subscriber,
+                         const struct td_subscription *fresh, size_t n)
+{
+    uint64_t position = td_hub_position(hub, subscriber);
+
+    if (!subscriber->_behind || position >= subscriber->_gap_told)
+        return;
+    for (size_t i = 0; i < n && !subscriber->_gap_again; i++) {
+        struct td_wanted wanted = td_pattern_wanted(fresh[i].pattern);
+        subscriber->_gap_again = is_new(subscriber, &fresh[i]) &&
+                                 td_journal_trimmed_after(hub->reader, &wanted, position);
+    }
+}
+
 int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber, struct td_slice named,
                      const struct td_slice *patterns, size_t n_patterns)
 {
@@ -61,6 +85,7 @@ int td_hub_subscribe(struct td_hub *hub, struct td_subscriber *subscriber, struc
     int r = claim_all(hub, subs + n, named, patterns, n_patterns);
     if (r < 0)
         return r;
+    look_for_gap(hub, subscriber, subs + n, n_patterns);
     /* The new ones stand behind the old and are not filed yet, so the old of the same name can go first. */
     struct td_subscription fresh[TD_SUBSCRIPTIONS_MAX];
     memcpy(fresh, subs + n, n_patterns * sizeof(*fresh));
@@ -154,6 +179,7 @@ void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t 
     subscriber->_sought = td_hub_is_partial(subscriber);
     subscriber->_position = position;
     subscriber->_gap_told = gap_told;
+    subscriber->_gap_again = false;
     subscriber->_behind = true;
     subscriber->_owes_caught_up = true;
     td_list_remove(&subscriber->_list);

@@ -10,6 +10,7 @@ static struct td_subscriber subscriber;
 static char said
     [4096]; /* what it was sent: the data of events, of state with an s in front, and what it was told */
 static uint64_t gap_from, gap_to;
+static bool full; /* the socket takes nothing */
 
 static void say(const char *text, size_t n)
 {
@@ -41,7 +42,7 @@ static int64_t take(struct td_subscriber *to, const struct iovec *parts, int n, 
 
     (void)to;
     (void)arg;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && !full; i++) {
         say_event(parts[i].iov_base, parts[i].iov_len);
         taken += (int64_t)parts[i].iov_len;
     }
@@ -131,6 +132,7 @@ static int setup(void **state)
     set("audit/a", "k", "2");
     set("audit/a", "", "3");
     set("audit/a", "m", "4");
+    set("runs/2", "k", "8");
     set("runs/1", "l", "5");
     flood();
     set("audit/a", "k", "6");
@@ -203,15 +205,34 @@ static void a_gap_behind_the_gap(void **state)
     assert_true(gap_from > first);
 }
 
+static void more_is_subscribed_in_a_gap(void **state)
+{
+    const struct td_slice more = TD_S("runs/2"), same = TD_S("runs/1");
+
+    (void)state;
+    full = true;
+    td_hub_seek(hub, &subscriber, first, 0);
+    run();
+    assert_string_equal(said, "gap ");
+    assert_int_equal(td_hub_subscribe(hub, &subscriber, same, &same, 1), 0);
+    td_hub_catch_up(hub, &subscriber);
+    assert_string_equal(said, "gap ");
+    assert_int_equal(td_hub_subscribe(hub, &subscriber, more, &more, 1), 0);
+    full = false;
+    td_hub_catch_up(hub, &subscriber);
+    run();
+    assert_string_equal(said, "gap gap 2 3 4 s4 s5 s8 6 7 caught_up ");
+    assert_int_equal(gap_from, first);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_kept_goes_before_the_state),
-        TEST(without_state_there_is_the_rest),
-        TEST(the_oldest_goes_before_the_state),
-        TEST(a_gap_behind_the_gap),
+        TEST(what_was_kept_goes_before_the_state), TEST(without_state_there_is_the_rest),
+        TEST(the_oldest_goes_before_the_state),    TEST(a_gap_behind_the_gap),
+        TEST(more_is_subscribed_in_a_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
