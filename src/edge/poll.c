@@ -119,8 +119,10 @@ static int read_page(struct page *page)
             return r;
         page->position = read.position;
         if (read.end == TD_READ_GAP) {
-            /* One gap a page: what it tells covers all that came before it. */
-            if (page->n > 0 || poll->gap_reason >= 0) {
+            /* One gap a page: what it tells covers all that came before it.  But one of retention leaves the page where it is: another
+             * right there is told in its place, and it is told again behind that. */
+            bool instead = poll->gap_reason == TD_GAP_RETENTION && page->position == poll->after;
+            if (page->n > 0 || (poll->gap_reason >= 0 && !instead)) {
                 page->more = true;
                 return 0;
             }
@@ -131,6 +133,8 @@ static int read_page(struct page *page)
                 poll->gap_told = read.gap_to;
             else
                 page->position = poll->after = read.gap_to;
+            if (instead && read.gap_reason != TD_GAP_RETENTION)
+                poll->gap_told = 0;
         } else if (read.end == TD_READ_COLD) {
             page->cold = page->more =
                 true; /* what has been gathered is answered; the next page goes on */
