@@ -18,7 +18,9 @@ static void choose_start(struct srv_world *world, struct srv_reader *reader)
     uint64_t stood = reader->position;
 
     reader->early = reader->foreign = reader->must_hear = false;
-    reader->gap_told = reader->gap_last = 0;
+    reader->gap_last = 0;
+    srv_reader_told(reader, 0);
+    reader->widened = false;
     if (!reader->known && deed >= 20)
         reader->start = td_rng_one_in(rng, 2) ? SRV_START_NEW : SRV_START_EARLIEST;
     else if (!reader->known || deed < 5)
@@ -136,7 +138,8 @@ void srv_reader_ask(struct srv_world *world, struct srv_reader *reader)
     put_head(world, reader, out);
     td_buf_puts(out, "Accept: application/json\r\n\r\n");
     reader->asked = true;
-    reader->gap_told = reader->gap_last = 0; /* each page tells it anew */
+    reader->gap_last = 0; /* each page tells it anew */
+    srv_reader_told(reader, 0);
     reader->asked_at = td_clock_ns();
     reader->asked_readable = world->truth.position;
 }

@@ -22,7 +22,7 @@ static void begin_newest(struct srv_world *world, struct srv_reader *reader, siz
     struct td_slice id;
 
     reader->known = true;
-    reader->gap_told = world->truth.position; /* the newest that there are */
+    srv_reader_told(reader, world->truth.position); /* the newest that there are */
     /* After faults and crashes the log may have holes, and the search for the newest ends at one.
      * The newest are looked for whatever their type, and the type asked for sorts out of those. */
     if (n < reader->limit && whole && !world->blurred && world->crashes == 0 &&

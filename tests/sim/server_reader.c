@@ -155,14 +155,36 @@ bool srv_superseded(const struct srv_world *world, const struct srv_reader *read
     return false;
 }
 
+void srv_reader_told(struct srv_reader *reader, uint64_t upto)
+{
+    reader->gap_told = upto > 0 ? TD_MAX(reader->gap_told, upto) : 0;
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (upto == 0)
+            reader->patterns[i].told = 0;
+        else if (reader->patterns[i].on)
+            reader->patterns[i].told = TD_MAX(reader->patterns[i].told, upto);
+}
+
+/* Whether a gap was told that an event may be in. */
+static bool was_told(const struct srv_world *world, const struct srv_reader *reader,
+                     const struct srv_event *event)
+{
+    struct td_slice topic = srv_topic(world->truth.said[event->number - 1].topic);
+
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (reader->patterns[i].on && event->seq <= reader->patterns[i].told &&
+            td_pattern_match(td_slice_str(reader->patterns[i].text), topic))
+            return true;
+    return reader->early;
+}
+
 /* Whether an event need not come. */
 static bool excused(struct srv_world *world, const struct srv_reader *reader, size_t i)
 {
     const struct srv_event *event = &world->truth.events[i];
-    uint64_t told = reader->early ? UINT64_MAX : reader->gap_told;
 
     return !srv_wants(world, reader, event) || srv_superseded(world, reader, i) ||
-           (event->seq <= told && srv_truth_gone(world, event->seq));
+           (was_told(world, reader, event) && srv_truth_gone(world, event->seq));
 }
 
 static void check_none_missing(struct srv_world *world, const struct srv_reader *reader,
@@ -193,7 +215,7 @@ static void set_position(struct srv_world *world, struct srv_reader *reader, uin
     reader->position = seq;
     reader->known = true;
     if (reader->early)
-        reader->gap_told = world->truth.position;
+        srv_reader_told(reader, world->truth.position);
     reader->early = false;
 }
 
@@ -443,7 +465,7 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
         view_gap(world, reader, (struct srv_range){to, UINT64_MAX});
         reader->foreign = false;
         set_position(world, reader, to);
-        reader->gap_told = world->truth.position; /* as one who begins at the beginning */
+        srv_reader_told(reader, world->truth.position); /* as one who begins at the beginning */
         return;
     }
     TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);
@@ -469,9 +491,11 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
         return;
     }
     /* What was kept in between still comes. */
-    TD_MUST(to > reader->gap_last, "reader %u is told the same gap again", reader->number);
+    TD_MUST(to > reader->gap_last || reader->widened, "reader %u is told the same gap again",
+            reader->number);
     reader->gap_last = to;
-    reader->gap_told = TD_MAX(reader->gap_told, to);
+    reader->widened = false;
+    srv_reader_told(reader, to);
     view_gap(world, reader, srv_reader_due(reader));
 }
 

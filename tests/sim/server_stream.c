@@ -308,6 +308,8 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
             fresh |= 1u << i;
             reader->patterns[i].on = true;
             reader->patterns[i].from = position;
+            reader->patterns[i].told = 0;
+            reader->widened = true;
         }
     if (reader->history.asked)
         srv_history_begin(reader, granted, position);

@@ -127,7 +127,8 @@ void srv_view_await(const struct srv_world *world, struct srv_reader *reader, un
         for (unsigned key = 0; key < SRV_KEYS && !more; key++)
             view->of[topic][key].shown = view->of[topic][key].heard = 0;
         view->due[topic].from = more ? TD_MIN(view->due[topic].from, due.from) : due.from;
-        view->due[topic].to = due.to;
+        if (!more || view->due[topic].to < due.to || view->due[topic].to == UINT64_MAX)
+            view->due[topic].to = due.to;
         view->awaits[topic] = true;
     }
 }

@@ -135,6 +135,7 @@ enum srv_wish {
 struct srv_pattern {
     char text[TD_TOPIC_LEN_MAX + 1];
     uint64_t from; /* gets what comes after it */
+    uint64_t told; /* what retention took up to here is no loss any more */
     bool on;
     bool dead; /* nothing of it is granted */
 };
@@ -192,7 +193,8 @@ struct srv_reader {
     bool known;         /* the position is */
     uint64_t marks[4];  /* positions that it had before */
     size_t n_marks;
-    uint64_t gap_told; /* what retention took up to here is no loss any more */
+    uint64_t gap_told; /* the greatest `told` */
+    bool widened;      /* something was subscribed since a gap was told: it may be told again */
     uint64_t gap_last; /* up to which such a gap was told on this connection */
     uint64_t last_got; /* the last event */
     bool early;        /* began at `earliest`: is not told of what was trimmed by then */
@@ -337,6 +339,8 @@ void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64
                       const char *by);
 /* `{"from","to","reason"}`. */
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
+/* What retention took up to there is no loss any more of what is subscribed now; 0: nothing was told. */
+void srv_reader_told(struct srv_reader *reader, uint64_t upto);
 /* Where state comes that is asked for now. */
 struct srv_range srv_reader_due(const struct srv_reader *reader);
 /* Whether there is a cause for a gap. */
