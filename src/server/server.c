@@ -10,6 +10,7 @@
 #include "edge/worker.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/launcher.h"
 #include "os/process.h"
 #include "os/thread.h"
 #include "server/jwks.h"
@@ -22,6 +23,7 @@ _Static_assert(TD_CONFIG_LISTEN_MAX <= TD_LISTENERS_MAX, "each is a listener");
 
 struct server {
     const struct td_server_options *options;
+    struct td_launcher launcher;
     struct td_journal *journal;
     struct td_setups setups;
     struct td_watch watch;
@@ -420,37 +422,50 @@ static void log_start(const struct server *server, int64_t descriptors)
     td_buf_done(&urls);
 }
 
+static int run(struct server *server)
+{
+    const struct td_server_options *options = server->options;
+
+    server->signals = td_signals_open();
+    int r = server->signals < 0 ? server->signals : 0;
+    int64_t descriptors = td_descriptors_raise();
+    if (r == 0)
+        r = open_journal(server);
+    if (r < 0)
+        return r;
+    td_audit_init(&server->audit, server->journal, options->config->audit.events);
+    r = open_jwks(server);
+    if (r == 0)
+        r = make_workers(server);
+    if (r == 0)
+        r = td_watch_begin(&server->watch, server->workers, server->n_workers);
+    if (r == 0)
+        r = start(server);
+    if (r == 0) {
+        log_start(server, descriptors);
+        td_log_certificate(options->config);
+        note(server, TD_AUDIT_STARTED, TD_AUDIT_DONE);
+        tell_ready(server);
+        if (options->ready)
+            options->ready(url_of(server, 0).text, options->arg);
+        serve(server);
+        drain(server);
+    }
+    finish(server);
+    return r;
+}
+
 int td_server_run(const struct td_server_options *options)
 {
     struct server server = {.options = options};
 
     open_log(options->config);
-    server.signals = td_signals_open();
-    int r = server.signals < 0 ? server.signals : 0;
-    int64_t descriptors = td_descriptors_raise();
-    if (r == 0)
-        r = open_journal(&server);
+    /* First of all, so that it, and what it starts, has nothing of ours. */
+    int r = td_launcher_fork(&server.launcher);
     if (r < 0)
-        return r;
-    td_audit_init(&server.audit, server.journal, options->config->audit.events);
-    r = open_jwks(&server);
-    if (r == 0)
-        r = make_workers(&server);
-    if (r == 0)
-        r = td_watch_begin(&server.watch, server.workers, server.n_workers);
-    if (r == 0)
-        r = start(&server);
-    if (r == 0) {
-        log_start(&server, descriptors);
-        td_log_certificate(options->config);
-        note(&server, TD_AUDIT_STARTED, TD_AUDIT_DONE);
-        tell_ready(&server);
-        if (options->ready)
-            options->ready(url_of(&server, 0).text, options->arg);
-        serve(&server);
-        drain(&server);
-    }
-    finish(&server);
+        return failed("the launcher", "", r);
+    r = run(&server);
+    td_launcher_close(&server.launcher);
     if (r == 0)
         td_log(TD_LOG_INFO, "stop", "stopped");
     return r;

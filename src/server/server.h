@@ -18,5 +18,5 @@ struct td_server_options {
 };
 
 /* Serves until SIGTERM or SIGINT, then drains; SIGHUP loads the configuration again.  0, or an error after a line in the log.  Blocks signals and raises the limit of
- * descriptors for the whole process; call it once, on the main thread. */
+ * descriptors for the whole process, and forks the launcher (os/launcher.h); call it once, on the main thread, before there are others. */
 TD_MUST_USE int td_server_run(const struct td_server_options *options);
