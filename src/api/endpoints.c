@@ -13,6 +13,8 @@ static void serve_http(struct td_request *request, struct td_query *query, struc
     const char *what;
     int r = td_visit_admit(request, visit, &what);
 
+    if (r > 0)
+        return; /* it is served again */
     if (r == 0 && request->worker->draining) {
         r = TD_EDRAINING;
         what = "The server is stopping.";

@@ -7,9 +7,26 @@
 #include "edge/visit.h"
 #include <errno.h>
 
+/* Adds what of a pattern the rule of the connection's endpoint opens, whatever is granted, unless one of the `n` patterns brings that
+ * already.  Returns how many they are then. */
+static int add_opened(const struct td_conn *conn, struct td_slice pattern,
+                      char both[TD_TOPIC_LEN_MAX + 1], struct td_slice *patterns, int n)
+{
+    if (n < 0 || !conn->bound || !conn->bound->opened.ptr)
+        return n;
+    int len = td_pattern_intersect(pattern, conn->bound->opened, both);
+    for (int i = 0; len > 0 && i < n; i++)
+        if (td_pattern_covers(patterns[i], td_slice(both, (size_t)len)))
+            return n;
+    if (len > 0)
+        patterns[n++] = td_slice(both, (size_t)len);
+    return n;
+}
+
 int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice pattern)
 {
-    struct td_slice patterns[TD_GRANTS_MAX];
+    struct td_slice patterns[TD_GRANTS_MAX + 1];
+    char opened[TD_TOPIC_LEN_MAX + 1];
     struct td_buf text = TD_BUF_INIT(TD_INTERSECT_TEXT_MAX);
     bool check = false;
     bool known = td_hub_has_named(&conn->subscriber, pattern);
@@ -20,6 +37,7 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
         return TD_ETOOLARGE;
     }
     int n = td_principal_intersect(conn->principal, pattern, &text, patterns, &check);
+    n = add_opened(conn, pattern, opened, patterns, n);
     int r = n < 0 ? n : n == 0 ? TD_EFORBIDDEN : 0;
     if (r == 0 && check)
         r = td_filter_exclude(conn);

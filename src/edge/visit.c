@@ -2,6 +2,7 @@
 #include "edge/visit.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "edge/job_rule.h"
 #include "edge/seat.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
@@ -70,6 +71,7 @@ int td_visit_read(struct td_visit *visit, const struct td_request *request, stru
     struct td_slice rest = request->head->query, name, value;
 
     visit->n_conditions = 0;
+    visit->opened = false;
     visit->endpoint =
         td_endpoints_find(request->worker->options->endpoints, request->head->path, &visit->values);
     td_buf_init(&visit->_text, rest.len + (size_t)2 * TD_ENDPOINT_TOPICS_MAX * TD_TOPIC_LEN_MAX);
@@ -141,18 +143,10 @@ static bool may_subscribe(const struct td_visit *visit, const struct td_principa
     return may;
 }
 
-static bool may_see_job(const struct td_visit *visit, const struct td_principal *principal)
+static int check_rule(struct td_request *request, struct td_visit *visit, const char **what)
 {
-    struct td_slice id = td_endpoint_value(visit->endpoint, &visit->values, TD_S("job_id"));
-    char topic[5 + TD_SEGMENT_LEN_MAX + 1];
-    int len = snprintf(topic, sizeof(topic), "jobs/%.*s", (int)id.len, id.ptr);
+    const struct td_principal *principal = request->principal;
 
-    return td_principal_may_see(principal, td_slice(topic, (size_t)len));
-}
-
-static int check_rule(const struct td_visit *visit, const struct td_principal *principal,
-                      const char **what)
-{
     switch (visit->endpoint->rule) {
     case TD_RULE_ANY:
     case TD_RULE_PUBLIC: break;
@@ -164,9 +158,7 @@ static int check_rule(const struct td_visit *visit, const struct td_principal *p
         return principal->is_admin || td_principal_has_role(principal, visit->endpoint->role)
                    ? 0
                    : TD_EFORBIDDEN;
-    case TD_RULE_JOB:
-        *what = "there is no such job, or it is not yours";
-        return may_see_job(visit, principal) ? 0 : TD_ENOTFOUND;
+    case TD_RULE_JOB: return td_job_rule(request, visit, what);
     }
     return 0;
 }
@@ -198,15 +190,33 @@ int td_visit_admit(struct td_request *request, struct td_visit *visit, const cha
     *what = r == TD_ENOTFOUND ? "there is nothing at this path" : "no memory";
     if (r == 0 && public)
         r = be_public(request, visit);
-    return r < 0 ? r : check_rule(visit, request->principal, what);
+    return r < 0 ? r : check_rule(request, visit, what);
 }
 
-/* What the connection keeps: texts of the values and of the session, in one block. */
+static struct td_slice keep(char **at, struct td_slice text)
+{
+    struct td_slice copy = {text.ptr ? *at : NULL, text.len};
+
+    if (text.len > 0)
+        memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return copy;
+}
+
+/* What the connection keeps: texts of the values, of the session and of what is opened, in one block. */
 static int bind(struct td_conn *conn, const struct td_visit *visit)
 {
     const struct td_endpoint *endpoint = visit->endpoint;
-    size_t n = endpoint->n_variables, bytes = visit->values.session.len;
+    struct td_slice session = visit->values.session, job = {NULL, 0};
+    size_t n = endpoint->n_variables, bytes = session.len;
+    char opened[5 + TD_SEGMENT_LEN_MAX + 3 + 1];
 
+    if (visit->opened) {
+        job = td_endpoint_value(endpoint, &visit->values, TD_S("job_id"));
+        int len = snprintf(opened, sizeof(opened), "jobs/%.*s/**", (int)job.len, job.ptr);
+        job = td_slice(opened, (size_t)len);
+        bytes += job.len;
+    }
     conn->endpoint = td_endpoint_ref(visit->endpoint);
     if (n + bytes + endpoint->connections_per_user + endpoint->connections_per_path == 0)
         return 0;
@@ -215,16 +225,12 @@ static int bind(struct td_conn *conn, const struct td_visit *visit)
     conn->bound = malloc(sizeof(*conn->bound) + n * sizeof(struct td_slice) + bytes);
     if (!conn->bound)
         return -ENOMEM;
-    conn->bound->seat = NULL;
     char *at = (char *)&conn->bound->values[n];
-    for (size_t i = 0; i <= n; i++) {
-        struct td_slice text = i < n ? visit->values.items[i] : visit->values.session;
-        struct td_slice *copy = i < n ? &conn->bound->values[i] : &conn->bound->session;
-        *copy = td_slice(text.ptr ? at : NULL, text.len);
-        if (text.len > 0)
-            memcpy(at, text.ptr, text.len);
-        at += text.len;
-    }
+    for (size_t i = 0; i < n; i++)
+        conn->bound->values[i] = keep(&at, visit->values.items[i]);
+    conn->bound->session = keep(&at, session);
+    conn->bound->opened = keep(&at, job);
+    conn->bound->seat = NULL;
     return 0;
 }
 

@@ -18,14 +18,16 @@ struct td_visit {
     struct td_slice topics[TD_ENDPOINT_TOPICS_MAX]; /* expanded, valid patterns */
     struct td_condition conditions[TD_VISIT_CONDITIONS_MAX];
     size_t n_conditions;
+    bool opened;         /* the rule lets it see jobs/{job_id}/** besides what is granted */
     struct td_buf _text; /* of all these; reserved whole, so it does not move */
     char _session[TD_SEGMENT_LEN_MAX + 1];
 };
 
 /* What a connection keeps of its visit. */
 struct td_bound {
-    struct td_seat *seat;     /* NULL: its number is not limited; see edge/seat.h */
-    struct td_slice session;  /* ptr NULL: none */
+    struct td_seat *seat;    /* NULL: its number is not limited; see edge/seat.h */
+    struct td_slice session; /* ptr NULL: none */
+    struct td_slice opened; /* a pattern that may be seen besides what is granted; ptr NULL: none */
     struct td_slice values[]; /* of the endpoint's variables; their texts stand behind them */
 };
 
@@ -34,8 +36,8 @@ struct td_bound {
 TD_MUST_USE int td_visit_read(struct td_visit *visit, const struct td_request *request,
                               struct td_buf *why);
 void td_visit_done(struct td_visit *visit);
-/* Who is it, and does the rule let it in?  0 and request->principal; an error as of td_request_authenticate; TD_EFORBIDDEN, TD_ENOTFOUND or
- * -ENOMEM.  `*what` is a static sentence. */
+/* Who is it, and does the rule let it in?  0 and request->principal; 1: the desk was asked, and the request is served again; an error as of
+ * td_request_authenticate; TD_EFORBIDDEN, TD_ENOTFOUND, -ENOMEM or one of the desk.  `*what` is a static sentence. */
 TD_MUST_USE int td_visit_admit(struct td_request *request, struct td_visit *visit,
                                const char **what);
 /* Binds the connection of who was admitted to the endpoint, and completes the query: topics, format, state.  `stays`: it counts among the

@@ -150,6 +150,8 @@ void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td
         return;
     }
     r = admit(request, query, visit, &what);
+    if (r > 0)
+        return; /* it is served again */
     /* Who is known is told on the WebSocket. */
     if (r == TD_EMANY || (r == TD_ERATE && !request->principal)) {
         td_conn_log_handshake(request, what);
