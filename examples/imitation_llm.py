@@ -18,7 +18,7 @@ What it answers depends on the last message of the user:
 
     files in it, each as a line `File: NAME` and a fenced block (or the JSON {"files":[{"path","content"}]})
                                 -> a fenced block of JSON, {"summary","files":[{"path","content"}]}, with changed files
-    "enhance", "improve", "rewrite" or the like
+    "enhance", "improve", "rewrite", "clearer" or the like
                                 -> the prompt in a structured form
     anything else               -> an outline of what was asked
 
@@ -50,7 +50,7 @@ FENCED_FILE = re.compile(r"^(?:#+ *)?(?:File|Path): *`?([^\s`]+)`?[ \t]*\n+(`{3,
                          re.MULTILINE | re.DOTALL)
 QUOTED = r"[`'\"]([^`'\"\n]+)[`'\"]"
 REPLACE = re.compile(rf"(?:rename|replace|change) +{QUOTED} +(?:to|by|with|into) +{QUOTED}", re.IGNORECASE)
-ENHANCE = re.compile(r"\b(enhanc|improv|rewrit|refin|rephras|optimi[sz]e (?:the|this|my) prompt)", re.IGNORECASE)
+ENHANCE = re.compile(r"\b(enhanc|improv|rewrit|refin|rephras|clearer|optimi[sz]e (?:the|this|my) prompt)", re.IGNORECASE)
 PROMPT_MARK = re.compile(r"\b(?:prompt|text|request|idea)\s*:\s*", re.IGNORECASE)
 STOP_WORDS = frozenset("""a an and are as at be by can do for from has have how i if in into is it its me my no not of on or our
     please should so that the their them then there these they this to us was we what when which will with write you
@@ -72,10 +72,13 @@ def sentences_of(text):
 
 
 def subject_of(text):
-    """What is to be rewritten: a fenced block, what stands behind `Prompt:`, or all of it."""
+    """What is to be rewritten: a fenced block, what stands below a first line with a colon or behind `Prompt:`, or all of it."""
     fenced = re.search(r"```[^\n]*\n(.*?)```", text, re.DOTALL)
     if fenced:
         return fenced.group(1).strip()
+    first, _, rest = text.strip().partition("\n")
+    if first.rstrip().endswith(":") and rest.strip():
+        return rest.strip()
     marks = list(PROMPT_MARK.finditer(text))
     if marks and text[marks[0].end():].strip():
         return text[marks[0].end():].strip()

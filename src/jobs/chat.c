@@ -190,10 +190,11 @@ static int take_delta(struct td_chat *chat, struct td_slice delta)
         chat->signs++;
         r = put_text(&chat->refusal, raw);
     }
-    if (get_of(delta, "tool_calls", TD_JSON_ARRAY, &raw) && raw.len > 2)
-        chat->tool_calls = true, chat->signs++;
-    if (get_of(delta, "function_call", TD_JSON_OBJECT, &raw))
-        chat->tool_calls = true, chat->signs++;
+    if ((get_of(delta, "tool_calls", TD_JSON_ARRAY, &raw) && raw.len > 2) ||
+        get_of(delta, "function_call", TD_JSON_OBJECT, &raw)) {
+        chat->tool_calls = true;
+        chat->signs++;
+    }
     if (get_text(delta, "reasoning_content", &raw) || get_text(delta, "reasoning", &raw) ||
         get_text(delta, "thinking", &raw))
         chat->signs++;
@@ -312,8 +313,10 @@ int td_chat_read_whole(struct td_chat *chat, struct td_slice body)
 
     if (r < 0)
         return r;
-    if (td_json_type(answer) == TD_JSON_ARRAY)
-        return take_error(chat, body), 0;
+    if (td_json_type(answer) == TD_JSON_ARRAY) {
+        take_error(chat, body);
+        return 0;
+    }
     if (td_json_type(answer) != TD_JSON_OBJECT)
         return TD_EPROTO;
     r = take_chunk(chat, answer, "message");

@@ -195,16 +195,16 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
     return td_buf_put(&transfer->pending, td_slice(bytes, n)) < 0 ? 0 : n;
 }
 
-/* CURLE_OK, or the first option that could not be set. */
-static CURLcode set_options(struct td_transfer *transfer, const struct td_transfer_options *options)
+#define SET(option, value) code = code ? code : curl_easy_setopt(easy, CURLOPT_##option, value)
+
+/* How the other side is reached.  CURLE_OK, or the first option that could not be set. */
+static CURLcode set_connection(struct td_transfer *transfer,
+                               const struct td_transfer_options *options)
 {
     const char *ca_file = transfer->upstream->ca_file;
     CURL *easy = transfer->easy;
     CURLcode code = CURLE_OK;
 
-#define SET(option, value) code = code ? code : curl_easy_setopt(easy, CURLOPT_##option, value)
-    SET(PRIVATE, transfer);
-    SET(URL, options->url);
     SET(PROTOCOLS_STR, "http,https");
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(FOLLOWLOCATION, 0L);
@@ -214,25 +214,37 @@ static CURLcode set_options(struct td_transfer *transfer, const struct td_transf
     SET(TCP_KEEPALIVE, 1L);
     SET(FORBID_REUSE, options->keep ? 0L : 1L);
     SET(FRESH_CONNECT, options->keep ? 0L : 1L);
-    SET(USERAGENT, "tidings");
-    SET(HTTPHEADER, transfer->headers);
-    SET(ERRORBUFFER, transfer->curl_error);
-    SET(WRITEFUNCTION, take_bytes);
-    SET(WRITEDATA, transfer);
     /* 0 would be libcurl's own default of five minutes. */
     SET(CONNECTTIMEOUT_MS, options->connect_ms ? (long)options->connect_ms : 86400000L);
     if (ca_file) {
         SET(CAINFO, ca_file);
         SET(CAPATH, NULL);
     }
+    return code;
+}
+
+/* What is sent, and who takes the answer. */
+static CURLcode set_request(struct td_transfer *transfer, const struct td_transfer_options *options)
+{
+    CURL *easy = transfer->easy;
+    CURLcode code = CURLE_OK;
+
+    SET(PRIVATE, transfer);
+    SET(URL, options->url);
+    SET(USERAGENT, "tidings");
+    SET(HTTPHEADER, transfer->headers);
+    SET(ERRORBUFFER, transfer->curl_error);
+    SET(WRITEFUNCTION, take_bytes);
+    SET(WRITEDATA, transfer);
     if (options->post) {
         SET(POST, 1L);
         SET(POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body.len);
         SET(POSTFIELDS, transfer->body.len ? transfer->body.ptr : "");
     }
-#undef SET
     return code;
 }
+
+#undef SET
 
 static int prepare(struct td_transfer *transfer, const struct td_transfer_options *options)
 {
@@ -244,7 +256,8 @@ static int prepare(struct td_transfer *transfer, const struct td_transfer_option
     td_buf_init(&transfer->body, options->body.len);
     transfer->easy = curl_easy_init();
     if (!transfer->easy || td_buf_put(&transfer->body, options->body) < 0 ||
-        set_options(transfer, options) != CURLE_OK ||
+        set_connection(transfer, options) != CURLE_OK ||
+        set_request(transfer, options) != CURLE_OK ||
         curl_multi_add_handle(transfer->upstream->multi, transfer->easy) != CURLM_OK)
         return -ENOMEM;
     return 0;

@@ -87,6 +87,8 @@ def test_a_prompt_is_enhanced(imitation):
     assert "## Goal\n\nwrite about whales.\n" in text
     assert "- For children of six." in text
     assert "**whales**" in text
+    text = imitation.text("Make this prompt clearer, and answer with it alone:\nA prompt: about cats")
+    assert "## Goal\n\nA prompt: about cats\n" in text
 
 
 FILES = """Rename `total` to `sum_of`.

@@ -630,22 +630,26 @@ static void what_cannot_be_asked_is_said(void **state)
     } while (0)
 
     unsetenv("TEST_LLM_NO_KEY");
-    spec = good, spec.key_env = TD_S("TEST_LLM_NO_KEY");
+    spec = good;
+    spec.key_env = TD_S("TEST_LLM_NO_KEY");
     REFUSED("The environment variable TEST_LLM_NO_KEY, which is to hold the upstream's key, is not "
             "set, or empty.");
     setenv("TEST_LLM_NO_KEY", "two words", 1);
     REFUSED("The environment variable TEST_LLM_NO_KEY, which is to hold the upstream's key, holds "
             "none.");
-    spec = good, spec.key_file = TD_S("/nonexistent/key");
+    spec = good;
+    spec.key_file = TD_S("/nonexistent/key");
     REFUSED("The upstream's key can't be read from the file /nonexistent/key: ");
-    spec = good, spec.url = TD_S("ftp://host/");
+    spec = good;
+    spec.url = TD_S("ftp://host/");
     REFUSED("The kind can't be run: its url is no http or https URL");
 
     /* A template that grows beyond all bounds. */
     char *prompt = malloc(TD_LLM_PROMPT_MAX + 2);
     memset(prompt, 'x', TD_LLM_PROMPT_MAX + 1);
     prompt[TD_LLM_PROMPT_MAX + 1] = '\0';
-    spec = good, spec.prompt = td_slice_str(prompt);
+    spec = good;
+    spec.prompt = td_slice_str(prompt);
     REFUSED("The prompt, once filled, is longer than 4194304 bytes.");
     free(prompt);
 #undef REFUSED
@@ -655,7 +659,8 @@ static void what_cannot_be_asked_is_said(void **state)
     assert_true(file >= 0);
     assert_int_equal(write(file, "sk-file\r\n", 9), 9);
     close(file);
-    spec = good, spec.key_file = td_slice_str(name);
+    spec = good;
+    spec.key_file = td_slice_str(name);
     struct td_llm_run *run = start(&spec, &told);
     assert_non_null(strstr(request(0)->in, "Bearer sk-file\r\n"));
     td_llm_cancel(run);
@@ -664,15 +669,19 @@ static void what_cannot_be_asked_is_said(void **state)
     unlink(name);
 
     assert_int_equal(td_llm_spec_check(&good, &why), 0);
-    spec = good, spec.model = TD_S("");
+    spec = good;
+    spec.model = TD_S("");
     assert_int_equal(td_llm_spec_check(&spec, &why), TD_EINVAL);
     assert_non_null(strstr(why, "model"));
-    spec = good, spec.prompt = TD_S("");
+    spec = good;
+    spec.prompt = TD_S("");
     assert_int_equal(td_llm_spec_check(&spec, &why), TD_EINVAL);
-    spec = good, spec.extra = TD_S("[1]");
+    spec = good;
+    spec.extra = TD_S("[1]");
     assert_int_equal(td_llm_spec_check(&spec, &why), TD_EINVAL);
     assert_non_null(strstr(why, "extra"));
-    spec = good, spec.key_env = spec.key_file = TD_S("x");
+    spec = good;
+    spec.key_env = spec.key_file = TD_S("x");
     assert_int_equal(td_llm_spec_check(&spec, &why), TD_EINVAL);
 }
 
