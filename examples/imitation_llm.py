@@ -52,7 +52,7 @@ QUOTED = r"[`'\"]([^`'\"\n]+)[`'\"]"
 REPLACE = re.compile(rf"(?:rename|replace|change) +{QUOTED} +(?:to|by|with|into) +{QUOTED}", re.IGNORECASE)
 ENHANCE = re.compile(r"\b(enhanc|improv|rewrit|refin|rephras|clearer|optimi[sz]e (?:the|this|my) prompt)", re.IGNORECASE)
 PROMPT_MARK = re.compile(r"\b(?:prompt|text|request|idea)\s*:\s*", re.IGNORECASE)
-STOP_WORDS = frozenset("""a an and are as at be by can do for from has have how i if in into is it its me my no not of on or our
+STOP_WORDS = frozenset("""a about an and are as at be by can do for from has have how i if in into is it its me my no not of on or our
     please should so that the their them then there these they this to us was we what when which will with write you
     your""".split())
 

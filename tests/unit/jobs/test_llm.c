@@ -289,6 +289,32 @@ static void tokens_are_told_as_they_come(void **state)
     told_done(&told);
 }
 
+/* The next one that comes soon is held back for what may come with it, but not for long. */
+static void tokens_in_quick_succession_are_told_together(void **state)
+{
+    struct td_llm_spec spec = spec_init();
+    struct told told;
+    td_ns deadline;
+
+    spec.between_tokens_ms = spec.first_token_ms = 0;
+    start(&spec, &told);
+    struct peer_conn *conn = request(0);
+    peer_send(conn, HEAD DELTA("a"));
+    until(told.pieces == 1);
+    assert_true(td_llms_deadline(llms) == UINT64_MAX);
+    peer_send(conn, DELTA("b"));
+    peer_until(&peer, upstream, td_llms_deadline(llms) != UINT64_MAX);
+    deadline = td_llms_deadline(llms);
+    assert_true(deadline < td_clock_ns() + 30 * TD_NS_PER_MS);
+    td_llms_serve(llms);
+    if (td_clock_ns() < deadline)
+        assert_int_equal(told.pieces, 1);
+    until(told.pieces == 2);
+    assert_true(td_clock_ns() >= deadline);
+    assert_slice(td_buf_slice(&told.text), "ab");
+    told_done(&told);
+}
+
 /* Many at once, in one read: one piece for each 16 KiB, cut at characters. */
 static void fast_tokens_are_gathered(void **state)
 {
@@ -707,6 +733,7 @@ int main(void)
         TEST(the_request_is_what_upstreams_expect),
         TEST(urls_are_completed),
         TEST(tokens_are_told_as_they_come),
+        TEST(tokens_in_quick_succession_are_told_together),
         TEST(fast_tokens_are_gathered),
         TEST(cancel_closes_at_once_and_keeps_what_came),
         TEST(cancel_at_any_point),
