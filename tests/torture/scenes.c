@@ -164,9 +164,10 @@ static bool websocket(struct stage *stage)
     bool done = ws_open(stage, &client, "/ws");
 
     if (done) {
-        ws_send(stage, &client,
-                "{\"type\":\"SUBSCRIBE\",\"ref\":1,\"topics\":[\"t/**\",\"t/w\\u002fs\",\"u/"
-                "*\",\"v\"]}");
+        ws_send(
+            stage, &client,
+            "{\"type\":\"SUBSCRIBE\",\"ref\":1,\"topics\":[\"t/**\",\"t/w\\u002fs\",\"*/w/s\",\"u/"
+            "*\",\"v\"]}");
         done = ws_until(stage, &client, "\"type\":\"subscribed\"");
     }
     if (done) {
