@@ -177,15 +177,8 @@ static enum td_step send(struct td_hub *hub, struct td_subscriber *subscriber,
 {
     struct td_layout *layout = hub->layout;
 
-    uint64_t n_deflated = hub->encoder.n_deflated;
-
-    if (n == 0)
-        return TD_STEP_ON;
-    layout->durable = td_journal_durable(hub->journal);
-    if (td_layout_make(layout, hub->ops, hub->arg, subscriber, records, n, marks) < 0) {
-        hub->ops->broken(subscriber, hub->arg);
+    if (!td_hub_lay_out(hub, subscriber, records, n, marks, budget))
         return TD_STEP_BLOCKED;
-    }
     if (layout->n == 0)
         return TD_STEP_ON;
     int64_t taken = hub->ops->send(subscriber, layout->parts, layout->n, hub->arg);
@@ -193,8 +186,6 @@ static enum td_step send(struct td_hub *hub, struct td_subscriber *subscriber,
     if (taken < 0)
         return TD_STEP_BLOCKED;
     hub->stat.delivered += (uint64_t)layout->n;
-    size_t cost = TD_TURN_DEFLATED * (size_t)(hub->encoder.n_deflated - n_deflated);
-    budget->bytes -= TD_MIN(budget->bytes, TD_MAX((size_t)taken, cost));
     if ((size_t)taken == layout->bytes)
         return TD_STEP_ON;
     hub->stat.short_sends++;

@@ -8,11 +8,9 @@
 /* Sends the rest of the record that went in part. */
 static enum td_step finish_partial(struct td_hub *hub, struct td_subscriber *subscriber)
 {
-    const struct td_wanted all = {td_pattern_key(hub->index.seed, TD_S("**"), NULL), TD_S("**"),
-                                  true};
     const char *bytes = NULL;
     struct td_read read = {
-        .wanted = &all,
+        .wanted = &hub->all,
         .n_wanted = 1,
         .after = subscriber->_partial_seq - 1,
         .until = subscriber->_partial_seq,
@@ -58,26 +56,42 @@ static enum td_step finish_partial(struct td_hub *hub, struct td_subscriber *sub
     return TD_STEP_ON;
 }
 
-/* Sends what has been laid out, and moves the position past what went.  The bytes sent, or -1 when the socket took no more or is
- * gone. */
-static int64_t send_layout(struct td_hub *hub, struct td_subscriber *subscriber)
+bool td_hub_lay_out(struct td_hub *hub, struct td_subscriber *subscriber,
+                    const char *const *records, size_t n, const struct td_format_marks *marks,
+                    struct td_budget *budget)
+{
+    uint64_t n_deflated = hub->encoder.n_deflated;
+
+    hub->layout->durable = td_journal_durable(hub->journal);
+    if (td_layout_make(hub->layout, hub->ops, hub->arg, subscriber, records, n, marks) < 0) {
+        hub->ops->broken(subscriber, hub->arg);
+        return false;
+    }
+    /* The socket may take less; then the turn is over. */
+    size_t deflated = TD_TURN_DEFLATED * (size_t)(hub->encoder.n_deflated - n_deflated);
+    budget->bytes -= TD_MIN(budget->bytes, TD_MAX(hub->layout->bytes, deflated));
+    return true;
+}
+
+/* Sends what has been laid out, and moves the position past what went.  False when the socket took no more or is gone. */
+static bool send_layout(struct td_hub *hub, struct td_subscriber *subscriber)
 {
     struct td_layout *layout = hub->layout;
     size_t lens[TD_LAYOUT_RECORDS];
 
     if (layout->n == 0)
-        return 0;
+        return true;
     for (int i = 0; i < layout->n; i++)
         lens[i] = layout->parts[i].iov_len;
     int64_t taken = hub->ops->send(subscriber, layout->parts, layout->n, hub->arg);
     hub->stat.sends++;
     if (taken < 0)
-        return -1;
+        return false;
     const struct td_sent sent = {layout->seqs, lens, (size_t)layout->n};
     size_t whole = td_hub_account(subscriber, &sent, (size_t)taken);
     hub->stat.delivered += whole;
     if (whole == sent.n)
-        return taken;
+        return true;
     hub->stat.short_sends++;
     if (subscriber->_partial_seq != 0 && layout->derived[whole]) {
         /* Its rest can't be made again from one record. */
@@ -88,7 +102,7 @@ static int64_t send_layout(struct td_hub *hub, struct td_subscriber *subscriber)
         hub->stat.delivered++;
         hub->ops->keep(subscriber, td_slice(bytes + out, lens[whole] - out), hub->arg);
     }
-    return -1;
+    return false;
 }
 
 /* Of what retention dropped up to there it is not told. */
@@ -180,18 +194,10 @@ static enum td_step stream_step(struct td_hub *hub, struct td_subscriber *subscr
         .examined_max = budget->records,
     };
     td_journal_read(hub->reader, &read);
-    uint64_t n_deflated = hub->encoder.n_deflated;
-    hub->layout->durable = td_journal_durable(hub->journal);
-    if (td_layout_make(hub->layout, hub->ops, hub->arg, subscriber, records, read.n, NULL) < 0) {
-        hub->ops->broken(subscriber, hub->arg);
-        return TD_STEP_BLOCKED;
-    }
-    int64_t sent = send_layout(hub, subscriber);
-    if (sent < 0)
+    if (!td_hub_lay_out(hub, subscriber, records, read.n, NULL, budget) ||
+        !send_layout(hub, subscriber))
         return TD_STEP_BLOCKED;
     subscriber->_position = read.position;
-    size_t cost = TD_TURN_DEFLATED * (size_t)(hub->encoder.n_deflated - n_deflated);
-    budget->bytes -= TD_MIN(budget->bytes, TD_MAX((size_t)sent, cost));
     budget->records -= TD_MIN(budget->records, TD_MAX(read.examined, (size_t)1));
     switch (read.end) {
     case TD_READ_GAP: return tell_gap(hub, subscriber, &read);

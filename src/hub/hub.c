@@ -28,6 +28,8 @@ int td_hub_new(struct td_journal *journal, struct td_journal_reader *reader,
     hub->arg = arg;
     hub->position = td_journal_readable(journal);
     td_index_init(&hub->index, td_journal_seed(journal));
+    hub->all =
+        (struct td_wanted){td_pattern_key(hub->index.seed, TD_S("**"), NULL), TD_S("**"), true};
     td_list_init(&hub->again);
     td_list_init(&hub->cold);
     td_list_init(&hub->paced);
@@ -168,11 +170,29 @@ td_ns td_hub_next_due(const struct td_hub *hub)
 
 /* ---- a wakeup ---- */
 
+/* Sends a share of the wakeup.  Whether the socket is there and took only part of it, `*ret_taken` bytes. */
+static bool is_sent_short(struct td_hub *hub, struct td_subscriber *subscriber,
+                          const struct td_share *share, struct td_slice bytes, size_t *ret_taken)
+{
+    struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+    int64_t taken = hub->ops->send(subscriber, &part, 1, hub->arg);
+
+    hub->stat.sends++;
+    if (taken < 0)
+        return false;
+    td_hub_sent(hub, subscriber);
+    *ret_taken = (size_t)taken;
+    if (*ret_taken == bytes.len)
+        hub->stat.delivered += share->n;
+    return *ret_taken < bytes.len;
+}
+
 static void deliver(struct td_hub *hub, const struct td_touched *touched)
 {
     struct td_subscriber *subscriber = touched->subscriber;
     struct td_share share;
     struct td_slice bytes;
+    size_t taken;
 
     if (subscriber->_n_subs == 0 || subscriber->_behind)
         return; /* it went, or stopped, since it was touched */
@@ -193,26 +213,15 @@ static void deliver(struct td_hub *hub, const struct td_touched *touched)
         go_alone(hub, subscriber);
         return;
     }
-    struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
-    int64_t taken = hub->ops->send(subscriber, &part, 1, hub->arg);
-    hub->stat.sends++;
-    if (taken < 0)
-        return;
-    td_hub_sent(hub, subscriber);
-    if ((size_t)taken < bytes.len)
-        stopped_short(hub, subscriber, &share, (size_t)taken);
-    else
-        hub->stat.delivered += share.n;
+    if (is_sent_short(hub, subscriber, &share, bytes, &taken))
+        stopped_short(hub, subscriber, &share, taken);
 }
 
 /* Reads what is new into the wakeup.  The position that the hub then has reached. */
 static uint64_t read_new(struct td_hub *hub, uint64_t until)
 {
-    bool exact;
-    const struct td_wanted all = {td_pattern_key(hub->index.seed, TD_S("**"), &exact), TD_S("**"),
-                                  true};
     struct td_read read = {
-        .wanted = &all,
+        .wanted = &hub->all,
         .n_wanted = 1,
         .after = hub->position,
         .until = until,
@@ -254,6 +263,7 @@ static void deliver_ephemeral(struct td_hub *hub, const struct td_touched *touch
     struct td_subscriber *subscriber = touched->subscriber;
     struct td_share share;
     struct td_slice bytes;
+    size_t taken;
 
     if (subscriber->_n_subs == 0 || td_hub_has_more(subscriber) ||
         subscriber->wire == TD_WIRE_NONE || td_hub_is_early(hub, subscriber))
@@ -261,16 +271,8 @@ static void deliver_ephemeral(struct td_hub *hub, const struct td_touched *touch
     td_wakeup_share(hub->wakeup, touched, hub->ops, hub->arg, &share);
     if (share.n == 0 || td_wakeup_bytes(hub->wakeup, subscriber->wire, &share, &bytes) < 0)
         return;
-    struct iovec part = {(void *)(uintptr_t)bytes.ptr, bytes.len};
-    int64_t taken = hub->ops->send(subscriber, &part, 1, hub->arg);
-    hub->stat.sends++;
-    if (taken < 0)
-        return;
-    td_hub_sent(hub, subscriber);
-    if ((size_t)taken < bytes.len)
-        keep_torn(hub, subscriber, &share, (size_t)taken);
-    else
-        hub->stat.delivered += share.n;
+    if (is_sent_short(hub, subscriber, &share, bytes, &taken))
+        keep_torn(hub, subscriber, &share, taken);
 }
 
 static void advance_ephemeral(struct td_hub *hub)

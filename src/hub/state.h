@@ -35,6 +35,7 @@ struct td_hub {
     void *arg;         /* of the ops */
     uint64_t position; /* the worker's cursor: the live have everything at or before it */
     struct td_index index;
+    struct td_wanted all; /* `**` */
     struct td_wakeup *wakeup;
     struct td_encoder encoder;
     struct td_list again; /* behind, and able to go on at once */
@@ -60,3 +61,7 @@ bool td_hub_is_early(const struct td_hub *hub, const struct td_subscriber *subsc
 void td_hub_wait(struct td_hub *hub, struct td_subscriber *subscriber);
 /* It has been sent something: from now on it is early for a while. */
 void td_hub_sent(const struct td_hub *hub, struct td_subscriber *subscriber);
+/* Lays out records for one who is behind, and charges his turn for them.  False when memory is out; then the connection can't go on. */
+bool td_hub_lay_out(struct td_hub *hub, struct td_subscriber *subscriber,
+                    const char *const *records, size_t n, const struct td_format_marks *marks,
+                    struct td_budget *budget);
