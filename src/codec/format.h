@@ -11,6 +11,7 @@ enum td_format {
     TD_FORMAT_FLAT,   /* data's members beside the type */
     TD_FORMAT_ENTITY, /* EVENT_NOTIFICATION for changes of entities, else as TD_FORMAT_EVENT */
 };
+#define TD_FORMATS (TD_FORMAT_ENTITY + 1)
 
 /* What is said of an event besides, at its end: `"state":true` (it is retained, not new), or `"history":true` and the `ref` of the
  * SUBSCRIBE that asked for it. */

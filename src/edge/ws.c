@@ -101,11 +101,9 @@ static bool become_ws(struct td_request *request, const struct answer *answer)
  * server may always send what it likes uncompressed (RFC 7692 §6). */
 static enum td_wire wire_for(const struct answer *answer, enum td_format format)
 {
-    enum td_wire wire = td_wire_of(TD_TRANSPORT_WS, format);
+    bool deflated = answer->deflates && answer->deflate.server_bits >= TD_DEFLATE_BITS;
 
-    return answer->deflates && answer->deflate.server_bits >= TD_DEFLATE_BITS
-               ? td_wire_deflated(wire)
-               : wire;
+    return td_wire_of(deflated ? TD_TRANSPORT_WS_DEFLATED : TD_TRANSPORT_WS, format);
 }
 
 static void log_accepted(const struct td_request *request, const struct answer *answer)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/encode.h"
 #include "base/assert.h"
-#include "base/err.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "codec/deflate.h"
@@ -21,36 +20,7 @@ struct td_slice td_encode_id(const struct td_record *record)
     return td_slice(record->json.ptr + at, (size_t)(end - record->json.ptr) - at);
 }
 
-enum td_wire td_wire_of(enum td_transport transport, enum td_format format)
-{
-    /* clang-format off */
-    static const enum td_wire wires[][3] = {
-        [TD_TRANSPORT_WS] = {
-            [TD_FORMAT_EVENT] = TD_WIRE_WS_EVENT,
-            [TD_FORMAT_FLAT] = TD_WIRE_WS_FLAT,
-            [TD_FORMAT_ENTITY] = TD_WIRE_WS_ENTITY,
-        },
-        [TD_TRANSPORT_SSE] = {
-            [TD_FORMAT_EVENT] = TD_WIRE_SSE_EVENT,
-            [TD_FORMAT_FLAT] = TD_WIRE_SSE_FLAT,
-            [TD_FORMAT_ENTITY] = TD_WIRE_SSE_ENTITY,
-        },
-        [TD_TRANSPORT_JSON] = {
-            [TD_FORMAT_EVENT] = TD_WIRE_JSON_EVENT,
-            [TD_FORMAT_FLAT] = TD_WIRE_JSON_FLAT,
-            [TD_FORMAT_ENTITY] = TD_WIRE_JSON_ENTITY,
-        },
-    };
-    /* clang-format on */
-
-    return wires[transport][format];
-}
-
-enum td_wire td_wire_deflated(enum td_wire wire)
-{
-    TD_ASSERT(wire >= TD_WIRE_WS_EVENT && wire <= TD_WIRE_WS_ENTITY);
-    return wire + (TD_WIRE_WS_EVENT_DEFLATED - TD_WIRE_WS_EVENT);
-}
+_Static_assert(TD_WIRES == 1 + (TD_TRANSPORT_JSON + 1) * TD_FORMATS, "one for each");
 
 void td_encoder_done(struct td_encoder *encoder)
 {
@@ -60,24 +30,14 @@ void td_encoder_done(struct td_encoder *encoder)
     encoder->_kept = NULL;
 }
 
+static enum td_transport transport_of(enum td_wire wire)
+{
+    return (wire - TD_WIRE_WS_EVENT) / TD_FORMATS;
+}
+
 static enum td_format format_of(enum td_wire wire)
 {
-    switch (wire) {
-    case TD_WIRE_WS_FLAT:
-    case TD_WIRE_WS_FLAT_DEFLATED:
-    case TD_WIRE_SSE_FLAT:
-    case TD_WIRE_JSON_FLAT: return TD_FORMAT_FLAT;
-    case TD_WIRE_WS_ENTITY:
-    case TD_WIRE_WS_ENTITY_DEFLATED:
-    case TD_WIRE_SSE_ENTITY:
-    case TD_WIRE_JSON_ENTITY: return TD_FORMAT_ENTITY;
-    case TD_WIRE_NONE:
-    case TD_WIRE_WS_EVENT:
-    case TD_WIRE_WS_EVENT_DEFLATED:
-    case TD_WIRE_SSE_EVENT:
-    case TD_WIRE_JSON_EVENT: break;
-    }
-    return TD_FORMAT_EVENT;
+    return (wire - TD_WIRE_WS_EVENT) % TD_FORMATS;
 }
 
 /* Appends the JSON of a record in the wire's format. */
@@ -235,20 +195,12 @@ static int put_sse(const struct td_record *record, enum td_wire wire,
 int td_encode(struct td_encoder *encoder, const struct td_record *record, enum td_wire wire,
               const struct td_format_marks *marks, struct td_buf *out)
 {
-    switch (wire) {
-    case TD_WIRE_WS_EVENT:
-    case TD_WIRE_WS_FLAT:
-    case TD_WIRE_WS_ENTITY: return put_ws(record, wire, marks, out);
-    case TD_WIRE_WS_EVENT_DEFLATED:
-    case TD_WIRE_WS_FLAT_DEFLATED:
-    case TD_WIRE_WS_ENTITY_DEFLATED: return put_ws_deflated(encoder, record, wire, marks, out);
-    case TD_WIRE_SSE_EVENT:
-    case TD_WIRE_SSE_FLAT:
-    case TD_WIRE_SSE_ENTITY: return put_sse(record, wire, marks, out);
-    case TD_WIRE_JSON_EVENT:
-    case TD_WIRE_JSON_FLAT:
-    case TD_WIRE_JSON_ENTITY: return put_json(record, wire, marks, out);
-    case TD_WIRE_NONE: break;
+    TD_ASSERT(wire != TD_WIRE_NONE); /* a wire without bytes: nothing asks for it */
+    switch (transport_of(wire)) {
+    case TD_TRANSPORT_WS: return put_ws(record, wire, marks, out);
+    case TD_TRANSPORT_WS_DEFLATED: return put_ws_deflated(encoder, record, wire, marks, out);
+    case TD_TRANSPORT_SSE: return put_sse(record, wire, marks, out);
+    case TD_TRANSPORT_JSON: break;
     }
-    return TD_EINVAL; /* a wire without bytes: nothing asks for it */
+    return put_json(record, wire, marks, out);
 }

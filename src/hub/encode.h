@@ -27,13 +27,19 @@ enum td_wire {
 };
 #define TD_WIRES (TD_WIRE_JSON_ENTITY + 1)
 
-enum td_transport { TD_TRANSPORT_WS, TD_TRANSPORT_SSE, TD_TRANSPORT_JSON };
+/* The wires but TD_WIRE_NONE stand by transport, and in each by format. */
+enum td_transport {
+    TD_TRANSPORT_WS,
+    TD_TRANSPORT_WS_DEFLATED,
+    TD_TRANSPORT_SSE,
+    TD_TRANSPORT_JSON,
+};
 
 /* What an event in `format` goes as on `transport`. */
-enum td_wire td_wire_of(enum td_transport transport, enum td_format format);
-
-/* The same compressed; `wire` is one of WebSocket. */
-enum td_wire td_wire_deflated(enum td_wire wire);
+static inline enum td_wire td_wire_of(enum td_transport transport, enum td_format format)
+{
+    return TD_WIRE_WS_EVENT + transport * TD_FORMATS + format;
+}
 
 /* What encoding needs beside the record: one for each hub. */
 struct td_encoder {

@@ -417,13 +417,12 @@ static void test_compressing_counts_in_a_turn(void **state)
 
 static void test_every_format_deflated(void **state)
 {
-    static const enum td_wire wires[] = {TD_WIRE_WS_EVENT, TD_WIRE_WS_FLAT, TD_WIRE_WS_ENTITY};
     struct td_slice rest[2], payload[2];
 
     (void)state;
     open_hub();
     for (size_t i = 0; i < 6; i++)
-        join(i, i % 2 ? td_wire_deflated(wires[i / 2]) : wires[i / 2],
+        join(i, td_wire_of(i % 2 ? TD_TRANSPORT_WS_DEFLATED : TD_TRANSPORT_WS, i / 2),
              (const char *const[4]){"**"});
     publish("entities/applications/a1", 500);
     publish("a/b", 1);
