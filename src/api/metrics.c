@@ -18,18 +18,27 @@ struct metric {
         "tidings_" name, labels, "counter", help, offsetof(struct td_edge_stat, counter) \
     }
 
-#define OPENED_HELP "Readers that began, by transport."
-#define GAPS_HELP   "Gaps told to readers, by reason."
-#define RESUMES_HELP \
-    "Streams that came back with a position, by whether they got all that they missed."
-#define FAILURES_HELP "Requests without a valid token, by reason."
-#define LIMITED_HELP  "What peers were refused, by the limit that they met."
+#define OPENED(transport, counter)                                               \
+    LABELLED("connections_opened_total", "transport=\"" transport "\"", counter, \
+             "Readers that began, by transport.")
+#define GAPS(reason, number)                                      \
+    LABELLED("gaps_total", "reason=\"" reason "\"", gaps[number], \
+             "Gaps told to readers, by reason.")
+#define RESUMES(result, number)                                         \
+    LABELLED("resumes_total", "result=\"" result "\"", resumed[number], \
+             "Streams that came back with a position, by whether they got all that they missed.")
+#define FAILURES(reason, number)                                                    \
+    LABELLED("auth_failures_total", "reason=\"" reason "\"", auth_failures[number], \
+             "Requests without a valid token, by reason.")
+#define LIMITED(limit, number)                                        \
+    LABELLED("limited_total", "limit=\"" limit "\"", limited[number], \
+             "What peers were refused, by the limit that they met.")
 
 static const struct metric metrics[] = {
     METRIC("connections_accepted_total", "counter", accepted, "Connections accepted."),
-    LABELLED("connections_opened_total", "transport=\"websocket\"", ws_opened, OPENED_HELP),
-    LABELLED("connections_opened_total", "transport=\"sse\"", sse_opened, OPENED_HELP),
-    LABELLED("connections_opened_total", "transport=\"longpoll\"", polls, OPENED_HELP),
+    OPENED("websocket", ws_opened),
+    OPENED("sse", sse_opened),
+    OPENED("longpoll", polls),
     METRIC("tls_handshakes_total", "counter", tls_handshakes, "TLS handshakes that were finished."),
     METRIC("tls_failures_total", "counter", tls_failures,
            "TLS handshakes and sessions that failed."),
@@ -46,31 +55,24 @@ static const struct metric metrics[] = {
     METRIC("patterns", "gauge", patterns, "Distinct patterns subscribed."),
     METRIC("commands_total", "counter", commands, "Commands received on WebSocket."),
     METRIC("command_errors_total", "counter", command_errors, "Commands refused."),
-    LABELLED("gaps_total", "reason=\"retention\"", gaps[TD_GAP_RETENTION], GAPS_HELP),
-    LABELLED("gaps_total", "reason=\"epoch\"", gaps[TD_GAP_EPOCH], GAPS_HELP),
-    LABELLED("gaps_total", "reason=\"unsynced\"", gaps[TD_GAP_UNSYNCED], GAPS_HELP),
-    LABELLED("gaps_total", "reason=\"damaged\"", gaps[TD_GAP_DAMAGED], GAPS_HELP),
-    LABELLED("resumes_total", "result=\"whole\"", resumed[TD_RESUMED_WHOLE], RESUMES_HELP),
-    LABELLED("resumes_total", "result=\"gap\"", resumed[TD_RESUMED_GAP], RESUMES_HELP),
-    LABELLED("auth_failures_total", "reason=\"missing\"", auth_failures[TD_AUTH_MISSING],
-             FAILURES_HELP),
-    LABELLED("auth_failures_total", "reason=\"invalid\"", auth_failures[TD_AUTH_INVALID],
-             FAILURES_HELP),
-    LABELLED("auth_failures_total", "reason=\"expired\"", auth_failures[TD_AUTH_EXPIRED],
-             FAILURES_HELP),
-    LABELLED("limited_total", "limit=\"body\"", limited[TD_LIMITED_BODY], LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"commands\"", limited[TD_LIMITED_COMMANDS], LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"connections\"", limited[TD_LIMITED_CONNECTIONS],
-             LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"control_frames\"", limited[TD_LIMITED_CONTROL_FRAMES],
-             LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"descriptors\"", limited[TD_LIMITED_DESCRIPTORS],
-             LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"message\"", limited[TD_LIMITED_MESSAGE], LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"publishes\"", limited[TD_LIMITED_PUBLISHES], LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"subscriptions\"", limited[TD_LIMITED_SUBSCRIPTIONS],
-             LIMITED_HELP),
-    LABELLED("limited_total", "limit=\"tokens\"", limited[TD_LIMITED_TOKENS], LIMITED_HELP),
+    GAPS("retention", TD_GAP_RETENTION),
+    GAPS("epoch", TD_GAP_EPOCH),
+    GAPS("unsynced", TD_GAP_UNSYNCED),
+    GAPS("damaged", TD_GAP_DAMAGED),
+    RESUMES("whole", TD_RESUMED_WHOLE),
+    RESUMES("gap", TD_RESUMED_GAP),
+    FAILURES("missing", TD_AUTH_MISSING),
+    FAILURES("invalid", TD_AUTH_INVALID),
+    FAILURES("expired", TD_AUTH_EXPIRED),
+    LIMITED("body", TD_LIMITED_BODY),
+    LIMITED("commands", TD_LIMITED_COMMANDS),
+    LIMITED("connections", TD_LIMITED_CONNECTIONS),
+    LIMITED("control_frames", TD_LIMITED_CONTROL_FRAMES),
+    LIMITED("descriptors", TD_LIMITED_DESCRIPTORS),
+    LIMITED("message", TD_LIMITED_MESSAGE),
+    LIMITED("publishes", TD_LIMITED_PUBLISHES),
+    LIMITED("subscriptions", TD_LIMITED_SUBSCRIPTIONS),
+    LIMITED("tokens", TD_LIMITED_TOKENS),
     METRIC("heartbeat_timeouts_total", "counter", heartbeat_timeouts,
            "Connections closed because the peer was silent."),
     METRIC("sent_bytes_total", "counter", bytes_sent, "Bytes sent."),

@@ -295,16 +295,11 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
 /* Bare words are accepted for pings: some clients' keepalives are text. */
 static bool bare_word(struct td_worker *worker, struct td_conn *conn, struct td_slice text)
 {
-    struct td_outbox *out;
-
     if (td_slice_eq_nocase(text, TD_S("pong")))
         return true;
     if (!td_slice_eq_nocase(text, TD_S("ping")))
         return false;
-    out = td_conn_out(worker, conn);
-    if (out && td_ws_put_frame(&out->ready, TD_WS_TEXT, TD_S("pong")) < 0)
-        td_conn_drop(worker, conn, "no memory");
-    td_conn_dirty(worker, conn);
+    td_ws_send(worker, conn, TD_WS_TEXT, TD_S("pong"));
     return true;
 }
 

@@ -91,7 +91,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
     }
     if (!conn->pinged && now - conn->beat >= seconds(limits->ping_interval_s)) {
         conn->beat = conn->pinged = now;
-        td_ws_ping(worker, conn);
+        td_ws_send(worker, conn, TD_WS_PING, TD_S(""));
     }
     if (conn->state == TD_CONN_WS && now - conn->sent >= seconds(limits->ping_interval_s))
         send_heartbeat(worker, conn);

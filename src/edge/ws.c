@@ -197,11 +197,12 @@ void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td
     }
 }
 
-void td_ws_ping(struct td_worker *worker, struct td_conn *conn)
+void td_ws_send(struct td_worker *worker, struct td_conn *conn, enum td_ws_opcode opcode,
+                struct td_slice payload)
 {
     struct td_outbox *out = td_conn_out(worker, conn);
 
-    if (out && td_ws_put_frame(&out->ready, TD_WS_PING, TD_S("")) < 0)
+    if (out && td_ws_put_frame(&out->ready, opcode, payload) < 0)
         td_conn_drop(worker, conn, "no memory");
     td_conn_dirty(worker, conn);
 }
@@ -227,15 +228,6 @@ void td_ws_close(struct td_worker *worker, struct td_conn *conn, int code, const
 static void answer_close(struct td_worker *worker, struct td_conn *conn, int code)
 {
     td_ws_close(worker, conn, code == 1005 ? 1000 : code, "");
-}
-
-static void answer_ping(struct td_worker *worker, struct td_conn *conn, struct td_slice payload)
-{
-    struct td_outbox *out = td_conn_out(worker, conn);
-
-    if (out && td_ws_put_frame(&out->ready, TD_WS_PONG, payload) < 0)
-        td_conn_drop(worker, conn, "no memory");
-    td_conn_dirty(worker, conn);
 }
 
 /* A command costs its sender a place in a bucket; pings and pongs do not, so they have a limit of their own.  Each sweep, a
@@ -267,7 +259,7 @@ static void act(struct td_worker *worker, struct td_conn *conn, const struct td_
         break;
     case TD_WS_PING:
         if (admit_control(worker, conn))
-            answer_ping(worker, conn, event->payload);
+            td_ws_send(worker, conn, TD_WS_PONG, event->payload);
         break;
     case TD_WS_PONG:
         if (admit_control(worker, conn))

@@ -14,5 +14,6 @@ void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td
 void td_ws_take(struct td_worker *worker, struct td_conn *conn, char *bytes, size_t len);
 /* Sends a close frame with a code and a reason, then finishes the connection. */
 void td_ws_close(struct td_worker *worker, struct td_conn *conn, int code, const char *reason);
-/* Queues a ping. */
-void td_ws_ping(struct td_worker *worker, struct td_conn *conn);
+/* Queues a frame; without memory for it the connection is dropped. */
+void td_ws_send(struct td_worker *worker, struct td_conn *conn, enum td_ws_opcode opcode,
+                struct td_slice payload);
