@@ -221,7 +221,7 @@ static void check_order(struct srv_world *world, const struct srv_reader *reader
     const struct srv_truth *truth = &world->truth;
     const struct srv_said *said = srv_said(world, truth->events[first].number);
 
-    if (first == chain->first || reader->type[0])
+    if (first == chain->first || reader->type[0] || reader->view.doubts[said->topic])
         return;
     size_t before = first - 1;
     while (!is_of(srv_said(world, truth->events[before].number), said->topic, said->key))
@@ -305,7 +305,9 @@ void srv_view_event(const struct srv_world *world, struct srv_reader *reader, ui
     struct srv_known *known = &reader->view.of[said->topic][said->key];
 
     known->seq = said->removes ? 0 : seq;
-    known->known = known->heard = true;
+    known->heard = true;
+    /* In a gap what came last may be gone; the state would say so. */
+    known->known = reader->state != SRV_STATE_NEVER || seq > reader->gap_told;
 }
 
 void srv_view_doubt(const struct srv_world *world, struct srv_reader *reader, uint32_t number)
