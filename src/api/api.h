@@ -30,6 +30,12 @@ void td_api_handle(struct td_request *request, void *arg);
 
 /* The resources. */
 void td_api_events(struct td_request *request, const struct td_api *api);
+void td_api_connections(struct td_request *request, const struct td_api *api);
+void td_api_connection(struct td_request *request, const struct td_api *api);
+void td_api_topics(struct td_request *request, const struct td_api *api);
+void td_api_journal(struct td_request *request, const struct td_api *api);
+void td_api_why(struct td_request *request, const struct td_api *api);
+void td_api_revoke(struct td_request *request, const struct td_api *api);
 void td_api_entity(struct td_request *request, const struct td_api *api);
 void td_api_endpoint(struct td_request *request, const struct td_api *api);
 void td_api_healthz(struct td_request *request, const struct td_api *api);
@@ -37,6 +43,8 @@ void td_api_readyz(struct td_request *request, const struct td_api *api);
 void td_api_metrics(struct td_request *request, const struct td_api *api);
 void td_api_live_page(struct td_request *request, const struct td_api *api);
 
+/* The same for the role admin, or answers 403. */
+bool td_api_admin(struct td_request *request);
 /* Authenticates, or answers 401 itself; whether it passed. */
 bool td_api_authenticate(struct td_request *request);
 /* Whether a reader asks for a stream (SSE) rather than a page. */

@@ -119,8 +119,9 @@ struct draft {
     struct td_slice segment;
     struct td_buf text; /* of both sets */
     struct set subscribe, publish;
-    bool is_admin;
-    uint64_t policy_version;
+    struct set taken;
+    bool is_admin, is_revoked;
+    uint64_t policy_version, revision;
 };
 
 static int grant(struct draft *draft, struct set *set, struct td_slices patterns)
@@ -186,6 +187,28 @@ static int compile(struct draft *draft, const struct td_policy *policy)
     return r < 0 ? r : grant(draft, &draft->subscribe, (struct td_slices){own, TD_ARRAY_LEN(own)});
 }
 
+static void take(void *arg, const struct td_taken *taken)
+{
+    struct draft *draft = arg;
+    int r = 0;
+
+    draft->is_revoked = draft->claims->iat < taken->before;
+    for (size_t i = 0; i < taken->n && r == 0; i++)
+        r = set_add(&draft->taken, taken->patterns[i], td_pattern_covers);
+}
+
+/* The revision first: what changes behind it is looked at again. */
+static int take_all(struct draft *draft, const struct td_policy *policy)
+{
+    struct td_revocations *revocations = policy->revocations;
+
+    if (!revocations)
+        return 0;
+    draft->revision = atomic_load_explicit(&revocations->revision, memory_order_acquire);
+    revocations->find(revocations, draft->segment, take, draft);
+    return draft->text.err < 0 ? draft->text.err : draft->is_revoked ? TD_EUNAUTHORIZED : 0;
+}
+
 /* Where the next list and the next text go in a principal's one block. */
 struct block {
     struct td_slice *items;
@@ -225,7 +248,7 @@ static int settle(const struct draft *draft, struct td_slice subject_json,
                   struct td_principal **ret_principal)
 {
     const struct td_claims *claims = draft->claims;
-    size_t n = draft->subscribe.n + draft->publish.n + claims->roles.n;
+    size_t n = draft->subscribe.n + draft->publish.n + draft->taken.n + claims->roles.n;
     size_t text_bytes = draft->text.len + claims->sub.len + draft->segment.len + subject_json.len;
 
     for (size_t i = 0; i < claims->roles.n; i++)
@@ -248,6 +271,8 @@ static int settle(const struct draft *draft, struct td_slice subject_json,
         .roles = block_list(&block, claims->roles),
         .grants = {.subscribe = block_set(&block, &draft->subscribe),
                    .publish = block_set(&block, &draft->publish)},
+        .taken = block_set(&block, &draft->taken),
+        .revision = draft->revision,
         ._refs = 1,
         ._magic = MAGIC,
     };
@@ -275,14 +300,18 @@ int td_principal_new(const struct td_claims *claims, const struct td_policy *pol
         .policy_version = policy->version,
     };
     struct td_buf subject_json = TD_BUF_INIT((size_t)TD_TOKEN_SUB_MAX * 6 + 2);
-    draft.subscribe.text = draft.publish.text = &draft.text;
+    draft.subscribe.text = draft.publish.text = draft.taken.text = &draft.text;
     int r = td_json_put_string(&subject_json, claims->sub);
     if (r == 0)
         r = compile(&draft, policy);
     if (r == 0)
+        r = take_all(&draft, policy);
+    if (r == 0)
         r = settle(&draft, td_buf_slice(&subject_json), ret_principal);
     td_buf_done(&draft.text);
     td_buf_done(&subject_json);
+    if (r == TD_EUNAUTHORIZED)
+        *reason = "the token was revoked";
     if (r == TD_ETOOLARGE) {
         *reason = "the grants of this subject pass their limits (258 patterns of 255 bytes)";
         return TD_EUNAUTHORIZED;
@@ -299,7 +328,7 @@ int td_principal_new_public(struct td_slices subscribe, struct td_principal **re
         .claims = &nobody,
         .text = TD_BUF_INIT(TD_INTERSECT_TEXT_MAX),
     };
-    draft.subscribe.text = draft.publish.text = &draft.text;
+    draft.subscribe.text = draft.publish.text = draft.taken.text = &draft.text;
     int r = grant(&draft, &draft.subscribe, subscribe);
     TD_ASSERT(r != TD_ETOOLARGE);
     if (r == 0)
@@ -329,13 +358,53 @@ void td_principal_unref(struct td_principal *principal)
     free(principal);
 }
 
+/* What a principal's own revocation says, next to what it was made with. */
+struct comparison {
+    const struct td_principal *principal;
+    bool differs;
+    size_t n;
+};
+
+static void compare_taken(void *arg, const struct td_taken *taken)
+{
+    struct comparison *comparison = arg;
+    struct td_slices had = comparison->principal->taken;
+
+    comparison->n = taken->n;
+    comparison->differs = comparison->principal->iat < taken->before || had.n != taken->n;
+    for (size_t i = 0; i < taken->n && !comparison->differs; i++)
+        comparison->differs = !td_slice_eq(had.items[i], taken->patterns[i]);
+}
+
+/* Whether others were meant by the revocations since: then it is current again without being made anew. */
+static bool was_not_meant(struct td_principal *principal, const struct td_policy *policy)
+{
+    struct td_revocations *revocations = policy->revocations;
+    struct comparison comparison = {.principal = principal};
+
+    if (!revocations || (principal->by_policy && principal->policy_version != policy->version))
+        return false;
+    uint64_t revision = atomic_load_explicit(&revocations->revision, memory_order_acquire);
+    revocations->find(revocations, principal->segment, compare_taken, &comparison);
+    if (comparison.differs || comparison.n != principal->taken.n)
+        return false;
+    principal->revision = revision;
+    return true;
+}
+
 int td_principal_renew(struct td_principal *old, const struct td_policy *policy,
                        struct td_principal **ret_principal, const char **reason)
 {
     const struct td_claims claims = {
-        .sub = old->subject, .roles = old->roles, .exp = old->exp, .iat = old->iat};
+        .sub = old->subject,
+        .roles = old->roles,
+        .exp = old->exp,
+        .iat = old->iat,
+        .has_grants = !old->by_policy && !old->is_admin,
+        .grants = old->grants,
+    };
 
-    if (td_principal_is_current(old, policy)) {
+    if (td_principal_is_current(old, policy) || was_not_meant(old, policy)) {
         *ret_principal = td_principal_ref(old);
         return 0;
     }
@@ -364,7 +433,7 @@ static bool same_patterns(struct td_slices a, struct td_slices b)
 bool td_principal_grants_eq(const struct td_principal *a, const struct td_principal *b)
 {
     return a->is_admin == b->is_admin && same_patterns(a->grants.subscribe, b->grants.subscribe) &&
-           same_patterns(a->grants.publish, b->grants.publish);
+           same_patterns(a->grants.publish, b->grants.publish) && same_patterns(a->taken, b->taken);
 }
 
 static bool matches(struct td_slices patterns, struct td_slice topic)
@@ -383,26 +452,54 @@ int td_principal_check_publish(const struct td_principal *principal, struct td_s
     return matches(principal->grants.publish, topic) ? 0 : TD_EFORBIDDEN;
 }
 
-bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic)
+enum td_sight td_principal_decide(const struct td_principal *principal, struct td_slice topic,
+                                  struct td_slice *ret_pattern)
 {
-    struct td_slices grants = principal->grants.subscribe;
+    struct td_slices grants = principal->grants.subscribe, taken = principal->taken;
     bool by_name = !principal->is_admin && td_topic_private(topic);
+    enum td_sight sight = TD_BLIND_UNGRANTED;
 
     TD_ASSERT(principal->_magic == MAGIC);
+    *ret_pattern = (struct td_slice){NULL, 0};
+    for (size_t i = 0; i < taken.n; i++) {
+        if (td_pattern_match(taken.items[i], topic)) {
+            *ret_pattern = taken.items[i];
+            return TD_BLIND_TAKEN;
+        }
+    }
     if (!principal->is_admin && td_topic_audit(topic))
-        return false;
-    for (size_t i = 0; i < grants.n; i++)
-        if (td_pattern_match(grants.items[i], topic) && !(by_name && begins_wild(grants.items[i])))
-            return true;
-    return false;
+        return TD_BLIND_AUDIT;
+    for (size_t i = 0; i < grants.n; i++) {
+        if (!td_pattern_match(grants.items[i], topic))
+            continue;
+        *ret_pattern = grants.items[i];
+        if (!by_name || !begins_wild(grants.items[i]))
+            return TD_SEES;
+        sight = TD_BLIND_PRIVATE;
+    }
+    return sight;
 }
 
 /* Whether nothing of `part`, which `grant` was intersected to, is reached by it. */
 static bool is_out_of_reach(const struct td_principal *principal, struct td_slice grant,
                             struct td_slice part)
 {
+    for (size_t i = 0; i < principal->taken.n; i++)
+        if (td_pattern_covers(principal->taken.items[i], part))
+            return true;
     return !principal->is_admin &&
            (td_topic_audit(part) || (begins_wild(grant) && td_topic_private(part)));
+}
+
+/* Whether a pattern may match what the principal does not see. */
+static bool has_to_be_checked(const struct td_principal *principal, struct td_slice pattern)
+{
+    char both[TD_TOPIC_LEN_MAX + 1];
+
+    for (size_t i = 0; i < principal->taken.n; i++)
+        if (td_pattern_intersect(principal->taken.items[i], pattern, both) != 0)
+            return true;
+    return !principal->is_admin && begins_wild(pattern);
 }
 
 int td_principal_intersect(const struct td_principal *principal, struct td_slice pattern,
@@ -429,7 +526,7 @@ int td_principal_intersect(const struct td_principal *principal, struct td_slice
     }
     for (size_t i = 0; i < set.n; i++) {
         ret_patterns[i] = set_item(&set, i);
-        check |= !principal->is_admin && begins_wild(ret_patterns[i]);
+        check |= has_to_be_checked(principal, ret_patterns[i]);
     }
     *ret_check = check;
     return (int)set.n;

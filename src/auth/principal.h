@@ -10,7 +10,9 @@
  * td_principal_intersect leaves out what lies wholly inside and says when the rest may still touch private topics; the reader of
  * the log then asks td_principal_excludes for each record.
  *
- * Immutable but for its counter.  References are counted without atomics: a principal stays on the thread
+ * What a revocation has taken from a subject is seen by nobody, not even by an admin: patterns can't say that either.
+ *
+ * Immutable but for its counter, and for the revision as of which it stands.  References are counted without atomics: a principal stays on the thread
  * that made it. */
 #pragma once
 
@@ -19,6 +21,7 @@
 #include "base/slice.h"
 #include "base/topic.h"
 #include "base/units.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* Patterns that a principal holds for subscribing, or for publishing: a token's, and those of its own topics. */
@@ -29,12 +32,30 @@ struct td_role {
     struct td_grants grants;
 };
 
+/* What has been taken from a subject since its tokens were issued. */
+#define TD_TAKEN_MAX 64
+struct td_taken {
+    td_unix_ms before; /* tokens issued before this are not valid; 0: all are */
+    struct td_slice
+        *patterns; /* that it may not subscribe, whatever is granted: valid, at most TD_TAKEN_MAX */
+    size_t n;
+};
+
+/* Who knows that: a table that others change meanwhile. */
+struct td_revocations {
+    _Atomic uint64_t revision; /* raised with each change, behind it */
+    /* Calls `look` with what has been taken from a subject, by its segment, unless that is nothing; `look` keeps nothing of it.  Any thread. */
+    void (*find)(struct td_revocations *revocations, struct td_slice segment,
+                 void (*look)(void *arg, const struct td_taken *taken), void *arg);
+};
+
 /* What configuration grants.  In its patterns `{sub}` stands for the subject's segment. */
 struct td_policy {
     struct td_grants default_grants;
     const struct td_role *roles;
     size_t n_roles;
     uint64_t version; /* another number when it may say something else: see td_principal_renew */
+    struct td_revocations *revocations; /* NULL: there are none */
 };
 
 struct td_principal {
@@ -48,6 +69,8 @@ struct td_principal {
     struct td_slices roles; /* as the token says them */
     struct td_grants
         grants; /* none reaches nothing but what another reaches; texts live as long as the principal */
+    struct td_slices taken;        /* patterns that it may not subscribe all the same */
+    uint64_t revision;             /* of the revocations, as of which that is so */
     bool by_policy;                /* its grants are the policy's of this … */
     uint64_t policy_version;       /* … version */
     struct td_principal *_renewed; /* what td_principal_renew made of it last; a reference */
@@ -68,9 +91,12 @@ TD_MUST_USE int td_principal_new_public(struct td_slices subscribe,
 static inline bool td_principal_is_current(const struct td_principal *principal,
                                            const struct td_policy *policy)
 {
-    return !principal->by_policy || principal->policy_version == policy->version;
+    return (!principal->by_policy || principal->policy_version == policy->version) &&
+           (!policy->revocations || principal->is_public ||
+            principal->revision ==
+                atomic_load_explicit(&policy->revocations->revision, memory_order_acquire));
 }
-/* What the claims of `old` come to under another policy: 0 with one reference, which connections that shared `old` share again.  Errors as
+/* What the claims of `old` come to under another policy, or after a revocation (then TD_EUNAUTHORIZED when its token is not valid any more): 0 with one reference, which connections that shared `old` share again.  Errors as
  * td_principal_new. */
 TD_MUST_USE int td_principal_renew(struct td_principal *old, const struct td_policy *policy,
                                    struct td_principal **ret_principal, const char **reason);
@@ -124,22 +150,38 @@ static inline bool td_principal_may_publish(const struct td_principal *principal
     return td_principal_check_publish(principal, topic) == 0;
 }
 
-/* Whether the principal may see records of a valid topic: the whole question. */
-bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic);
+/* Why a principal sees a topic, or does not. */
+enum td_sight {
+    TD_SEES,            /* by the pattern */
+    TD_BLIND_UNGRANTED, /* no grant matches */
+    TD_BLIND_PRIVATE, /* a grant matches, the pattern, but a wildcard does not reach what is private */
+    TD_BLIND_AUDIT, /* only an admin sees audit */
+    TD_BLIND_TAKEN, /* a revocation has taken the pattern */
+};
+/* Decides whether the principal may see records of a valid topic: the whole question.  `ret_pattern` gets the pattern that decided, or an empty one. */
+enum td_sight td_principal_decide(const struct td_principal *principal, struct td_slice topic,
+                                  struct td_slice *ret_pattern);
+static inline bool td_principal_may_see(const struct td_principal *principal, struct td_slice topic)
+{
+    struct td_slice pattern;
+
+    return td_principal_decide(principal, topic, &pattern) == TD_SEES;
+}
 
 /* The part of that question which patterns cannot answer; cheap.  Asked for each record of a subscription whose intersection
  * said so. */
 static inline bool td_principal_excludes(const struct td_principal *principal,
                                          struct td_slice topic)
 {
-    return td_topic_private(topic) && !td_principal_may_see(principal, topic);
+    return (td_topic_private(topic) || principal->taken.n > 0) &&
+           !td_principal_may_see(principal, topic);
 }
 
 /* The finite set of patterns that together match exactly what a valid pattern and the principal's grants both match, none
  * covered by another.  Their texts are appended to `text`; `ret_patterns` points into it, so it is good until `text` changes.
  *
  * Returns how many, 0 when nothing may be seen, or the error of the buffer (TD_ETOOLARGE: give it TD_INTERSECT_TEXT_MAX).
- * `*ret_check` (written on success): some pattern may match private topics, which td_principal_excludes has to sort out. */
+ * `*ret_check` (written on success): some pattern may match private topics or what has been taken, which td_principal_excludes has to sort out. */
 #define TD_INTERSECT_TEXT_MAX ((size_t)TD_GRANTS_MAX * TD_TOPIC_LEN_MAX)
 TD_MUST_USE int td_principal_intersect(const struct td_principal *principal,
                                        struct td_slice pattern, struct td_buf *text,

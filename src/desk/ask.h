@@ -12,7 +12,9 @@
 #include "base/slice.h"
 
 enum td_ask_verb {
-    TD_ASK_READ, /* `body`: the document that is the state of `topic` and `key` */
+    TD_ASK_READ,   /* `body`: the document that is the state of `topic` and `key` */
+    TD_ASK_REVOKE, /* revoke.h */
+    TD_ASK_PARTS,  /* answered by the workers (edge/gather.h), not by the desk */
 };
 
 struct td_ask {
@@ -25,6 +27,8 @@ struct td_ask {
     const struct td_principal
         *principal; /* lent: whoever sends the ask holds the reference until it is back */
     struct td_slice topic, key;
+    struct td_slice document; /* of REVOKE: checked JSON */
+    size_t limit;             /* of PARTS: of what is listed, by each worker */
 
     /* ---- the answer: the desk's ---- */
     int err; /* 0, or an error, and then … */

@@ -2,6 +2,8 @@
 #include "desk/desk.h"
 #include "base/err.h"
 #include "desk/internal.h"
+#include "desk/revoke.h"
+#include "desk/revoked.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -39,6 +41,9 @@ int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
     int r = desk->bell < 0 ? desk->bell : 0;
     if (r == 0)
         r = td_journal_reader_open(journal, log_moved, desk, &desk->reader);
+    desk->revoked = td_revoked_new();
+    if (r == 0 && !desk->revoked)
+        r = -ENOMEM;
     if (r < 0) {
         td_desk_free(desk);
         return r;
@@ -66,6 +71,7 @@ void td_desk_free(struct td_desk *desk)
     refuse_all(&desk->waiting);
     td_mailbox_done(&desk->mailbox);
     td_map_done(&desk->unreadable);
+    td_revoked_free(desk->revoked);
     if (desk->reader)
         td_journal_reader_close(desk->reader);
     if (desk->bell >= 0)
@@ -169,6 +175,12 @@ static int carry_out(struct td_desk *desk, struct td_ask *ask)
         else if (r > 0)
             ask->err = td_buf_put(&ask->body, record.data);
         break;
+    case TD_ASK_REVOKE:
+        r = td_revoke(desk, ask);
+        if (r < 0 && r != -EAGAIN)
+            ask->err = r;
+        break;
+    case TD_ASK_PARTS: ask->err = TD_EUNAVAILABLE; break;
     }
     return r == -EAGAIN ? r : 0;
 }
@@ -205,6 +217,26 @@ bool td_desk_rests(struct td_desk *desk)
     td_journal_quiesce(desk->reader, true);
     atomic_store(&desk->waits, waits); /* and then looks, so that no move of the log is missed */
     return !(waits && atomic_load(&desk->moved)) && !td_mailbox_any(&desk->mailbox);
+}
+
+struct td_revocations *td_desk_revocations(struct td_desk *desk)
+{
+    return td_revoked_table(desk->revoked);
+}
+
+int td_desk_load(struct td_desk *desk)
+{
+    struct td_poll_item item = {.fd = desk->bell};
+    int r;
+
+    td_journal_quiesce(desk->reader, false);
+    atomic_store(&desk->waits, true);
+    while ((r = td_revoke_load(desk)) == -EAGAIN) {
+        td_journal_quiesce(desk->reader, false);
+        (void)td_poll(&item, 1, 100); /* a segment is read in */
+        (void)td_bell_answer(desk->bell);
+    }
+    return r;
 }
 
 /* ---- the thread ---- */

@@ -17,6 +17,11 @@ void td_desk_free(struct td_desk *desk);
 /* Sends an ask.  Any thread.  A desk that is NULL answers at once that there is none (TD_EUNAVAILABLE). */
 void td_desk_ask(struct td_desk *desk, struct td_ask *ask);
 
+/* What has been taken from subjects, for a policy to look into; lives as long as the desk. */
+struct td_revocations *td_desk_revocations(struct td_desk *desk);
+/* Takes up what the log says, waiting for segments to be read in: once, before the thread is started and anybody is served; the journal's threads
+ * run.  0 or an error. */
+TD_MUST_USE int td_desk_load(struct td_desk *desk);
 /* Starts the thread, and ends it. */
 TD_MUST_USE int td_desk_start(struct td_desk *desk);
 void td_desk_stop(struct td_desk *desk);

@@ -16,10 +16,11 @@ struct td_desk {
     struct td_list waiting;    /* asks that are carried out again after the next wake */
     struct td_map
         unreadable; /* key of a topic → uint64_t, the last sequence that was written to it; see td_desk_append */
-    uint64_t unreadable_all; /* the same for all topics */
-    int bell;                /* rung when there is something to do */
-    _Atomic bool moved;      /* something may have become readable, or have been read in */
-    _Atomic bool waits;      /* asks wait for that: ring the bell */
+    uint64_t unreadable_all;    /* the same for all topics */
+    struct td_revoked *revoked; /* what the state of audit/subjects/* says */
+    int bell;                   /* rung when there is something to do */
+    _Atomic bool moved;         /* something may have become readable, or have been read in */
+    _Atomic bool waits;         /* asks wait for that: ring the bell */
     _Atomic bool stopping;
     bool is_running;
     struct td_thread thread;

@@ -65,16 +65,14 @@ static void serve_again(struct td_worker *worker, struct td_conn *conn, struct t
                             td_slice_from(bytes, ask->_head_len), &ask->ask, ask->_passes);
 }
 
-static void send_ask(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask)
+static void begin(struct td_conn *conn, struct td_edge_ask *ask)
 {
     ask->ask.answered = answered;
     conn->asks++;
-    td_desk_ask(worker->desk, &ask->ask);
 }
 
-void td_request_ask(struct td_request *request, struct td_edge_ask *ask)
+bool td_request_park(struct td_request *request, struct td_edge_ask *ask)
 {
-    struct td_conn *conn = request->conn;
     int r = !ask ? -ENOMEM : request->passes >= TD_PASSES_MAX ? TD_EUNAVAILABLE : 0;
 
     if (r == 0) {
@@ -83,16 +81,23 @@ void td_request_ask(struct td_request *request, struct td_edge_ask *ask)
         ask->_passes = request->passes + 1;
         ask->_answered = serve_again;
         td_buf_put(&ask->_bytes, request->raw);
-        r = td_buf_put(&ask->_bytes, request->body);
-        r = ask->_bytes.err < 0 ? ask->_bytes.err : r;
+        td_buf_put(&ask->_bytes, request->body);
+        r = ask->_bytes.err;
     }
     if (r < 0) {
         td_edge_ask_free(ask);
         td_respond_error(request, TD_EUNAVAILABLE, td_slice_str(td_err_hint(TD_EUNAVAILABLE)));
-        return;
+        return false;
     }
-    conn->state = TD_CONN_ASKING;
-    send_ask(request->worker, conn, ask);
+    request->conn->state = TD_CONN_ASKING;
+    begin(request->conn, ask);
+    return true;
+}
+
+void td_request_ask(struct td_request *request, struct td_edge_ask *ask)
+{
+    if (td_request_park(request, ask))
+        td_desk_ask(request->worker->desk, &ask->ask);
 }
 
 int td_conn_ask(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask,
@@ -110,7 +115,8 @@ int td_conn_ask(struct td_worker *worker, struct td_conn *conn, struct td_edge_a
         memcpy(ask->_ref, ref.ptr, ref.len);
     ask->ref = td_slice(ask->_ref, ref.len <= TD_ASK_REF_MAX ? ref.len : 0);
     ask->_answered = on_answer;
-    send_ask(worker, conn, ask);
+    begin(conn, ask);
+    td_desk_ask(worker->desk, &ask->ask);
     return 0;
 }
 

@@ -47,6 +47,9 @@ struct td_edge_ask *td_edge_ask_new(struct td_worker *worker, struct td_conn *co
 void td_edge_ask_free(struct td_edge_ask *ask);
 /* Sends the ask of a request, taking it over (NULL: answers that memory is out). */
 void td_request_ask(struct td_request *request, struct td_edge_ask *ask);
+/* Lets a request wait for an ask that the caller sends to somebody else than the desk, who calls ask->ask.answered.  False when it was answered that
+ * it can't be; then the ask is freed. */
+TD_MUST_USE bool td_request_park(struct td_request *request, struct td_edge_ask *ask);
 /* Sends the ask of a command, taking it over.  `answered` is called when it is back, unless the connection has gone; the ask is freed
  * behind that.  0; or TD_ERATE when too many are under way, -ENOMEM when it is NULL. */
 TD_MUST_USE int td_conn_ask(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask,

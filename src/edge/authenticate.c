@@ -113,8 +113,13 @@ int td_conn_verify(struct td_worker *worker, const struct td_conn *conn, struct 
     td_unix_ms now = td_clock_unix_ms();
 
     /* A token that is known costs nothing, and who has one should not suffer from others at his address. */
-    if (td_token_cache_find(worker->tokens, token, now, ret_principal))
-        return 0;
+    if (td_token_cache_find(worker->tokens, token, now, ret_principal)) {
+        if (td_principal_is_current(*ret_principal, &worker->options->auth->policy))
+            return 0;
+        /* Something was revoked: all are verified anew. */
+        td_principal_unref(*ret_principal);
+        td_token_cache_clear(worker->tokens);
+    }
     if (!td_admission_may_try(worker, conn)) {
         *reason = "too many tokens from this address were not valid";
         return TD_ERATE;

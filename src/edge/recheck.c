@@ -80,6 +80,19 @@ static void lose_private(struct recheck *recheck, struct td_slice pattern)
             lose(recheck, roots[i]);
 }
 
+/* What has been taken from it since. */
+static void lose_taken(struct recheck *recheck, struct td_slice pattern)
+{
+    struct td_slices taken = recheck->conn->principal->taken;
+    char both[TD_TOPIC_LEN_MAX + 1];
+
+    for (size_t i = 0; i < taken.n; i++) {
+        int len = td_pattern_intersect(pattern, taken.items[i], both);
+        if (len > 0)
+            lose(recheck, td_slice(both, (size_t)len));
+    }
+}
+
 /* The parts of `named` that were delivered and are not covered by what it comes to now. */
 static void lose_parts(struct recheck *recheck, struct td_slice named)
 {
@@ -95,8 +108,10 @@ static void lose_parts(struct recheck *recheck, struct td_slice named)
             continue;
         if (!is_covered(old->pattern, now, kept))
             lose(recheck, old->pattern);
-        else
+        else {
             lose_private(recheck, old->pattern);
+            lose_taken(recheck, old->pattern);
+        }
     }
 }
 
@@ -158,18 +173,22 @@ static void tell_lost(struct td_worker *worker, struct td_conn *conn, struct td_
 
     td_control_begin(&control, "access_lost", (struct td_slice){NULL, 0});
     td_control_raw(&control, "topics", lost);
-    td_control_str(&control, "reason", TD_S("the configuration grants it no more"));
+    td_control_str(&control, "reason",
+                   conn->principal->taken.n > 0 ? TD_S("it was taken away")
+                                                : TD_S("the configuration grants it no more"));
     td_control_send(&control, worker, conn);
 }
 
-/* The policy makes of this subject what no new connection would be let in with. */
-static void refuse(struct td_worker *worker, struct td_conn *conn)
+/* No new connection would be let in with its token. */
+static void refuse(struct td_worker *worker, struct td_conn *conn, const char *reason)
 {
+    char text[124];
+
+    snprintf(text, sizeof(text), "Unauthorized: %s", reason);
     if (conn->state == TD_CONN_WS)
-        td_ws_close(worker, conn, td_err_close(TD_EUNAUTHORIZED),
-                    "Unauthorized: the configuration grants this subject too many patterns");
+        td_ws_close(worker, conn, td_err_close(TD_EUNAUTHORIZED), text);
     else
-        td_conn_drop(worker, conn, "its grants pass their limits");
+        td_conn_drop(worker, conn, reason);
 }
 
 static void check_again(struct td_worker *worker, struct td_conn *conn,
@@ -206,6 +225,6 @@ void td_recheck_policy(struct td_worker *worker, struct td_conn *conn)
     } else if (r == -ENOMEM) {
         td_conn_drop(worker, conn, "no memory");
     } else {
-        refuse(worker, conn);
+        refuse(worker, conn, reason);
     }
 }

@@ -58,6 +58,22 @@ void td_hub_deflate_from(struct td_hub *hub, size_t bytes)
     hub->encoder.deflate_min = bytes;
 }
 
+void td_hub_patterns(const struct td_hub *hub, size_t max,
+                     void (*each)(void *arg, struct td_slice pattern, uint32_t subscribers),
+                     void *arg)
+{
+    struct td_pattern **head;
+    uint64_t key;
+    size_t at = 0;
+
+    while (max > 0 && (head = td_map_each(&hub->index.patterns, &at, &key)))
+        for (const struct td_pattern *pattern = *head; pattern && max > 0; pattern = pattern->next)
+            if (pattern->n > 0) {
+                each(arg, td_pattern_text(pattern), pattern->n);
+                max--;
+            }
+}
+
 uint64_t td_hub_head(const struct td_hub *hub)
 {
     return hub->position;

@@ -188,5 +188,9 @@ struct td_named {
 size_t td_hub_named(const struct td_subscriber *subscriber, struct td_named *ret);
 /* The patterns of a subscriber, for reading pages with the same eyes. `ret` has room for TD_SUBSCRIPTIONS_MAX. */
 size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *ret);
+/* Calls `each` for the patterns that are subscribed, at most `max` of them, in no order. */
+void td_hub_patterns(const struct td_hub *hub, size_t max,
+                     void (*each)(void *arg, struct td_slice pattern, uint32_t subscribers),
+                     void *arg);
 uint64_t td_hub_head(const struct td_hub *hub);
 void td_hub_stat(const struct td_hub *hub, struct td_hub_stat *ret_stat);

@@ -218,6 +218,7 @@ static int make_workers(struct server *server)
         return failed("the desk", "", r);
     server->setups.n_workers = n;
     server->setups.jwks = server->jwks;
+    server->setups.revocations = td_desk_revocations(server->desk);
     r = td_setups_load(&server->setups, server->options->config);
     if (r < 0)
         return r;
@@ -259,6 +260,8 @@ static int start(struct server *server)
 {
     int r = td_journal_start(server->journal);
 
+    if (r == 0)
+        r = td_desk_load(server->desk);
     if (r == 0)
         r = td_desk_start(server->desk);
     for (size_t i = 0; r == 0 && i < server->n_workers; i++) {

@@ -109,6 +109,7 @@ int td_setups_load(struct td_setups *setups, struct td_config *config)
     int r = td_setup_new(config, setups->n_workers, &setup);
     if (r < 0)
         return r;
+    setup->auth.policy.revocations = setups->revocations;
     r = td_jwks_equip(setups->jwks, setup);
     if (r < 0)
         td_setup_free(setup);

@@ -37,9 +37,10 @@ struct td_jwks;
 /* The setup in use, and those before it that a worker may still use.  Zeroed at first. */
 struct td_setups {
     struct td_setup *current;
-    struct td_worker **workers; /* borrowed; NULL before they are made */
-    size_t n_workers;           /* also before that */
-    struct td_jwks *jwks;       /* borrowed: gives the keys that are fetched */
+    struct td_worker **workers;         /* borrowed; NULL before they are made */
+    size_t n_workers;                   /* also before that */
+    struct td_jwks *jwks;               /* borrowed: gives the keys that are fetched */
+    struct td_revocations *revocations; /* likewise: what has been taken from subjects */
     uint64_t generation;
 };
 
