@@ -218,6 +218,22 @@ static bool websocket_flat(struct stage *stage)
     return done;
 }
 
+/* The second connection takes the place of the first. */
+static bool endpoint(struct stage *stage)
+{
+    struct client first, second;
+    bool done = ws_open(stage, &first, "/boards/red?type=t");
+
+    if (done) {
+        done = ws_open(stage, &second, "/boards/red?session=mine") &&
+               ws_until(stage, &second, "\"type\":\"caught_up\"") &&
+               speak_and_hear(stage, &second, "t/red", hear_ws);
+        client_close(&second);
+    }
+    client_close(&first);
+    return done;
+}
+
 static bool event_stream(struct stage *stage)
 {
     struct client client;
@@ -578,21 +594,22 @@ const struct scene scenes[] = {
     {"publish_pipelined",                NULL,      publish_pipelined},
     {"websocket",                NULL,              websocket          },
     {"websocket_flat",                NULL,         websocket_flat},
-    {"event_stream",                NULL,           event_stream            },
-    {"long_poll",                NULL,              long_poll},
-    {"pages",                many,                  pages                },
-    {"resume",                many,                 resume},
-    {"state",                kept,                  state                 },
-    {"history",                many,                history},
-    {"renew",                NULL,                  renew                   },
-    {"compressed",                NULL,             compressed},
-    {"slow_reader",                NULL,            slow_reader                  },
-    {"gap",                trimmed,                    gap},
-    {"roll",                trimmed,                   roll,                  .keeping = true},
-    {"restart", trimmed,         restart},
-    {"refusals",         NULL,         refusals                },
-    {"metrics",        NULL,        metrics},
-    {"heartbeats",         NULL,          heartbeats,                .alone = true},
-    {"drain",      NULL,drain},
+    {"endpoint",                NULL,               endpoint                },
+    {"event_stream",                NULL,           event_stream},
+    {"long_poll",                NULL,              long_poll                   },
+    {"pages",                many,                  pages},
+    {"resume",                many,                 resume                  },
+    {"state",                kept,                  state},
+    {"history",                many,                history                },
+    {"renew",                NULL,                  renew},
+    {"compressed",                NULL,             compressed           },
+    {"slow_reader",                NULL,            slow_reader},
+    {"gap",                trimmed,                    gap                },
+    {"roll",                trimmed,                   roll,.keeping = true},
+    {"restart", trimmed,         restart                    },
+    {"refusals",         NULL,         refusals},
+    {"metrics",        NULL,        metrics                    },
+    {"heartbeats",         NULL,          heartbeats,.alone = true},
+    {"drain",      NULL,drain             },
 };
 const size_t n_scenes = TD_ARRAY_LEN(scenes);

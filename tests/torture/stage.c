@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "calls.h"
+#include "edge/quota.h"
 #include "os/clock.h"
 
 /* ---- tokens ---- */
@@ -38,10 +39,24 @@ static void auth_begin(struct stage *stage)
     sign(stage, &stage->stale, td_clock_unix_ms() - 1000);
 }
 
-/* The one endpoint that clients use here. */
+static void endpoint_begin(struct stage *stage, const struct td_endpoint_spec *spec)
+{
+    struct td_endpoint *endpoint;
+    struct td_buf why = TD_BUF_INIT(256);
+
+    MUST(td_endpoint_new(spec, &endpoint, &why) == 0 &&
+             td_endpoints_add(&stage->endpoints, endpoint) == 0,
+         "no endpoint: %.*s", (int)why.len, why.ptr);
+}
+
 static void endpoints_begin(struct stage *stage)
 {
-    const struct td_endpoint_spec spec = {
+    const struct td_slice topics[] = {
+        TD_S("t/{team}"),
+        TD_S("enhance/{sub}/{session}/**"),
+        TD_S("users/{sub}/** where team={team}"),
+    };
+    struct td_endpoint_spec spec = {
         .name = TD_S("ws"),
         .path = TD_S("/ws"),
         .rule = TD_S("any"),
@@ -49,13 +64,20 @@ static void endpoints_begin(struct stage *stage)
         .format = TD_FORMAT_ENTITY,
         .limits = stage->edge.limits,
     };
-    struct td_endpoint *endpoint;
-    struct td_buf why = TD_BUF_INIT(256);
 
-    MUST(td_endpoint_new(&spec, &endpoint, &why) == 0 &&
-             td_endpoints_add(&stage->endpoints, endpoint) == 0,
-         "no endpoint: %.*s", (int)why.len, why.ptr);
+    endpoint_begin(stage, &spec);
+    spec.name = TD_S("board");
+    spec.path = TD_S("/boards/{team}");
+    spec.rule = TD_S("subscribe");
+    spec.topics = topics;
+    spec.n_topics = TD_ARRAY_LEN(topics);
+    spec.connections_per_user = 1;
+    spec.replacements_per_min = 1000000;
+    spec.connections_per_path = 10;
+    endpoint_begin(stage, &spec);
     stage->edge.endpoints = &stage->endpoints;
+    stage->quota = td_quota_new();
+    MUST(stage->quota, "no quota");
 }
 
 /* ---- life ---- */
@@ -74,6 +96,7 @@ static int make_worker(struct stage *stage)
         .edge = &stage->edge,
         .handler = {td_api_admit, td_api_handle, &stage->api},
         .journal = stage->journal,
+        .quota = stage->quota,
         .listeners = &listener,
         .n_listeners = 1,
     };
@@ -183,6 +206,7 @@ void stage_end(struct stage *stage)
     td_buf_done(&stage->token);
     td_buf_done(&stage->stale);
     td_endpoints_done(&stage->endpoints);
+    td_quota_free(stage->quota);
     td_keys_unref(stage->issuer.keys);
     td_sim_reset(1);
 }

@@ -28,6 +28,7 @@ struct stage {
     struct td_journal_options log;
     struct td_edge_options edge;
     struct td_endpoints endpoints; /* of `edge` */
+    struct td_quota *quota;
     struct td_issuer issuer;
     struct td_auth auth;
     struct td_api api;
