@@ -151,6 +151,7 @@ void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
     bool torn = td_hub_is_partial(&conn->subscriber);
     td_hub_leave(worker->hub, &conn->subscriber);
     td_poll_free(conn);
+    td_bound_free(conn); /* a seat is free before the peer has gone, who may come back at once */
     td_conn_drop_inbox(conn);
     if (conn->out)
         td_list_remove(&conn->out->waiting);

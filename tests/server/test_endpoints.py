@@ -6,6 +6,7 @@ import urllib.parse
 
 import httpx
 import pytest
+from websockets.frames import Opcode
 
 from clients import Http, Sse, Ws, WsRefused, problem
 from conftest import BINARY, DEADLINE_S, until
@@ -258,6 +259,17 @@ def test_one_more_of_a_user_closes_his_oldest(server, root, path, most):
     root.publish("projects/42/x", {"n": 1})
     for ws in left + others:
         assert ws.receive_events(1)[0]["n"] == 1
+
+
+def test_who_has_said_goodbye_needs_no_room(server):
+    """Before its TCP connection is gone: a page that is loaded again must not close another tab."""
+    ann = server.token()
+    tabs = [opened(server, "/ws/projects/42", ann) for _ in range(5)]
+    tabs[3].frame(Opcode.CLOSE, b"\x03\xe9")
+    assert tabs[3].closed()[0] == 1001
+    opened(server, "/ws/projects/42", ann)
+    tabs[0].send("ping", ref=1)
+    tabs[0].until("pong")
 
 
 def test_a_users_limit_is_over_all_projects(server):
