@@ -65,14 +65,22 @@ static void load_state(struct td_recovery *recovery)
     td_state_loaded(state);
 }
 
-/* Up to where nothing of a group is left. */
+/* Whether something between `last` and the end of a segment is missing for another reason than retention. */
+static bool has_damage(const struct td_segment *segment, uint64_t last)
+{
+    return segment->header.prev_last > last || segment->n_damage > 0 ||
+           (segment->sealed_index.map && segment->sealed_index.header->damaged);
+}
+
+/* Up to where retention has left nothing of a group.  What is damaged may have been of any group, and who reads from here on has to
+ * be told of it. */
 static uint64_t group_horizon(const struct td_set *set, size_t group)
 {
     uint64_t horizon = set->horizon;
 
     for (size_t i = 0; i < set->n; i++) {
         const struct td_segment *segment = set->segments[i];
-        if (!segment->accounted || segment->shares[group].bytes > 0)
+        if (!segment->accounted || segment->shares[group].bytes > 0 || has_damage(segment, horizon))
             break;
         horizon = atomic_load(&segment->last_seq);
     }

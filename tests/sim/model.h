@@ -20,6 +20,7 @@ struct td_model_event {
     uint32_t key;    /* of the window, also when it is the batch's; of `maybe` only */
     td_unix_ms time; /* of its append */
     bool gone;       /* trimmed: it is no history any more */
+    bool damaged; /* said to be, at the last start: whether it is trimmed as well nobody can say */
 };
 
 /* What its content makes of an event. */

@@ -240,6 +240,7 @@ static void audit_losses(struct audit *audit, const struct td_journal_report *re
         if (there || told) {
             check_order(audit, &event, there);
             event.gone = trimmed || (event.gone && !there);
+            event.damaged = told && !trimmed;
             TD_MUST(!there || sim->damaged || event.batch != lost_batch,
                     "batch %llu is in the log in part: %llu is there",
                     (unsigned long long)event.batch, (unsigned long long)event.seq);

@@ -43,7 +43,7 @@ void sim_observe_trims(struct sim_journal *sim)
     for (size_t i = 0; i < sim->model.n; i++) {
         struct td_model_event *event = &sim->model.events[i];
 
-        event->gone |= event->seq <= horizons[sim_group_of(sim, event->topic)];
+        event->gone |= !event->damaged && event->seq <= horizons[sim_group_of(sim, event->topic)];
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stays when its segment is trimmed: state, and the topics of other groups. */
 #include "fixture.h"
+#include "journal/format.h"
 
 static void set(struct fixture *fixture, const char *topic, const char *key, const char *data)
 {
@@ -223,6 +224,36 @@ static void remembers_the_keys_of_what_goes(void **state)
     fixture_close(&fixture);
 }
 
+/* What has been damaged was not let go: who reads from the oldest on is told, also when the segment has a new index. */
+static void takes_no_damage_for_retention(void **state)
+{
+    const struct td_retention_group bulk = {
+        .name = TD_S("bulk"), .patterns = bulk_patterns, .n_patterns = 2};
+    struct td_group_stat stat;
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture.options.groups = &bulk;
+    fixture.options.n_groups = 1;
+    fixture_open(&fixture);
+    append(&fixture, "runs/1/out", "1");
+    fill(&fixture, "audit/a", 300);
+    fixture_close(&fixture);
+    assert_int_equal(
+        td_sim_disk_flip(LOG_DIR "/0000000000000001.log", sizeof(struct td_segment_header) + 60, 1),
+        0);
+    assert_int_equal(td_sim_disk_flip(LOG_DIR "/0000000000000001.idx", 20, 1), 0);
+    for (int round = 0; round < 3; round++) {
+        fixture_open(&fixture);
+        fixture_keep(&fixture);
+        td_journal_group_stat(fixture.journal, 1, &stat);
+        struct td_read read = read_after(&fixture, "runs/**", stat.horizon);
+        assert_int_equal(read.end, TD_READ_GAP);
+        assert_int_equal(read.gap_reason, TD_GAP_DAMAGED);
+        fixture_close(&fixture);
+    }
+}
+
 static void blurs_one_group_only(void **state)
 {
     const struct td_retention_group bulk = {
@@ -326,6 +357,7 @@ int main(void)
         cmocka_unit_test(keeps_removals_that_hide),
         cmocka_unit_test(keeps_groups_apart),
         cmocka_unit_test(remembers_the_keys_of_what_goes),
+        cmocka_unit_test(takes_no_damage_for_retention),
         cmocka_unit_test(blurs_one_group_only),
         cmocka_unit_test(counts_again_for_other_groups),
         cmocka_unit_test(survives_dying_while_it_slims),
