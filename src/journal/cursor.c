@@ -102,6 +102,7 @@ const struct td_damage *td_segment_damage_after(const struct td_segment *segment
     return NULL;
 }
 
+/* What is filed between the damage before `to` and `to`.  Damage at the end of a segment has no bytes: it is not before itself. */
 static struct td_offsets stretch(const struct td_segment *segment, uint64_t key, uint32_t to)
 {
     struct td_offsets all = td_segment_get(segment, key);
@@ -109,7 +110,7 @@ static struct td_offsets stretch(const struct td_segment *segment, uint64_t key,
 
     if (segment->n_damage == 0)
         return all;
-    for (size_t i = 0; i < segment->n_damage && segment->damage[i].to <= to; i++)
+    for (size_t i = 0; i < segment->n_damage && segment->damage[i].from < to; i++)
         from = segment->damage[i].to;
     uint32_t first = td_offsets_below(all, from);
     return (struct td_offsets){all.at + first, td_offsets_below(all, to) - first};

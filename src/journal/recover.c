@@ -243,29 +243,41 @@ static void note_times(struct td_segment *segment)
     }
 }
 
+/* Where the last record ends that the new index of a segment knows.  One that was written anew does not say so when its header is damaged
+ * as well: what it keeps for the sake of state counts too. */
+static uint32_t records_end(const struct td_segment *segment)
+{
+    const uint64_t keys[] = {segment->index->all_key, td_kept_key(segment->index->seed)};
+    uint32_t end = sizeof(struct td_segment_header);
+    struct td_record record;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(keys); i++) {
+        struct td_offsets offsets = td_index_get(segment->index, keys[i]);
+        if (offsets.n == 0)
+            continue;
+        td_record_view(segment->map + offsets.at[offsets.n - 1], &record);
+        end = TD_MAX(end, offsets.at[offsets.n - 1] + record.size);
+    }
+    return end;
+}
+
 /* A segment before one with an index was durable as a whole; when its own index is missing it is read like a cold one. */
 static void expect_whole(struct td_recovery *recovery, size_t i)
 {
     struct td_segment *segment = recovery->segments[i];
-    struct td_record record;
 
     atomic_store(&segment->end, segment->capacity);
     atomic_store(&segment->last_seq, segment->slim ? segment->header.last_seq
                                                    : recovery->segments[i + 1]->header.prev_last);
     if (td_segment_verify(segment, &segment->index) == 0)
         return;
-    struct td_offsets all = td_index_get(segment->index, segment->index->all_key);
-    uint32_t end = segment->slim ? segment->capacity : sizeof(struct td_segment_header);
-    if (all.n > 0 && !segment->slim) {
-        td_record_view(segment->map + all.at[all.n - 1], &record);
-        end = all.at[all.n - 1] + record.size;
-    }
+    uint32_t end = segment->slim ? segment->capacity : records_end(segment);
     if (segment->n_damage > 0)
         end = TD_MAX(end, segment->damage[segment->n_damage - 1].to);
     atomic_store(&segment->end, end);
     atomic_store(&segment->heat, TD_HOT);
     note_times(segment);
-    recovery->report->records_scanned += all.n;
+    recovery->report->records_scanned += segment->index->all.n;
     recovery->report->damaged_ranges += segment->n_damage;
 }
 

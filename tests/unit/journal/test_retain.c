@@ -3,6 +3,9 @@
 #include "fixture.h"
 #include "journal/format.h"
 
+#define FIRST_LOG LOG_DIR "/0000000000000001.log"
+#define FIRST_IDX LOG_DIR "/0000000000000001.idx"
+
 static void set(struct fixture *fixture, const char *topic, const char *key, const char *data)
 {
     struct td_draft one = draft(topic, data);
@@ -97,6 +100,36 @@ static void carries_state_over(void **state)
     fill(&fixture, "noise", 1000);
     assert_string_equal(state_of(&fixture), "4 2 3 ");
     fixture_close(&fixture);
+}
+
+/* Nothing says any more that the first segment was written anew.  It ends with what stays for the sake of state, or before what went. */
+static void carries_state_over_damage(void **state)
+{
+    for (int n = 2; n <= 200; n += 198) {
+        struct fixture fixture;
+        char key[16], before[512];
+
+        fixture_init(&fixture);
+        fixture.options.retain_bytes = 48 * TD_KIB;
+        fixture_open(&fixture);
+        for (int i = 0; i < n; i++) {
+            snprintf(key, sizeof(key), "%d", i);
+            set(&fixture, "a", key, "1");
+        }
+        fill(&fixture, "noise", 1000);
+        assert_true(stat_of(&fixture).slimmed_segments > 0);
+        snprintf(before, sizeof(before), "%s", state_of(&fixture));
+        assert_int_equal(strlen(before), 2 * n);
+        fixture_close(&fixture);
+        assert_int_equal(td_sim_disk_flip(FIRST_LOG, 23, 1), 0);
+        assert_int_equal(td_sim_disk_flip(FIRST_IDX, 20, 1), 0);
+        for (int round = 0; round < 3; round++) {
+            fixture_open(&fixture);
+            fixture_keep(&fixture);
+            assert_string_equal(state_of(&fixture), before);
+            fixture_close(&fixture);
+        }
+    }
 }
 
 /* What was removed does not come back when the removal itself is trimmed, as long as an older segment holds something of its key. */
@@ -239,10 +272,8 @@ static void takes_no_damage_for_retention(void **state)
     append(&fixture, "runs/1/out", "1");
     fill(&fixture, "audit/a", 300);
     fixture_close(&fixture);
-    assert_int_equal(
-        td_sim_disk_flip(LOG_DIR "/0000000000000001.log", sizeof(struct td_segment_header) + 60, 1),
-        0);
-    assert_int_equal(td_sim_disk_flip(LOG_DIR "/0000000000000001.idx", 20, 1), 0);
+    assert_int_equal(td_sim_disk_flip(FIRST_LOG, sizeof(struct td_segment_header) + 60, 1), 0);
+    assert_int_equal(td_sim_disk_flip(FIRST_IDX, 20, 1), 0);
     for (int round = 0; round < 3; round++) {
         fixture_open(&fixture);
         fixture_keep(&fixture);
@@ -354,6 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carries_state_over),
+        cmocka_unit_test(carries_state_over_damage),
         cmocka_unit_test(keeps_removals_that_hide),
         cmocka_unit_test(keeps_groups_apart),
         cmocka_unit_test(remembers_the_keys_of_what_goes),
