@@ -16,6 +16,8 @@ import time
 import pytest
 import requests
 
+from clients import Http
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TIDINGS", str(ROOT / "build" / "release" / "tidings"))
 DEADLINE_S = 20.0
@@ -200,11 +202,10 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "options(*flags): more flags for `tidings dev`")
 
 
-@pytest.fixture
-def server(request, tmp_path):
-    """A running server; @pytest.mark.options("--name", "value") configures it."""
+def running(server_class, request, tmp_path):
+    """Yields a server that runs meanwhile, with the options that the test is marked with."""
     marker = request.node.get_closest_marker("options")
-    server = Server(tmp_path, marker.args if marker else ())
+    server = server_class(tmp_path, marker.args if marker else ())
     try:
         server.start()
         yield server
@@ -213,3 +214,19 @@ def server(request, tmp_path):
             process.kill()
         if server.process and server.process.poll() is None:
             server.kill9()
+
+
+@pytest.fixture
+def server(request, tmp_path):
+    """A running server; @pytest.mark.options("--name", "value") configures it."""
+    yield from running(Server, request, tmp_path)
+
+
+@pytest.fixture
+def token(server):
+    return server.token()
+
+
+@pytest.fixture
+def http(server, token):
+    return Http(server, token)

@@ -1,23 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classes: what a reader that is slower than its events is spared, and what it never is."""
-import json
-
 import pytest
 
-from clients import EVENTS, Http, Raw, Sse, Ws, problem, request
-from conftest import until
+from clients import EVENTS, Http, Sse, Ws, problem
 
 PAD = "x" * 2000
-
-
-@pytest.fixture
-def token(server):
-    return server.token()
-
-
-@pytest.fixture
-def http(server, token):
-    return Http(server, token)
 
 
 def fill(http, n, **members):

@@ -9,7 +9,7 @@ import pytest
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 
-from clients import EVENTS, Http, Raw, Sse, Ws, request
+from clients import EVENTS, Raw, Sse, Ws, request
 from conftest import until
 from test_slow_reader import rss_bytes
 
@@ -40,16 +40,6 @@ class Deflate(ClientPerMessageDeflateFactory):
 
         self.agreed.decode = decode
         return self.agreed
-
-
-@pytest.fixture
-def token(server):
-    return server.token()
-
-
-@pytest.fixture
-def http(server, token):
-    return Http(server, token)
 
 
 def connect(server, token, path="/ws", receive_buffer=None, **parameters):

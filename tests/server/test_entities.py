@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Entities: what is read through the desk."""
-import pytest
-
 from clients import Http, Raw, problem
 
 ENTITY = "/api/v1/entities/applications/app1"
-
-
-@pytest.fixture
-def http(server):
-    return Http(server)
 
 
 def create(http, name="shop", version=1):

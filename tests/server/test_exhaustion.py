@@ -13,16 +13,6 @@ MASK = b"\0\0\0\0"
 KIB = 1024
 
 
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
-@pytest.fixture
-def token(server):
-    return server.token()
-
-
 def own_bytes(server):
     """Memory of the process itself, without the log's pages."""
     with open(f"/proc/{server.process.pid}/status") as status:

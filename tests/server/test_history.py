@@ -6,11 +6,6 @@ from clients import EVENTS, Http, Raw, problem, request
 from conftest import until
 
 
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
 def fill(http, n, topic="a/1"):
     """Publishes n events with data 0 … n-1; returns their ids."""
     ids = []

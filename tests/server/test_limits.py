@@ -11,11 +11,6 @@ from clients import EVENTS, Http, Raw, Ws, problem, request
 from conftest import until
 
 
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
 def healthy(server):
     with Raw(server) as raw:
         raw.send(request("GET", "/healthz"))

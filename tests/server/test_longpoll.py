@@ -8,11 +8,6 @@ import pytest
 from clients import EVENTS, Http, Raw, problem, request
 
 
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
 def poll_bytes(server, query, token):
     return request("GET", f"{EVENTS}?{query}", "Accept: application/json", token=token)
 

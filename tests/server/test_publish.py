@@ -13,11 +13,6 @@ from conftest import Server
 ONE = {"topic": "a/1", "type": "t", "data": {"n": 1}}
 
 
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
 def data_of(server):
     return [e["data"] for e in server.events("**")]
 

@@ -10,16 +10,6 @@ from clients import EVENTS, Http, Raw, Sse, problem, request
 from conftest import until
 
 
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
-@pytest.fixture
-def token(server):
-    return server.token()
-
-
 def test_the_answer_is_a_stream(server, token):
     with Sse(server, "topic=**", token) as stream:
         assert stream.response.status == 200

@@ -6,16 +6,6 @@ from clients import EVENTS, Http, Sse, Ws, problem
 from conftest import Server, until
 
 
-@pytest.fixture
-def token(server):
-    return server.token()
-
-
-@pytest.fixture
-def http(server, token):
-    return Http(server, token)
-
-
 def before_caught_up(ws):
     """What comes before it, and it."""
     events = []

@@ -13,7 +13,7 @@ import pytest
 import websockets
 
 from clients import EVENTS, Http, Raw, Sse, Ws, connect, problem, request
-from conftest import BINARY, DEADLINE_S, Server, free_port, until
+from conftest import BINARY, DEADLINE_S, Server, free_port, running, until
 
 
 def make_certificate(directory, name, *arguments):
@@ -59,16 +59,7 @@ class Port:
 
 @pytest.fixture
 def server(request, tmp_path):
-    marker = request.node.get_closest_marker("options")
-    server = Secure(tmp_path, marker.args if marker else ())
-    try:
-        server.start()
-        yield server
-    finally:
-        for process in server.started:
-            process.kill()
-        if server.process and server.process.poll() is None:
-            server.kill9()
+    yield from running(Secure, request, tmp_path)
 
 
 VERSIONS = [("TLSv1.2", ssl.TLSVersion.TLSv1_2), ("TLSv1.3", ssl.TLSVersion.TLSv1_3)]

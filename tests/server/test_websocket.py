@@ -5,21 +5,11 @@ import json
 import pytest
 from websockets.frames import Frame, Opcode
 
-from clients import EVENTS, Http, Raw, Ws, WsRefused, problem, request
+from clients import EVENTS, Raw, Ws, WsRefused, problem, request
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 VERSION = "Sec-WebSocket-Version: 13"
 UPGRADE = ("Upgrade: websocket", "Connection: Upgrade")
-
-
-@pytest.fixture
-def http(server):
-    return Http(server)
-
-
-@pytest.fixture
-def token(server):
-    return server.token()
 
 
 @pytest.fixture
