@@ -238,6 +238,22 @@ static void wait_for_grace(void)
         turn();
 }
 
+/* Until all commands have exited and left nothing behind, none of which was served: no warden is left below the launcher. */
+static void wait_unserved(void)
+{
+    char path[64];
+    int c = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", launcher._pid, launcher._pid);
+    while (c != EOF) {
+        FILE *file = fopen(path, "re");
+        assert_non_null(file);
+        c = getc(file);
+        fclose(file);
+        (void)td_poll(NULL, 0, 1);
+    }
+}
+
 static int watch(const struct td_buf *number)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)strtol(number->ptr, NULL, 10), 0);
@@ -615,6 +631,7 @@ static void output_is_limited(void **state)
     /* Also when it has exited before that is seen; reports count too. */
     start_shell(&run, (struct td_command_spec){.output_bytes = 8},
                 "echo one; echo two >&3; echo 3");
+    wait_unserved();
     MUST_END(&run, "output_limit");
     done(&run);
     /* A command that does not care is killed. */
@@ -759,6 +776,31 @@ static void a_flood_does_not_keep_others_waiting(void **state)
         run_to_end(&floods[i]);
 }
 
+static void a_turn_is_bounded_and_everybody_has_his(void **state)
+{
+    struct run runs[20];
+    size_t n_lines = 0, waiting = TD_ARRAY_LEN(runs);
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(runs);
+         i++) /* 16 bytes a line, and less than a pipe takes */
+        start_shell(&runs[i], (struct td_command_spec){0}, "yes 123456789012345 | head -n 3750");
+    wait_unserved();
+    td_commands_serve(commands, now());
+    for (size_t i = 0; i < TD_ARRAY_LEN(runs); i++)
+        n_lines += runs[i].n_lines;
+    assert_in_range(n_lines * 16, 16 * TD_KIB, 64 * TD_KIB);
+    for (int turns = 0; turns < 4; turns++)
+        td_commands_serve(commands, now());
+    for (size_t i = 0; i < TD_ARRAY_LEN(runs); i++)
+        waiting -= runs[i].n_lines > 0;
+    assert_int_equal(waiting, 0);
+    for (size_t i = 0; i < TD_ARRAY_LEN(runs); i++) {
+        run_to_end(&runs[i]);
+        assert_int_equal(runs[i].n_lines, 3750);
+        done(&runs[i]);
+    }
+}
+
 static int count_descriptors(void)
 {
     DIR *dir = opendir("/proc/self/fd");
@@ -865,6 +907,7 @@ int main(void)
         cmocka_unit_test(a_killed_warden_is_told),
         cmocka_unit_test(callbacks_may_start_and_cancel),
         cmocka_unit_test(a_flood_does_not_keep_others_waiting),
+        cmocka_unit_test(a_turn_is_bounded_and_everybody_has_his),
         cmocka_unit_test(a_full_table_says_so_and_nothing_leaks),
         cmocka_unit_test(freeing_the_table_kills),
         cmocka_unit_test(without_a_launcher_nothing_starts),
