@@ -22,6 +22,8 @@ int td_cli_publish(int argc, char **argv);
 int td_cli_tail(int argc, char **argv);
 int td_cli_run(int argc, char **argv);
 int td_cli_log(int argc, char **argv);
+int td_cli_why(int argc, char **argv);
+int td_cli_top(int argc, char **argv);
 
 /* One option of a verb.  Exactly one of the targets is set. */
 struct td_cli_option {
@@ -87,3 +89,18 @@ struct td_cli_server {
  * where that exists.  0, or an exit status after the reason was printed. */
 TD_MUST_USE int td_cli_server_resolve(const char *verb, struct td_cli_server *server);
 void td_cli_server_done(struct td_cli_server *server);
+
+struct td_client;
+struct td_buf;
+/* A client of the server that the options name.  0, or an exit status after the reason was printed. */
+TD_MUST_USE int td_cli_connect(const char *verb, struct td_cli_server *server,
+                               struct td_client **ret_client);
+/* One request and its answer, which is good until the next: `path` with its query, escaped; `json` may be empty.  0, or an exit status after the reason
+ * was printed. */
+TD_MUST_USE int td_cli_call(const char *verb, struct td_client *client, const char *method,
+                            const struct td_buf *path, struct td_slice json,
+                            struct td_slice *ret_body);
+/* Prints text that came from elsewhere, without control characters. */
+void td_cli_print(struct td_slice text);
+/* A member of a JSON object as text, unescaped into `text` (a string), or as it stands; empty when it is not there. */
+struct td_slice td_cli_member(struct td_slice object, const char *name, struct td_buf *text);

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #define BODY_MAX           (64 * TD_KIB)
+#define ANSWER_MAX         (32 * TD_MIB)
 #define URL_MAX            (64 * TD_KIB)
 #define HEADER_MAX         (16 * TD_KIB)
 #define CONNECT_TIMEOUT_MS 10000L
@@ -210,17 +211,57 @@ int td_client_post(struct td_client *client, struct td_slice ndjson, bool once)
     return begin(client);
 }
 
+int td_client_request(struct td_client *client, const char *method, struct td_slice path,
+                      struct td_slice json)
+{
+    struct td_buf url = TD_BUF_INIT(URL_MAX);
+
+    td_buf_puts(&url, client->server_url);
+    td_buf_put(&url, path);
+    td_buf_putc(&url, '\0');
+    td_buf_reset(&client->request);
+    td_buf_put(&client->request, json);
+    int r = url.err < 0 ? url.err : client->request.err;
+    if (r == 0)
+        r = prepare(client, url.ptr);
+    if (r == 0 && json.len > 0)
+        r = put_header(client, "Content-Type: ", TD_S("application/json"));
+    if (r == 0)
+        r = put_header(client, "Accept: ", TD_S("application/json"));
+    if (r == 0) /* as in td_client_post */
+        r = put_header(client, "Expect:", TD_S(""));
+    td_buf_done(&url);
+    if (r < 0)
+        return r;
+    client->body.max = ANSWER_MAX;
+    if (json.len > 0) {
+        curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, client->request.ptr);
+        curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)client->request.len);
+    }
+    curl_easy_setopt(client->easy, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, POST_TIMEOUT_MS);
+    return begin(client);
+}
+
+int td_client_escape(struct td_client *client, struct td_slice text, struct td_buf *out)
+{
+    char *escaped = text.len > 0 ? curl_easy_escape(client->easy, text.ptr, (int)text.len) : NULL;
+
+    if (text.len == 0)
+        return 0;
+    if (!escaped)
+        return -ENOMEM;
+    int r = td_buf_puts(out, escaped);
+    curl_free(escaped);
+    return r;
+}
+
 static int put_query(struct td_client *client, struct td_buf *url, const char *name,
                      struct td_slice value)
 {
-    char *escaped = curl_easy_escape(client->easy, value.ptr, (int)value.len);
-
-    if (!escaped)
-        return -ENOMEM;
     td_buf_puts(url, name);
-    int r = td_buf_puts(url, escaped);
-    curl_free(escaped);
-    return r;
+    return td_client_escape(client, value, url);
 }
 
 static int put_stream_url(struct td_client *client, const struct td_client_stream *stream,
@@ -359,7 +400,7 @@ static enum td_client_verdict judge(const struct td_client *client, long status)
         return TD_CLIENT_RETRY;
     if (status == 0 || client->result != CURLE_OK)
         return result_is_final(client->result) ? TD_CLIENT_REFUSED : TD_CLIENT_RETRY;
-    if (!client->streams && (status == 200 || status == 201))
+    if (!client->streams && status >= 200 && status <= 204)
         return TD_CLIENT_DONE;
     return status_is_passing(status) ? TD_CLIENT_RETRY : TD_CLIENT_REFUSED;
 }

@@ -32,7 +32,8 @@ struct td_client_answer {
     enum td_client_verdict verdict;
     int status;              /* the HTTP status; 0 when there was no answer */
     uint64_t retry_after_ms; /* how long the server asks to wait; 0 when it does not say */
-    struct td_slice body;    /* of a post's answer, the first 64 KiB; good until the next request */
+    struct td_slice
+        body; /* of a post's answer, the first 64 KiB, of a request's 32 MiB; good until the next request */
     char message[512]; /* why it was not done, one line, with what to do; no control characters */
 };
 
@@ -40,6 +41,14 @@ struct td_client_answer {
  * `once`: take a connection of its own, because libcurl repeats a request whose reused connection died; without a dedup key in
  * each event that could double them. */
 TD_MUST_USE int td_client_post(struct td_client *client, struct td_slice ndjson, bool once);
+
+struct td_buf;
+/* Begins any other request: `path` with its query, escaped, and JSON as its body (copied), or an empty slice. */
+TD_MUST_USE int td_client_request(struct td_client *client, const char *method,
+                                  struct td_slice path, struct td_slice json);
+/* Appends text as it stands in a path or a query.  0, or an error. */
+TD_MUST_USE int td_client_escape(struct td_client *client, struct td_slice text,
+                                 struct td_buf *out);
 
 /* Takes bytes of a stream; a negative return ends the request. */
 typedef int td_client_bytes_fn(struct td_slice bytes, void *arg);
