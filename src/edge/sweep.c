@@ -73,8 +73,9 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         sweep_behind(worker, conn);
         return;
     }
-    /* A ping may stand behind much that is still in the kernel, and its pong too. */
+    /* A ping may stand behind much that is still in the kernel: the peer has its time for the pong from when it has got that. */
     if (conn->pinged && td_channel_unacked(conn) > 0) {
+        conn->pinged = now;
         sweep_behind(worker, conn);
         return;
     }
