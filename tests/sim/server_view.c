@@ -162,13 +162,15 @@ static void settle(struct srv_reader *reader, unsigned topic)
 {
     struct srv_view *view = &reader->view;
     /* Where it came is not known when it was none: then what the stream has brought counts, before it and behind it. */
-    bool nowhere = view->due[topic].to == UINT64_MAX && !view->shows;
+    bool vague = view->due[topic].to == UINT64_MAX;
 
     for (unsigned key = 1; view->awaits[topic] && key < SRV_KEYS; key++) {
         struct srv_known *known = &view->of[topic][key];
-        if (!nowhere || !known->heard)
-            known->seq = known->shown;
         known->known = reader->type[0] == 0 && !view->doubts[topic];
+        if (!vague || !known->heard || known->shown > 0)
+            known->seq = known->shown;
+        else if (view->shows) /* of this or of others */
+            known->known = false;
     }
     view->awaits[topic] = view->doubts[topic] = false;
 }

@@ -297,8 +297,11 @@ static void lift_all(struct srv_world *world)
                                     : &world->readers[i - world->n_publishers].link;
 
         link->stalled_until = 0;
-        if (link->client)
-            td_sim_client_window(link->client, 65536);
+        link->partitioned = false;
+        if (!link->client)
+            continue;
+        td_sim_client_partition(link->client, false);
+        td_sim_client_window(link->client, 65536);
     }
     if (td_journal_health(world->journal) == TD_ELOGFAILED)
         srv_crash(world, td_rng_one_in(&world->rng, 2));
