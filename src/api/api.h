@@ -17,6 +17,7 @@ struct td_api {
     size_t n_workers;
     struct td_journal *journal;
     struct td_audit *audit;       /* NULL: nothing of it is counted */
+    const struct td_desk *desk;   /* NULL: there is none */
     const char *version;          /* of the program */
     td_unix_ms started;           /* 0: unknown */
     struct td_api_reload *reload; /* written by the main thread; NULL: there are no reloads */
@@ -38,6 +39,12 @@ void td_api_why(struct td_request *request, const struct td_api *api);
 void td_api_revoke(struct td_request *request, const struct td_api *api);
 void td_api_entity(struct td_request *request, const struct td_api *api);
 void td_api_endpoint(struct td_request *request, const struct td_api *api);
+void td_api_jobs(struct td_request *request, const struct td_api *api);
+void td_api_job(struct td_request *request, const struct td_api *api);
+void td_api_job_cancel(struct td_request *request, const struct td_api *api);
+void td_api_job_events(struct td_request *request, const struct td_api *api);
+void td_api_project(struct td_request *request, const struct td_api *api);
+void td_api_generate(struct td_request *request, const struct td_api *api);
 void td_api_healthz(struct td_request *request, const struct td_api *api);
 void td_api_readyz(struct td_request *request, const struct td_api *api);
 void td_api_metrics(struct td_request *request, const struct td_api *api);

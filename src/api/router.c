@@ -18,18 +18,24 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {"/api/v1/events",    GET | HEAD | POST, "GET, HEAD, POST, OPTIONS",         td_api_events,                             POST},
-    {"/api/v1/entities/{}/{}",                   GET | HEAD,             "GET, HEAD, OPTIONS",                   td_api_entity                           },
-    {"/api/v1/admin/connections",                   GET,          "GET, OPTIONS",                       td_api_connections,              0},
-    {"/api/v1/admin/connections/{}",                  DELETE,                                   "DELETE, OPTIONS",                                        td_api_connection,                                             0},
-    {"/api/v1/admin/topics",  GET,                  "GET, OPTIONS",             td_api_topics,0},
-    {"/api/v1/admin/journal",     GET,"GET, OPTIONS",             td_api_journal,                                                                  0},
-    {"/api/v1/admin/why",            GET,                        "GET, OPTIONS",                                td_api_why,       0},
-    {"/api/v1/subjects/{}/revoke", POST,    "POST, OPTIONS", td_api_revoke, POST},
-    {"/healthz",                   GET | HEAD,         "GET, HEAD",                                       td_api_healthz                                                             },
-    {"/readyz",               GET | HEAD,                                "GET, HEAD",                                                         td_api_readyz                                                                     },
-    {"/metrics",     GET | HEAD,                      "GET, HEAD",          td_api_metrics},
-    {"/",      GET | HEAD,                       "GET, HEAD",td_api_live_page},
+    {"/api/v1/events",            GET | HEAD | POST,    "GET, HEAD, POST, OPTIONS",                                     td_api_events,POST},
+    {"/api/v1/entities/{}/{}",                           GET | HEAD,                        "GET, HEAD, OPTIONS",                                                  td_api_entity},
+    {"/api/v1/admin/connections",                           GET,                     "GET, OPTIONS",                                                      td_api_connections,              0},
+    {"/api/v1/admin/connections/{}",                          DELETE,                                              "DELETE, OPTIONS",                                                                               td_api_connection,0},
+    {"/api/v1/admin/topics",          GET,                             "GET, OPTIONS",             td_api_topics,0},
+    {"/api/v1/admin/journal",             GET,"GET, OPTIONS",                                         td_api_journal,0},
+    {"/api/v1/admin/why",            GET,                           "GET, OPTIONS",                                   td_api_why,0},
+    {"/api/v1/subjects/{}/revoke",         POST,               "POST, OPTIONS",                                     td_api_revoke,POST},
+    {"/api/v1/jobs",                           GET | HEAD | POST,                    "GET, HEAD, POST, OPTIONS",                                                                      td_api_jobs,POST},
+    {"/api/v1/jobs/{}",                       GET | HEAD,                                           "GET, HEAD, OPTIONS",                                                                                            td_api_job                                                        },
+    {"/api/v1/jobs/{}/cancel",                POST,                                "POST, OPTIONS",                         td_api_job_cancel,POST},
+    {"/api/v1/jobs/{}/events",       POST,"POST, OPTIONS",td_api_job_events,POST},
+    {"/api/projects/{}",            GET | HEAD,"GET, HEAD, OPTIONS",                  td_api_project},
+    {"/api/projects/{}/generate",                 POST,                                                "POST, OPTIONS",                                                                                                                                                    td_api_generate,                                                                                                                                                                                                                                                                                      POST},
+    {"/healthz",          GET | HEAD,         "GET, HEAD",                                                                    td_api_healthz},
+    {"/readyz", GET | HEAD, "GET, HEAD", td_api_readyz},
+    {"/metrics",                           GET | HEAD,                                      "GET, HEAD",                                                                                 td_api_metrics},
+    {"/",                           GET | HEAD,                                       "GET, HEAD",                                                                                           td_api_live_page                                           },
 };
 
 /* What is none of these may be an endpoint. */

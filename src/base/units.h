@@ -3,6 +3,8 @@
  * timeouts, heartbeats and rates; td_unix_ms is the wall clock and serves what people and tokens see. */
 #pragma once
 
+#include "base/compiler.h"
+#include "base/slice.h"
 #include <stdint.h>
 
 typedef uint64_t td_ns;      /* nanoseconds on the monotonic clock */
@@ -19,3 +21,5 @@ typedef uint64_t td_unix_ms; /* milliseconds since 1970-01-01T00:00:00Z */
  * lies beyond the year 9999 is written as its last millisecond. */
 #define TD_TIME_LEN 24
 void td_time_format(td_unix_ms time, char ret_text[TD_TIME_LEN + 1]);
+/* Reads a text that must be exactly what td_time_format writes.  0, or TD_EINVAL. */
+TD_MUST_USE int td_time_parse(struct td_slice text, td_unix_ms *ret_time);

@@ -15,6 +15,25 @@ enum td_ask_verb {
     TD_ASK_READ,   /* `body`: the document that is the state of `topic` and `key` */
     TD_ASK_REVOKE, /* revoke.h */
     TD_ASK_PARTS,  /* answered by the workers (edge/gather.h), not by the desk */
+    TD_ASK_JOB,    /* about jobs: what `job` says */
+};
+
+/* About jobs (jobs/jobs.h): which of its functions, and with what.  Texts may be empty; JSON is checked. */
+struct td_ask_job {
+    enum td_ask_job_what {
+        TD_ASK_JOB_START,   /* `body`: the job */
+        TD_ASK_JOB_CANCEL,  /* `body`: an array of {"job_id","state"} */
+        TD_ASK_JOB_GET,     /* `body`: the job */
+        TD_ASK_JOB_LIST,    /* `body`: {"jobs":[…],"next":…} */
+        TD_ASK_JOB_REPORT,  /* `body`: the job */
+        TD_ASK_JOB_ACCESS,  /* whether the principal may see it; TD_ENOTFOUND otherwise */
+        TD_ASK_JOB_PROJECT, /* `body`: the project `project_id` */
+    } what;
+    struct td_slice id, kind, params, given, viewers, key, session, scope, request_id, proposal_id,
+        project_id, state, after, token, json;
+    size_t limit;
+    bool external;
+    uint64_t lease_s;
 };
 
 struct td_ask {
@@ -29,15 +48,17 @@ struct td_ask {
     struct td_slice topic, key;
     struct td_slice document; /* of REVOKE: checked JSON */
     size_t limit;             /* of PARTS: of what is listed, by each worker */
+    struct td_ask_job job;
 
     /* ---- the answer: the desk's ---- */
     int err; /* 0, or an error, and then … */
     struct td_buf
         why; /* … a sentence, when there is something to add to what the error says by itself */
-    struct td_buf body; /* JSON */
-    uint64_t position;  /* of what `body` says; … */
-    bool has_position;  /* … when there is one */
-    uint64_t wait_for;  /* the answer holds once this sequence is readable; 0: now */
+    struct td_buf body;     /* JSON */
+    uint64_t position;      /* of what `body` says; … */
+    bool has_position;      /* … when there is one */
+    uint64_t wait_for;      /* the answer holds once this sequence is readable; 0: now */
+    unsigned retry_after_s; /* with TD_ERATE: when to ask again; 0: unknown */
 
     size_t _text_used, _text_size;
     char *_text;

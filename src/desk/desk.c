@@ -2,6 +2,7 @@
 #include "desk/desk.h"
 #include "base/err.h"
 #include "desk/internal.h"
+#include "desk/jobs.h"
 #include "desk/revoke.h"
 #include "desk/revoked.h"
 #include <errno.h>
@@ -70,6 +71,7 @@ void td_desk_free(struct td_desk *desk)
     td_mailbox_take(&desk->mailbox, &desk->waiting);
     refuse_all(&desk->waiting);
     td_mailbox_done(&desk->mailbox);
+    td_desk_close_jobs(desk);
     td_map_done(&desk->unreadable);
     td_revoked_free(desk->revoked);
     if (desk->reader)
@@ -181,6 +183,7 @@ static int carry_out(struct td_desk *desk, struct td_ask *ask)
             ask->err = r;
         break;
     case TD_ASK_PARTS: ask->err = TD_EUNAVAILABLE; break;
+    case TD_ASK_JOB: r = td_desk_ask_jobs(desk, ask); break;
     }
     return r == -EAGAIN ? r : 0;
 }
@@ -204,19 +207,22 @@ void td_desk_turn(struct td_desk *desk)
 
     td_journal_quiesce(desk->reader, false);
     td_list_init(&asks);
-    if (atomic_exchange(&desk->moved, false)) /* what they waited for may be there */
+    bool hears = td_desk_hear_jobs(desk) > 0;
+    if (atomic_exchange(&desk->moved, false) || hears) /* what they waited for may be there */
         td_list_splice(&asks, &desk->waiting);
     td_mailbox_take(&desk->mailbox, &asks);
     take(desk, &asks);
+    td_desk_turn_jobs(desk);
 }
 
 bool td_desk_rests(struct td_desk *desk)
 {
-    bool waits = !td_list_empty(&desk->waiting);
+    bool waits = !td_list_empty(&desk->waiting) || td_desk_jobs_wait(desk);
 
     td_journal_quiesce(desk->reader, true);
     atomic_store(&desk->waits, waits); /* and then looks, so that no move of the log is missed */
-    return !(waits && atomic_load(&desk->moved)) && !td_mailbox_any(&desk->mailbox);
+    return !(waits && atomic_load(&desk->moved)) && !td_mailbox_any(&desk->mailbox) &&
+           td_desk_jobs_rest(desk);
 }
 
 struct td_revocations *td_desk_revocations(struct td_desk *desk)
@@ -244,13 +250,10 @@ int td_desk_load(struct td_desk *desk)
 static void run(void *arg)
 {
     struct td_desk *desk = arg;
-    struct td_poll_item item = {.fd = desk->bell};
 
     while (!atomic_load(&desk->stopping)) {
         td_desk_turn(desk);
-        if (td_desk_rests(desk))
-            (void)td_poll(&item, 1, -1);
-        (void)td_bell_answer(desk->bell);
+        td_desk_wait(desk, td_desk_rests(desk));
     }
 }
 

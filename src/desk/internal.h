@@ -18,6 +18,7 @@ struct td_desk {
         unreadable; /* key of a topic → uint64_t, the last sequence that was written to it; see td_desk_append */
     uint64_t unreadable_all;    /* the same for all topics */
     struct td_revoked *revoked; /* what the state of audit/subjects/* says */
+    struct td_desk_jobs *jobs;  /* NULL: it has none */
     int bell;                   /* rung when there is something to do */
     _Atomic bool moved;         /* something may have become readable, or have been read in */
     _Atomic bool waits;         /* asks wait for that: ring the bell */

@@ -5,6 +5,7 @@
 #include "base/topic.h"
 #include "codec/chunk.h"
 #include "edge/worker.h"
+#include "jobs/reserved.h"
 #include <errno.h>
 
 /* The members of an event to publish, raw. */
@@ -178,6 +179,8 @@ static int add_draft(struct parse *parse, const struct td_draft *fields, struct 
     int r = td_principal_check_publish(parse->options->principal, draft.topic);
     if (r == TD_ERESERVED)
         return refuse(parse, r, "only the server writes to this topic.");
+    if (r == 0 && td_reserved_has(parse->options->reserved, draft.topic))
+        return refuse(parse, TD_ERESERVED, "only the job that runs on this topic writes to it.");
     if (r < 0)
         return refuse(parse, r, "the token does not grant publishing to this topic.");
     if (!entity_type_fits(&draft))
@@ -409,6 +412,7 @@ int td_publish_run(struct td_publish *publish, struct td_worker *worker, struct 
 {
     struct td_publish_options limited = *options;
 
+    limited.reserved = worker->reserved;
     limited.events_max = worker->options->events_max;
     limited.event_bytes_max = worker->options->message_bytes_max;
     int r = td_publish_parse(publish, body, ndjson, &limited, why);

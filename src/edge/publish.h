@@ -9,6 +9,7 @@
 #include "journal/ephemeral.h"
 #include "journal/journal.h"
 
+struct td_reserved;
 struct td_worker;
 
 struct td_publish_options {
@@ -16,6 +17,7 @@ struct td_publish_options {
     size_t event_bytes_max;               /* bytes of one event's `data` */
     const struct td_principal *principal; /* who publishes */
     struct td_slice origin;               /* raw JSON string: the connection, or empty */
+    struct td_reserved *reserved;         /* topics of jobs that run, or NULL */
     struct td_slice idempotency_key;      /* of the whole request, or empty */
 };
 

@@ -105,6 +105,7 @@ struct td_edge_stat {
     atomic_fetch_sub_explicit(&(worker)->stat.counter, 1, memory_order_relaxed)
 
 struct td_desk;
+struct td_reserved;
 struct td_request;
 struct td_quota;
 
@@ -139,8 +140,9 @@ struct td_worker {
     struct td_quota
         *quota;           /* shared by the workers; NULL: nothing is counted by address and user */
     struct td_desk *desk; /* likewise; NULL: there is none, and what needs it is refused */
-    struct td_mailbox mailbox; /* of td_mail.list */
-    struct td_audit *audit;    /* shared by all; NULL: there is only the log */
+    struct td_reserved *reserved; /* likewise: topics of jobs that run */
+    struct td_mailbox mailbox;    /* of td_mail.list */
+    struct td_audit *audit;       /* shared by all; NULL: there is only the log */
     int listeners[TD_LISTENERS_MAX];
     size_t n_listeners, n_tls_listeners;
     int spare;               /* a descriptor to give up when there is no other; -1: none */
@@ -191,10 +193,11 @@ struct td_worker_options {
     const struct td_edge_options *edge;
     struct td_edge_handler handler;
     struct td_journal *journal;
-    struct td_quota *quota; /* may be NULL; outlives the worker */
-    struct td_desk *desk;   /* may be NULL; its thread ends before the worker is freed */
-    struct td_audit *audit; /* may be NULL; outlives the worker */
-    const int *listeners;   /* sockets; the worker closes them, also when it can't be made */
+    struct td_quota *quota;       /* may be NULL; outlives the worker */
+    struct td_reserved *reserved; /* may be NULL; outlives the worker */
+    struct td_desk *desk;         /* may be NULL; its thread ends before the worker is freed */
+    struct td_audit *audit;       /* may be NULL; outlives the worker */
+    const int *listeners;         /* sockets; the worker closes them, also when it can't be made */
     size_t n_listeners;
     size_t n_tls_listeners; /* the last so many of them speak TLS */
 };

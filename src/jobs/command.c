@@ -255,7 +255,7 @@ static size_t read_stream(struct td_command *command, enum td_command_source sou
     }
     size_t taken = TD_MIN((size_t)n, left);
     command->written += taken;
-    td_command_take(command, source, td_slice(commands->chunk, taken));
+    td_command_take_in(command, source, td_slice(commands->chunk, taken));
     if (taken < (size_t)n) { /* it learns that nobody reads on, and is told to end */
         for (int i = 0; i < TD_STREAMS; i++)
             close_stream(command, i);

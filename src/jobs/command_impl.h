@@ -86,8 +86,8 @@ static inline int *td_command_fd(struct td_command *command, enum td_command_sou
 }
 
 /* Takes bytes of a stream, and its end: tells what is whole. */
-void td_command_take(struct td_command *command, enum td_command_source source,
-                     struct td_slice bytes);
+void td_command_take_in(struct td_command *command, enum td_command_source source,
+                        struct td_slice bytes);
 void td_command_take_end(struct td_command *command, enum td_command_source source);
 
 /* Tells how it ended. */

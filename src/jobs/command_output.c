@@ -127,8 +127,8 @@ static void tell(struct td_command *command, enum td_command_source source,
         tell_line(command, source, line);
 }
 
-void td_command_take(struct td_command *command, enum td_command_source source,
-                     struct td_slice bytes)
+void td_command_take_in(struct td_command *command, enum td_command_source source,
+                        struct td_slice bytes)
 {
     struct td_line line;
 

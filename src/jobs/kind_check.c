@@ -118,6 +118,14 @@ static void check_llm(struct td_kind_check *check, const struct td_kind *kind)
     check_names(check, "system", spec->system);
 }
 
+/* Whether a name is that of a step, or of a member of its result: `STEP.MEMBER`. */
+static bool names_step(struct td_slice name, const struct td_kind *step)
+{
+    struct td_slice of = step->spec->name;
+
+    return td_slice_starts(name, of) && (name.len == of.len || name.ptr[of.len] == '.');
+}
+
 /* Whether `{result.NAME}` of a text is that of a step before number `n`. */
 static void check_results(struct td_kind_check *check, const struct td_kind *kind, size_t n,
                           struct td_slice text)
@@ -128,7 +136,7 @@ static void check_results(struct td_kind_check *check, const struct td_kind *kin
     while (td_template_next(&text, &literal, &name)) {
         bool found = !name.ptr || !is_result(name);
         for (size_t i = 0; i < n && !found; i++)
-            found = td_slice_eq(td_slice_from(name, strlen("result.")), kind->steps[i]->spec->name);
+            found = names_step(td_slice_from(name, strlen("result.")), kind->steps[i]);
         if (!found)
             td_kind_fault(check, "steps: %.*s wants {%.*s}, which is no step before it",
                           (int)step->name.len, step->name.ptr, (int)name.len, name.ptr);

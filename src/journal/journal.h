@@ -106,6 +106,7 @@ struct td_draft {
     struct td_slice dedup_scope;
     enum td_class class; /* not TD_CLASS_EPHEMERAL; TD_CLASS_APPEND only with a key */
     bool begins_text;    /* of TD_CLASS_APPEND: its offset is 0 */
+    bool clears; /* its key has no state any more, as with `data` null, but `data` is told */
 };
 
 /* An array of drafts is atomic, also across a crash. */

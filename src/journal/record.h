@@ -45,8 +45,9 @@ enum td_record_flags {
     TD_RECORD_APPEND = 8,
     TD_RECORD_KEPT =
         16, /* stays for the sake of state alone, and is no part of the history any more */
-    TD_RECORD_BEGINS = 32,  /* of class `append`: begins a text (offset 0) */
-    TD_RECORD_REMOVES = 64, /* has a key and `data` null: removes the state of its key */
+    TD_RECORD_BEGINS = 32, /* of class `append`: begins a text (offset 0) */
+    TD_RECORD_REMOVES =
+        64, /* has a key whose state it removes: its `data` is null, or it was said so */
     TD_RECORD_STARTS =
         128, /* of class `append`: begins no text, but there was none before it that it could continue */
 };

@@ -24,7 +24,7 @@ unsigned td_state_flags(const struct td_draft *draft)
         flags = TD_RECORD_LATEST;
     else if (draft->class == TD_CLASS_APPEND)
         flags = TD_RECORD_APPEND | (draft->begins_text ? TD_RECORD_BEGINS : 0);
-    if (draft->key.len > 0 && td_slice_eq(draft->data, TD_S("null")))
+    if (draft->key.len > 0 && (draft->clears || td_slice_eq(draft->data, TD_S("null"))))
         flags |= TD_RECORD_REMOVES;
     return flags;
 }

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "desk/desk.h"
+#include "desk/jobs.h"
 #include "edge/quota.h"
 #include "edge/worker.h"
 #include "os/clock.h"
@@ -33,6 +33,7 @@ struct server {
     struct td_thread *threads;
     size_t n_workers, n_started;
     struct td_quota *quota;
+    struct td_reserved reserved;
     struct td_desk *desk;
     struct td_audit audit;
     struct td_jwks *jwks;
@@ -183,6 +184,7 @@ static int make_worker(struct server *server, size_t number)
         .quota = server->quota,
         .desk = server->desk,
         .audit = &server->audit,
+        .reserved = &server->reserved,
         .listeners = sockets,
         .n_listeners = n,
         .n_tls_listeners = server->options->config->tls.listen.n,
@@ -206,6 +208,22 @@ static int open_jwks(struct server *server)
     return r < 0 ? failed("fetching keys", "", r) : 0;
 }
 
+static int open_desk(struct server *server)
+{
+    const struct td_config *config = server->options->config;
+    const struct td_desk_jobs_options options = {
+        .kinds = config->jobs.kinds,
+        .launcher = &server->launcher,
+        .reserved = &server->reserved,
+        .unfinished_max = config->jobs.unfinished,
+        .owner_unfinished_max = config->jobs.owner_unfinished,
+        .owner_running_max = config->jobs.owner_running,
+    };
+
+    int r = td_desk_new(server->journal, &server->desk);
+    return r < 0 ? r : td_desk_open_jobs(server->desk, &options);
+}
+
 static int make_workers(struct server *server)
 {
     size_t n = server->options->config->workers;
@@ -213,7 +231,7 @@ static int make_workers(struct server *server)
     server->quota = td_quota_new();
     if (!server->quota)
         return -ENOMEM;
-    int r = td_desk_new(server->journal, &server->desk);
+    int r = open_desk(server);
     if (r < 0)
         return failed("the desk", "", r);
     server->setups.n_workers = n;
@@ -233,6 +251,7 @@ static int make_workers(struct server *server)
         .n_workers = n,
         .journal = server->journal,
         .audit = &server->audit,
+        .desk = server->desk,
         .version = server->options->version,
         .started = td_clock_unix_ms(),
         .reload = &server->reload,
@@ -275,6 +294,8 @@ static int start(struct server *server)
 
 /* How often those are asked that have to let go of something, or to end. */
 #define ASK_MS 20
+/* How long of the drain commands may take to end: they are killed before that. */
+#define JOBS_DRAIN_S 7u
 
 static void tell_ready(const struct server *server)
 {
@@ -353,6 +374,17 @@ static bool all_ended(const struct server *server)
     return true;
 }
 
+/* What runs here is ended, while those who watch it are still there to be told. */
+static void drain_jobs(struct server *server, unsigned at_most_s)
+{
+    td_ns until = td_clock_ns() + at_most_s * TD_NS_PER_S;
+
+    td_desk_drain(server->desk);
+    while (!td_desk_is_drained(server->desk) && td_clock_ns() < until)
+        if (is_end(next_signal(server, ASK_MS)))
+            return;
+}
+
 /* Workers let their connections go; a second signal makes them do so at once. */
 static void drain(struct server *server)
 {
@@ -361,6 +393,7 @@ static void drain(struct server *server)
     td_log(TD_LOG_INFO, "stop", "draining, at most %u s", at_most_s);
     td_watch_tell_stopping(at_most_s);
     note(server, TD_AUDIT_STOPPING, TD_AUDIT_DONE);
+    drain_jobs(server, TD_MIN(at_most_s, JOBS_DRAIN_S));
     for (size_t i = 0; i < server->n_started; i++)
         td_worker_stop(server->workers[i]);
     while (!all_ended(server)) {
@@ -390,6 +423,7 @@ static void finish(struct server *server)
     if (server->journal)
         td_journal_close(server->journal);
     td_quota_free(server->quota);
+    td_reserved_done(&server->reserved);
     td_jwks_free(server->jwks);
     if (server->bell >= 0)
         td_file_close(server->bell);
@@ -437,6 +471,7 @@ static int run(struct server *server)
     if (r < 0)
         return r;
     td_audit_init(&server->audit, server->journal, options->config->audit.events);
+    td_reserved_init(&server->reserved, td_journal_seed(server->journal));
     r = open_jwks(server);
     if (r == 0)
         r = make_workers(server);

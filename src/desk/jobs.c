@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "desk/jobs.h"
+#include "base/err.h"
+#include "desk/internal.h"
+#include "jobs/command.h"
+#include "jobs/llm.h"
+#include "os/clock.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* Of an answer: its result, which is told with it, is a little more. */
+#define LLM_TEXT_MAX ((size_t)96 * 1024)
+
+struct td_desk_jobs {
+    struct td_jobs *jobs;
+    struct td_commands *commands; /* NULL: there is no launcher */
+    struct td_upstream *upstream;
+    struct td_llms *llms;
+    bool recovered, cold;
+    _Atomic bool draining, drained;
+};
+
+/* ---- the log, for the jobs ---- */
+
+static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
+{
+    return td_desk_append(arg, batch, ret_seqs);
+}
+
+static int state(void *arg, struct td_slice topic, struct td_slice key,
+                 struct td_record *ret_record)
+{
+    return td_desk_state(arg, topic, key, ret_record);
+}
+
+static void walk(void *arg, struct td_state_read *read)
+{
+    struct td_desk *desk = arg;
+
+    td_journal_state(desk->reader, read);
+}
+
+/* ---- the runners ---- */
+
+static int start_command(void *arg, const struct td_kind_spec *kind,
+                         const struct td_run_input *input, const struct td_run_ops *ops,
+                         void *run_arg, void **ret_run)
+{
+    const struct td_command_spec spec = {
+        .argv = kind->argv.items,
+        .n_argv = kind->argv.n,
+        .env = kind->env.items,
+        .n_env = kind->env.n,
+        .dir = kind->dir,
+        .time_ms = kind->time_ms,
+        .memory_bytes = kind->memory_bytes,
+        .output_bytes = kind->output_bytes,
+        .exit_status_is_result = kind->exit_status == 1,
+    };
+    struct td_command *command;
+    int r = td_commands_start(arg, &spec, input, ops, run_arg, td_clock_ns(), &command);
+
+    if (r == 0)
+        *ret_run = command;
+    return r;
+}
+
+static void cancel_command(void *run)
+{
+    td_command_cancel(run, td_clock_ns());
+}
+
+static int start_llm(void *arg, const struct td_kind_spec *kind, const struct td_run_input *input,
+                     const struct td_run_ops *ops, void *run_arg, void **ret_run)
+{
+    struct td_llm_spec spec = TD_LLM_SPEC_INIT;
+    struct td_llm_run *run;
+    int r;
+
+    spec.url = kind->url;
+    spec.model = kind->model;
+    spec.key_env = kind->key_env;
+    spec.key_file = kind->key_file;
+    spec.system = kind->system;
+    spec.prompt = kind->prompt;
+    spec.max_tokens = kind->max_tokens;
+    spec.connect_ms = kind->connect_ms;
+    spec.first_token_ms = kind->first_byte_ms;
+    spec.between_tokens_ms = kind->idle_ms;
+    spec.total_ms = kind->time_ms;
+    spec.text_max =
+        TD_MIN(kind->output_bytes > 0 ? kind->output_bytes : LLM_TEXT_MAX, LLM_TEXT_MAX);
+    r = td_llm_start(arg, &spec, input, ops, run_arg, &run);
+    if (r == 0)
+        *ret_run = run;
+    return r;
+}
+
+static void cancel_llm(void *run)
+{
+    td_llm_cancel(run);
+}
+
+/* ---- open and close ---- */
+
+static bool has_runner(const struct td_kinds *kinds, enum td_runner runner)
+{
+    for (size_t i = 0; kinds && i < kinds->n; i++)
+        if (kinds->items[i].spec->runner == runner)
+            return true;
+    return false;
+}
+
+/* Only where a kind asks for it: libcurl's handles are not free. */
+static int open_llms(struct td_desk_jobs *jobs, struct td_jobs_options *options)
+{
+    const struct td_upstream_options of_upstream = {0};
+
+    if (!has_runner(options->kinds, TD_RUNNER_LLM))
+        return 0;
+    int r = td_upstream_new(&of_upstream, &jobs->upstream);
+    if (r == 0)
+        r = td_llms_new(jobs->upstream, &jobs->llms);
+    if (r == 0)
+        options->runners[TD_RUNNER_LLM] = (struct td_job_runner){start_llm, cancel_llm, jobs->llms};
+    return r;
+}
+
+/* Commands that may run at once: what the kinds allow together, as far as that is a sensible number. */
+static size_t commands_max(const struct td_kinds *kinds)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; kinds && i < kinds->n; i++)
+        n += kinds->items[i].spec->concurrency;
+    return TD_MIN(n, (size_t)4096);
+}
+
+int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *options)
+{
+    struct td_desk_jobs *jobs = calloc(1, sizeof(*jobs));
+    size_t max = commands_max(options->kinds);
+    struct td_jobs_options of_jobs = {
+        .kinds = options->kinds,
+        .reserved = options->reserved,
+        .log = {desk->journal, append, state, walk, desk},
+        .unfinished_max = options->unfinished_max,
+        .owner_unfinished_max = options->owner_unfinished_max,
+        .owner_running_max = options->owner_running_max,
+    };
+    int r = 0;
+
+    if (!jobs)
+        return -ENOMEM;
+    desk->jobs = jobs;
+    if (options->launcher && max > 0 && has_runner(options->kinds, TD_RUNNER_COMMAND))
+        r = td_commands_new(options->launcher, max, &jobs->commands);
+    if (jobs->commands)
+        of_jobs.runners[TD_RUNNER_COMMAND] =
+            (struct td_job_runner){start_command, cancel_command, jobs->commands};
+    if (r == 0)
+        r = open_llms(jobs, &of_jobs);
+    if (r == 0)
+        r = td_jobs_new(&of_jobs, &jobs->jobs);
+    return r;
+}
+
+void td_desk_close_jobs(struct td_desk *desk)
+{
+    struct td_desk_jobs *jobs = desk->jobs;
+
+    if (!jobs)
+        return;
+    td_commands_free(jobs->commands);
+    td_llms_free(jobs->llms);
+    td_upstream_free(jobs->upstream);
+    td_jobs_free(jobs->jobs);
+    free(jobs);
+    desk->jobs = NULL;
+}
+
+const struct td_jobs *td_desk_jobs(const struct td_desk *desk)
+{
+    return desk && desk->jobs ? desk->jobs->jobs : NULL;
+}
+
+void td_desk_drain(struct td_desk *desk)
+{
+    if (!desk || !desk->jobs)
+        return;
+    atomic_store(&desk->jobs->draining, true);
+    td_bell_ring(desk->bell);
+}
+
+bool td_desk_is_drained(const struct td_desk *desk)
+{
+    return !desk || !desk->jobs || atomic_load(&desk->jobs->drained);
+}
+
+/* ---- asks ---- */
+
+static int start(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer *answer)
+{
+    const struct td_ask_job *job = &ask->job;
+
+    return td_jobs_start(jobs,
+                         &(struct td_job_start){
+                             .principal = ask->principal,
+                             .kind = job->kind,
+                             .params = job->params,
+                             .given = job->given,
+                             .viewers = job->viewers,
+                             .key = job->key,
+                             .session = job->session,
+                             .request_id = job->request_id,
+                             .scope = job->scope,
+                             .external = job->external,
+                             .lease_s = job->lease_s,
+                         },
+                         answer);
+}
+
+static int list(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer *answer)
+{
+    return td_jobs_list(jobs,
+                        &(struct td_job_list){
+                            .principal = ask->principal,
+                            .kind = ask->job.kind,
+                            .state = ask->job.state,
+                            .after = ask->job.after,
+                            .limit = ask->job.limit,
+                        },
+                        answer);
+}
+
+static int report(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer *answer)
+{
+    return td_jobs_report(jobs,
+                          &(struct td_job_report){
+                              .principal = ask->principal,
+                              .id = ask->job.id,
+                              .token = ask->job.token,
+                              .json = ask->job.json,
+                          },
+                          answer);
+}
+
+static int carry_out(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer *answer)
+{
+    const struct td_job_which which = {
+        .principal = ask->principal,
+        .id = ask->job.id,
+        .request_id = ask->job.request_id,
+        .scope = ask->job.scope,
+        .proposal_id = ask->job.proposal_id,
+        .project_id = ask->job.project_id,
+    };
+
+    switch (ask->job.what) {
+    case TD_ASK_JOB_START: return start(jobs, ask, answer);
+    case TD_ASK_JOB_CANCEL: return td_jobs_cancel(jobs, &which, answer);
+    case TD_ASK_JOB_GET: return td_jobs_get(jobs, &which, answer);
+    case TD_ASK_JOB_LIST: return list(jobs, ask, answer);
+    case TD_ASK_JOB_REPORT: return report(jobs, ask, answer);
+    case TD_ASK_JOB_ACCESS: return td_jobs_access(jobs, &which);
+    case TD_ASK_JOB_PROJECT:
+        return td_jobs_project(jobs, ask->principal, ask->job.project_id, answer);
+    }
+    return TD_EINVAL;
+}
+
+int td_desk_ask_jobs(struct td_desk *desk, struct td_ask *ask)
+{
+    struct td_job_answer answer = {.body = &ask->body, .why = &ask->why};
+
+    if (!desk->jobs) {
+        ask->err = TD_EUNAVAILABLE;
+        return 0;
+    }
+    if (!desk->jobs->recovered)
+        return -EAGAIN;
+    td_buf_reset(&ask->body);
+    td_buf_reset(&ask->why);
+    int r = carry_out(desk->jobs->jobs, ask, &answer);
+    if (r == -EAGAIN)
+        return r;
+    ask->err = r;
+    ask->position = answer.position;
+    ask->has_position = answer.position > 0;
+    ask->wait_for = r == 0 ? answer.wait_for : 0;
+    ask->retry_after_s = answer.retry_after_s;
+    if (r == 0)
+        td_buf_reset(&ask->why);
+    return 0;
+}
+
+/* ---- turns ---- */
+
+int td_desk_hear_jobs(struct td_desk *desk)
+{
+    struct td_desk_jobs *jobs = desk->jobs;
+    bool was_recovered;
+
+    if (!jobs)
+        return 0;
+    was_recovered = jobs->recovered;
+    if (!jobs->recovered) {
+        int r = td_jobs_recover(jobs->jobs);
+        jobs->recovered = r == 1;
+        jobs->cold = r < 0;
+    }
+    if (jobs->commands)
+        td_commands_serve(jobs->commands, td_clock_ns());
+    if (jobs->upstream) {
+        td_upstream_serve(jobs->upstream);
+        td_llms_serve(jobs->llms);
+    }
+    return jobs->recovered && !was_recovered;
+}
+
+void td_desk_turn_jobs(struct td_desk *desk)
+{
+    struct td_desk_jobs *jobs = desk->jobs;
+
+    if (!jobs)
+        return;
+    if (atomic_load(&jobs->draining))
+        td_jobs_drain(jobs->jobs);
+    td_jobs_turn(jobs->jobs);
+    if (atomic_load(&jobs->draining) && td_jobs_rest(jobs->jobs))
+        atomic_store(&jobs->drained, true);
+}
+
+bool td_desk_jobs_wait(const struct td_desk *desk)
+{
+    return desk->jobs && !desk->jobs->recovered && desk->jobs->cold;
+}
+
+bool td_desk_jobs_rest(const struct td_desk *desk)
+{
+    return !desk->jobs || desk->jobs->recovered || desk->jobs->cold;
+}
+
+/* In milliseconds, rounded up, so that the time has come when it ends; -1: without end. */
+static int timeout_ms(const struct td_desk_jobs *jobs)
+{
+    td_ns now = td_clock_ns(), at;
+
+    if (!jobs)
+        return -1;
+    at = td_jobs_next(jobs->jobs);
+    if (jobs->commands)
+        at = TD_MIN(at, td_commands_deadline(jobs->commands));
+    if (jobs->llms)
+        at = TD_MIN(at, td_llms_deadline(jobs->llms));
+    if (at == UINT64_MAX)
+        return -1;
+    return at <= now ? 0 : (int)TD_MIN((at - now + TD_NS_PER_MS - 1) / TD_NS_PER_MS, (td_ns)60000);
+}
+
+void td_desk_wait(struct td_desk *desk, bool rests)
+{
+    struct td_desk_jobs *jobs = desk->jobs;
+    struct td_poll_item items[] = {
+        {.fd = desk->bell},
+        {.fd = jobs && jobs->commands ? td_commands_fd(jobs->commands) : -1},
+    };
+
+    int ms = rests ? timeout_ms(jobs) : 0;
+    if (jobs && jobs->upstream)
+        (void)td_upstream_wait(jobs->upstream, items, TD_ARRAY_LEN(items), ms);
+    else
+        (void)td_poll(items, TD_ARRAY_LEN(items), ms);
+    (void)td_bell_answer(desk->bell);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The jobs at the desk: the engine of jobs/jobs.h with its runners, asked through asks, in the desk's thread. */
+#pragma once
+
+#include "desk/desk.h"
+#include "jobs/jobs.h"
+#include "os/launcher.h"
+
+struct td_desk_jobs_options {
+    const struct td_kinds *kinds; /* these three outlive the desk */
+    struct td_launcher *launcher; /* NULL: commands can't be run */
+    struct td_reserved *reserved; /* may be NULL */
+    size_t unfinished_max, owner_unfinished_max, owner_running_max;
+};
+
+/* Lets the desk have jobs, before its thread is started.  0 or an error. */
+TD_MUST_USE int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *options);
+/* Any thread: starts are refused from now on, and what runs here is ended; … */
+void td_desk_drain(struct td_desk *desk);
+/* … whether all of that has ended and is told. */
+bool td_desk_is_drained(const struct td_desk *desk);
+/* For figures; NULL: the desk has no jobs. */
+const struct td_jobs *td_desk_jobs(const struct td_desk *desk);
+
+/* ---- for desk.c ---- */
+struct td_desk_jobs;
+void td_desk_close_jobs(struct td_desk *desk);
+/* Carries out an ask about jobs.  0, also when the answer is an error, or -EAGAIN. */
+TD_MUST_USE int td_desk_ask_jobs(struct td_desk *desk, struct td_ask *ask);
+/* Hears what the runners have to say; at the beginning of a turn.  1 when asks that were put off may be carried out now. */
+int td_desk_hear_jobs(struct td_desk *desk);
+/* Goes on with what there is to do; at the end of a turn. */
+void td_desk_turn_jobs(struct td_desk *desk);
+/* Whether it waits for the log, or has to go on at once. */
+bool td_desk_jobs_wait(const struct td_desk *desk);
+bool td_desk_jobs_rest(const struct td_desk *desk);
+/* Waits for the bell, the runners, and the time that something is due; not at all unless `rests`. */
+void td_desk_wait(struct td_desk *desk, bool rests);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs that workers elsewhere run: they report, and each report renews the lease. */
+#include "base/err.h"
+#include "base/json.h"
+#include "jobs/internal.h"
+#include "jobs/report.h"
+#include "os/clock.h"
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#define EVENTS_MAX 1000
+
+/* One report under way. */
+struct reading {
+    struct td_job *job;
+    struct td_job_answer *answer;
+    struct td_buf texts;
+};
+
+static int refuse(struct reading *reading, int err, const char *why)
+{
+    td_buf_puts(reading->answer->why, why);
+    return err;
+}
+
+void td_job_renew(struct td_job *job)
+{
+    job->lease_until = td_clock_ns() + job->lease_s * TD_NS_PER_S;
+    td_jobs_wake_at(job->jobs, job->lease_until);
+}
+
+static bool token_fits(const struct td_job *job, struct td_slice token)
+{
+    unsigned char hash[32];
+
+    SHA256((const unsigned char *)(token.ptr ? token.ptr : ""), token.len, hash);
+    return CRYPTO_memcmp(hash, job->lease_hash, sizeof(hash)) == 0;
+}
+
+/* The unescaped text of a raw string that may be absent; good until the next call with another `reading`. */
+static int text_of(struct reading *reading, struct td_slice raw, struct td_slice *ret_text)
+{
+    size_t at = reading->texts.len;
+
+    if (td_json_type(raw) != TD_JSON_STRING)
+        return TD_EINVAL;
+    if (td_json_plain(raw, ret_text))
+        return 0;
+    if (td_json_unescape(raw, &reading->texts) < 0)
+        return TD_ETOOLARGE;
+    *ret_text = td_slice(reading->texts.ptr + at, reading->texts.len - at);
+    return 0;
+}
+
+/* {"type":…,"data":{…}}: told as it is on the topic of the job. */
+static int take_own(struct reading *reading, struct td_slice type_raw, struct td_slice event)
+{
+    struct td_job *job = reading->job;
+    struct td_slice type, data = TD_S("{}"), name, value;
+    struct td_job_event told;
+
+    if (text_of(reading, type_raw, &type) < 0 || !td_segment_valid(type))
+        return refuse(reading, TD_EINVAL,
+                      "`type` of an event must be 1 to 64 bytes A-Z a-z 0-9 . _ ~ @ : -.");
+    if (td_json_get(event, "data", &data) && td_json_type(data) != TD_JSON_OBJECT)
+        return refuse(reading, TD_EINVAL, "`data` of an event must be an object.");
+    if (!td_job_begin_as(job, type, &told))
+        return refuse(reading, TD_EINVAL, "This kind of job has no topic for events of its own.");
+    struct td_json_iter it = td_json_iter(data);
+    while (td_json_next(&it, &name, &value)) {
+        if (td_json_string_is(name, "job_id") || td_json_string_is(name, "request_id"))
+            continue;
+        td_buf_putc(&job->said, ',');
+        td_buf_put(&job->said, name);
+        td_buf_putc(&job->said, ':');
+        td_buf_put(&job->said, value);
+    }
+    td_buf_putc(&job->said, '}');
+    td_job_finish(job, &told);
+    return 0;
+}
+
+static int take_line(struct reading *reading, struct td_slice line_raw, struct td_slice event)
+{
+    struct td_slice line, raw;
+    bool is_stderr = td_json_get(event, "stream", &raw) && td_json_type(raw) == TD_JSON_STRING &&
+                     td_json_string_is(raw, "stderr");
+
+    if (text_of(reading, line_raw, &line) < 0)
+        return refuse(reading, TD_EINVAL, "`line` must be a string.");
+    td_job_tell_line(reading->job, line, is_stderr);
+    return 0;
+}
+
+static int take_event(struct reading *reading, struct td_slice event)
+{
+    struct td_job *job = reading->job;
+    struct td_report report;
+    struct td_slice raw;
+
+    td_buf_reset(&reading->texts);
+    if (td_json_type(event) != TD_JSON_OBJECT)
+        return refuse(reading, TD_EINVAL, "Each of `events` must be an object.");
+    if (td_json_get(event, "type", &raw))
+        return take_own(reading, raw, event);
+    if (td_json_get(event, "line", &raw))
+        return take_line(reading, raw, event);
+    if (td_report_read(event, &reading->texts, &report) < 0)
+        return refuse(reading, TD_EINVAL,
+                      "An event is {\"line\",\"stream\"}, {\"text\"}, {\"log\",\"level\"}, "
+                      "{\"progress\",\"message\"} or {\"type\",\"data\"}.");
+    if (report.text.ptr)
+        td_job_tell_text(job, report.text);
+    if (report.log.ptr)
+        td_job_tell_log(job, report.log, report.level);
+    if (report.has_progress || report.message.ptr)
+        td_job_set_progress(job, report.has_progress ? report.progress : -1, report.message);
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static int take_error(struct reading *reading, struct td_slice raw)
+{
+    struct td_job *job = reading->job;
+    struct td_report_error error;
+
+    td_buf_reset(&reading->texts);
+    if (td_report_error_read(raw, &reading->texts, &error) < 0)
+        return refuse(reading, TD_EINVAL,
+                      "`error` must be {\"code\",\"message\",\"details\",\"suggested_actions\"}.");
+    (void)td_job_set(&job->code, error.code.len > 0 ? error.code : TD_S("failed"));
+    (void)td_job_set(&job->error, error.message);
+    (void)td_job_set(&job->details, error.details);
+    td_buf_reset(&job->actions);
+    td_buf_putc(&job->actions, '[');
+    for (size_t i = 0; i < error.n_actions; i++) {
+        if (i > 0)
+            td_buf_putc(&job->actions, ',');
+        td_json_put_string(&job->actions, error.actions[i]);
+    }
+    if (td_buf_putc(&job->actions, ']') < 0 || job->actions.err < 0)
+        (void)td_job_set(&job->actions, TD_S("[]"));
+    return 0;
+}
+
+/* What a report says of the end: the state that it is to have. */
+static int read_state(struct reading *reading, struct td_slice json, enum td_job_state *ret_state)
+{
+    static const enum td_job_state ends[] = {TD_JOB_STATE_RUNNING, TD_JOB_STATE_DONE,
+                                             TD_JOB_STATE_FAILED, TD_JOB_STATE_CANCELLED};
+    struct td_slice raw;
+
+    *ret_state = TD_JOB_STATE_RUNNING;
+    if (!td_json_get(json, "state", &raw) || td_json_type(raw) == TD_JSON_NULL)
+        return 0;
+    for (size_t i = 0; i < TD_ARRAY_LEN(ends); i++)
+        if (td_json_type(raw) == TD_JSON_STRING &&
+            td_json_string_is(raw, td_job_state_word(ends[i]))) {
+            *ret_state = ends[i];
+            return 0;
+        }
+    return refuse(reading, TD_EINVAL, "`state` must be running, done, failed or cancelled.");
+}
+
+static int check(struct reading *reading, struct td_slice json, enum td_job_state state)
+{
+    struct td_slice raw, name, event;
+    size_t n = 0;
+
+    if (td_json_get(json, "result", &raw) && raw.len > TD_JOB_RESULT_MAX)
+        return refuse(reading, TD_ETOOLARGE, "`result` is larger than 256 KiB.");
+    if (state == TD_JOB_STATE_FAILED && !td_json_get(json, "error", &raw))
+        return refuse(reading, TD_EINVAL, "A job that failed needs an `error` with a `message`.");
+    if (!td_json_get(json, "events", &raw))
+        return 0;
+    if (td_json_type(raw) != TD_JSON_ARRAY)
+        return refuse(reading, TD_EINVAL, "`events` must be an array.");
+    struct td_json_iter it = td_json_iter(raw);
+    while (td_json_next(&it, &name, &event))
+        n++;
+    return n <= EVENTS_MAX ? 0
+                           : refuse(reading, TD_ETOOLARGE, "1000 events at most in one report.");
+}
+
+static int take_progress(struct reading *reading, struct td_slice json)
+{
+    struct td_report report;
+
+    td_buf_reset(&reading->texts);
+    if (td_report_read(json, &reading->texts, &report) < 0)
+        return refuse(reading, TD_EINVAL,
+                      "`progress` must be a number, `message` a string, `error` an object.");
+    if (report.has_progress || report.message.ptr)
+        td_job_set_progress(reading->job, report.has_progress ? report.progress : -1,
+                            report.message);
+    return 0;
+}
+
+static int take_end(struct reading *reading, struct td_slice json, enum td_job_state state)
+{
+    struct td_job *job = reading->job;
+    struct td_slice raw;
+    int r = 0;
+
+    if (state == TD_JOB_STATE_RUNNING)
+        return 0;
+    if (state == TD_JOB_STATE_DONE && td_json_get(json, "result", &raw))
+        r = td_job_set(&job->result, raw);
+    if (state == TD_JOB_STATE_FAILED && td_json_get(json, "error", &raw))
+        r = take_error(reading, raw);
+    if (r == 0)
+        td_job_end(job, state);
+    return r;
+}
+
+static int take(struct reading *reading, struct td_slice json)
+{
+    enum td_job_state state = TD_JOB_STATE_RUNNING;
+    struct td_slice events, name, event;
+
+    int r = read_state(reading, json, &state);
+    if (r == 0)
+        r = check(reading, json, state);
+    if (r < 0)
+        return r;
+    size_t n_events = reading->job->n_events, said = reading->job->said.len;
+    if (td_json_get(json, "events", &events)) {
+        struct td_json_iter it = td_json_iter(events);
+        while (r == 0 && td_json_next(&it, &name, &event))
+            r = take_event(reading, event);
+    }
+    if (r == 0)
+        r = take_progress(reading, json);
+    if (r == 0)
+        r = take_end(reading, json, state);
+    if (r < 0 && reading->job->n_events >= n_events) { /* a report counts whole or not at all */
+        reading->job->n_events = n_events;
+        reading->job->said.len = said;
+    }
+    return r;
+}
+
+int td_jobs_report(struct td_jobs *jobs, const struct td_job_report *report,
+                   struct td_job_answer *answer)
+{
+    struct td_job *job = td_jobs_find(jobs, report->id);
+    struct td_buf data = TD_BUF_INIT(TD_JOB_SAID_MAX);
+    struct reading reading = {job, answer, TD_BUF_INIT(report->json.len + 1024)};
+    uint64_t last = 0;
+
+    if (!job || job->lease_s == 0 || td_job_has_ended(job) || !token_fits(job, report->token)) {
+        td_buf_puts(answer->why, "No such job is reported with this lease, or it has ended.");
+        return TD_ENOTFOUND;
+    }
+    uint64_t offset = job->text_offset;
+    int r = take(&reading, report->json);
+    td_buf_done(&reading.texts);
+    if (r < 0) {
+        job->text_offset = offset;
+        return r;
+    }
+    td_job_renew(job);
+    r = td_job_flush(job, &last);
+    if (r < 0) /* it is kept, and written when the log takes it again */
+        td_buf_puts(answer->why, "It is noted, but can't be written yet.");
+    if (r == 0)
+        r = td_job_put_document(job, false, &data);
+    if (r == 0)
+        r = td_job_put_shown(jobs, td_buf_slice(&data), job->seq, answer->body);
+    td_buf_done(&data);
+    answer->position = job->seq;
+    answer->wait_for = last;
+    td_job_soil(job);
+    return r;
+}

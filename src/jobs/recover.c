@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* After a start: what the log says was not ended when the server stopped is ended now, and what workers elsewhere run is taken up again. */
+#include "base/err.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "jobs/internal.h"
+#include "os/clock.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define PAGE 64
+
+static struct td_slice keep_text(struct td_job *job, struct td_slice raw)
+{
+    size_t at = job->texts.len;
+
+    if (raw.len > 0 && td_json_type(raw) == TD_JSON_STRING)
+        (void)td_json_unescape(raw, &job->texts);
+    return td_slice(job->texts.ptr + at, job->texts.len - at);
+}
+
+static struct td_slice keep_raw(struct td_job *job, struct td_slice raw)
+{
+    size_t at = job->texts.len;
+
+    td_buf_put(&job->texts, raw);
+    return td_slice(job->texts.ptr + at, job->texts.len - at);
+}
+
+static struct td_slice member(struct td_slice object, const char *name)
+{
+    struct td_slice raw;
+
+    return td_json_get(object, name, &raw) ? raw : (struct td_slice){NULL, 0};
+}
+
+/* `{"a":1}` as the members `,"a":1` that each event of its topic carries. */
+static struct td_slice keep_carried(struct td_job *job, struct td_slice object)
+{
+    size_t at = job->texts.len;
+
+    if (object.len > 2 && td_json_type(object) == TD_JSON_OBJECT) {
+        td_buf_putc(&job->texts, ',');
+        td_buf_put(&job->texts, td_slice(object.ptr + 1, object.len - 2));
+    }
+    return td_slice(job->texts.ptr + at, job->texts.len - at);
+}
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Reads back what put_internal of document.c wrote. */
+static void take_lease(struct td_job *job, struct td_slice internal)
+{
+    struct td_slice lease = member(internal, "lease"), raw = member(internal, "lease_hash"), hash;
+
+    if (lease.len == 0 || td_json_u64(lease, &job->lease_s) < 0 ||
+        job->lease_s > TD_JOB_LEASE_MAX_S || raw.len == 0 || !td_json_plain(raw, &hash) ||
+        hash.len != 2 * sizeof(job->lease_hash)) {
+        job->lease_s = 0;
+        return;
+    }
+    for (size_t i = 0; i < sizeof(job->lease_hash); i++) {
+        int high = digit(hash.ptr[2 * i]), low = digit(hash.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            job->lease_s = 0;
+        job->lease_hash[i] = (unsigned char)(high << 4 | low);
+    }
+}
+
+static double read_progress(struct td_slice raw)
+{
+    char text[32];
+
+    if (raw.len == 0 || raw.len >= sizeof(text) || td_json_type(raw) != TD_JSON_NUMBER)
+        return 0;
+    memcpy(text, raw.ptr, raw.len);
+    text[raw.len] = '\0';
+    double value = strtod(text, NULL);
+    return value > 0 && value <= 100 ? value : 0;
+}
+
+static void take_texts(struct td_job *job, const struct td_job_view *view)
+{
+    struct td_slice topic, content;
+
+    job->kind_name = keep_text(job, view->kind);
+    job->owner = keep_text(job, view->owner);
+    job->actor = keep_raw(job, view->owner);
+    job->viewers = keep_raw(job, view->viewers);
+    job->request_id = keep_text(job, member(view->data, "request_id"));
+    job->carried = keep_carried(job, member(view->internal, "carry"));
+    topic = keep_text(job, view->topic);
+    if (topic.len > 0 && td_topic_valid(topic)) {
+        memcpy(job->topic, topic.ptr, topic.len);
+        job->topic_len = topic.len;
+    }
+    content = keep_text(job, member(view->internal, "content"));
+    if (content.len < sizeof(job->content))
+        memcpy(job->content, content.ptr ? content.ptr : "", content.len);
+}
+
+/* A job as its last document says it was. */
+static struct td_job *remake(struct td_jobs *jobs, const struct td_job_view *view, uint64_t seq)
+{
+    struct td_job *job = td_job_new(jobs, view->id);
+    struct td_slice text;
+
+    if (!job ||
+        td_buf_reserve(&job->texts, TD_MIN(2 * view->data.len + 1024, job->texts.max)) < 0) {
+        if (job)
+            td_job_free(job);
+        return NULL;
+    }
+    take_texts(job, view);
+    job->kind = td_kinds_find(jobs->options.kinds, job->kind_name);
+    if (job->kind && job->kind->n_steps > 0) {
+        job->agents = calloc(job->kind->n_steps, sizeof(*job->agents));
+        if (!job->agents)
+            job->kind = NULL;
+    }
+    if (!td_json_plain(view->created, &text) || td_time_parse(text, &job->created) < 0)
+        job->created = td_clock_unix_ms();
+    job->seq = seq;
+    job->state = TD_JOB_STATE_RUNNING;
+    text = member(view->data, "started");
+    if (text.len == 0 || !td_json_plain(text, &text) || td_time_parse(text, &job->started) < 0)
+        job->started = 0;
+    job->progress = read_progress(member(view->data, "progress"));
+    text = member(view->internal, "text");
+    job->text_told = text.len > 0 && td_json_type(text) == TD_JSON_TRUE;
+    take_lease(job, view->internal);
+    return job;
+}
+
+/* One that was not ended. */
+static int take_up(struct td_jobs *jobs, const struct td_job_view *view, uint64_t seq)
+{
+    struct td_job *job = remake(jobs, view, seq);
+
+    if (!job)
+        return -ENOMEM;
+    int r = td_job_enter(job);
+    if (r < 0) {
+        td_job_free(job);
+        return r;
+    }
+    if (job->lease_s == 0) {
+        td_job_fail(job, "orphaned", "The server was stopped while the job ran.");
+        return 0;
+    }
+    job->began = td_clock_ns();
+    if (td_json_string_is(view->state, "cancelling")) {
+        job->state = TD_JOB_STATE_CANCELLING;
+        job->why = TD_JOB_WHY_CANCEL;
+    }
+    td_job_renew(job);
+    return 0;
+}
+
+static int take(struct td_jobs *jobs, const struct td_record *record)
+{
+    struct td_job_view view;
+    struct td_slice state, kind, topic;
+    td_unix_ms created = record->time;
+
+    if (!td_slice_eq(record->key, TD_S("job")) || td_job_read(record->data, &view) < 0 ||
+        !td_json_plain(view.state, &state))
+        return 0;
+    if (td_json_plain(view.kind, &kind) && td_json_type(view.topic) == TD_JSON_STRING &&
+        td_json_plain(view.topic, &topic)) {
+        struct td_slice time;
+        if (td_json_plain(view.created, &time))
+            (void)!td_time_parse(time, &created);
+        td_job_note_project(jobs, kind, topic, view.id, created);
+    }
+    if (!td_slice_eq(state, TD_S("queued")) && !td_slice_eq(state, TD_S("running")) &&
+        !td_slice_eq(state, TD_S("cancelling")))
+        return 0;
+    return td_jobs_find(jobs, view.id) ? 0 : take_up(jobs, &view, record->seq);
+}
+
+int td_jobs_recover(struct td_jobs *jobs)
+{
+    const struct td_jobs_log *log = &jobs->options.log;
+    struct td_wanted wanted = {.pattern = TD_S("jobs/*")};
+    const char *records[PAGE];
+
+    if (jobs->recovered)
+        return 1;
+    wanted.key = td_pattern_key(td_journal_seed(log->journal), wanted.pattern, &wanted.exact);
+    struct td_state_read read = {
+        .wanted = &wanted,
+        .n_wanted = 1,
+        .as_of = td_journal_readable(log->journal),
+        .records = records,
+        .records_max = PAGE,
+        .topics_max = PAGE,
+        .cursor = &jobs->recovering,
+    };
+    log->walk(log->arg, &read);
+    for (size_t i = 0; i < read.n; i++) {
+        struct td_record record;
+        td_record_view(records[i], &record);
+        int r = take(jobs, &record);
+        if (r < 0)
+            return r;
+    }
+    if (read.end == TD_READ_COLD)
+        return -EAGAIN;
+    if (read.end != TD_READ_DONE)
+        return 0;
+    jobs->recovered = true;
+    if (jobs->n > 0)
+        td_log(TD_LOG_WARN, "job", "%zu jobs had not ended when the server stopped", jobs->n);
+    return 1;
+}

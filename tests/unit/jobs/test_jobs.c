@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine with runners that only remember what they were asked, on a log in a folder of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "jobs/internal.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LIST(...)                                                  \
+    ({                                                             \
+        static const struct td_slice items[] = {__VA_ARGS__};      \
+        (struct td_slices){items, sizeof(items) / sizeof(*items)}; \
+    })
+
+static char dir[] = "tidings-jobs-XXXXXX";
+static struct td_journal *journal;
+static struct td_journal_reader *reader;
+static struct td_kinds *kinds;
+static struct td_kind_spec specs[6];
+static struct td_jobs *jobs;
+static struct td_reserved reserved;
+static struct td_principal *ann, *bob;
+
+/* A run as the fake runner keeps it. */
+static struct run {
+    const struct td_run_ops *ops;
+    void *arg;
+    char document[512], value[256];
+    bool cancelled;
+} runs[16];
+static size_t n_runs;
+
+static int fake_start(void *arg, const struct td_kind_spec *spec, const struct td_run_input *input,
+                      const struct td_run_ops *ops, void *run_arg, void **ret_run)
+{
+    struct run *run = &runs[n_runs++];
+    struct td_slice value = {NULL, 0};
+
+    (void)arg;
+    if (td_slice_eq(spec->name, TD_S("broken")))
+        return -ENOENT;
+    *run = (struct run){.ops = ops, .arg = run_arg};
+    snprintf(run->document, sizeof(run->document), "%.*s", (int)input->document.len,
+             input->document.ptr);
+    if (input->value(input->arg, TD_S("result.first.word"), &value))
+        snprintf(run->value, sizeof(run->value), "%.*s", (int)value.len, value.ptr);
+    *ret_run = run;
+    return 0;
+}
+
+static void fake_cancel(void *arg)
+{
+    struct run *run = arg;
+
+    run->cancelled = true;
+}
+
+static void wake(void *arg)
+{
+    (void)arg;
+}
+
+static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
+{
+    (void)arg;
+    int r = td_journal_append(journal, batch, ret_seqs);
+    while (td_journal_commit_step(journal) > 0)
+        ;
+    return r;
+}
+
+static void walk(void *arg, struct td_state_read *read)
+{
+    (void)arg;
+    read->as_of = td_journal_readable(journal);
+    td_journal_state(reader, read);
+}
+
+static int state(void *arg, struct td_slice topic, struct td_slice key,
+                 struct td_record *ret_record)
+{
+    struct td_state_cursor cursor = {0};
+    const char *records[4];
+    const struct td_wanted wanted = {td_topic_key(td_journal_seed(journal), topic), topic, true};
+    struct td_state_read read = {
+        .wanted = &wanted, .n_wanted = 1, .records = records, .records_max = 4, .cursor = &cursor};
+
+    walk(arg, &read);
+    for (size_t i = 0; i < read.n; i++) {
+        td_record_view(records[i], ret_record);
+        if (td_slice_eq(ret_record->key, key))
+            return 1;
+    }
+    return 0;
+}
+
+static struct td_principal *someone(const char *subject, bool admin)
+{
+    static const struct td_slice all = {"**", 2}, role = {"admin", 5};
+    const struct td_claims claims = {
+        .sub = td_slice_str(subject),
+        .exp = TD_EXP_NEVER,
+        .has_grants = true,
+        .grants = {.subscribe = {&all, 1}, .publish = {&all, 1}},
+        .roles = {&role,                  admin               },
+    };
+    const struct td_policy policy = {0};
+    struct td_principal *principal;
+    const char *reason;
+
+    assert_int_equal(td_principal_new(&claims, &policy, &principal, &reason), 0);
+    return principal;
+}
+
+static void open_jobs(void)
+{
+    const struct td_jobs_options options = {
+        .kinds = kinds,
+        .reserved = &reserved,
+        .log = {journal, append, state, walk, NULL},
+        .runners = {{fake_start, fake_cancel, NULL},   {fake_start, fake_cancel, NULL}    },
+        .unfinished_max = 10,
+        .owner_unfinished_max = 5,
+    };
+    int r;
+
+    assert_int_equal(td_jobs_new(&options, &jobs), 0);
+    while ((r = td_jobs_recover(jobs)) == 0)
+        ;
+    assert_int_equal(r, 1);
+    td_jobs_turn(jobs);
+    n_runs = 0;
+}
+
+static void declare_kinds(void)
+{
+    struct td_buf errors = TD_BUF_INIT(4096);
+
+    specs[0] = (struct td_kind_spec){
+        .name = TD_S("validate"),
+        .who = TD_S("publish"),
+        .params = LIST(TD_S("p=[a-z]+"), TD_S("file?=.*")),
+        .topic = TD_S("projects/{p}"),
+        .events =
+            LIST(TD_S("start=started"), TD_S("output=output"), TD_S("text=token"),
+                 TD_S("complete=complete"), TD_S("error=failed"), TD_S("cancelled=cancelled")),
+        .carry = LIST(TD_S("p")),
+        .argv = LIST(TD_S("check")),
+        .exit_status = 1,
+        .concurrency = 2,
+        .queue = 2,
+    };
+    specs[1] = (struct td_kind_spec){.name = TD_S("first"),
+                                     .title = TD_S("First"),
+                                     .internal = true,
+                                     .who = TD_S("publish"),
+                                     .argv = LIST(TD_S("first")),
+                                     .concurrency = 1,
+                                     .queue = 1};
+    specs[2] = (struct td_kind_spec){.name = TD_S("second"),
+                                     .internal = true,
+                                     .who = TD_S("publish"),
+                                     .argv = LIST(TD_S("second"), TD_S("{result.first.word}")),
+                                     .concurrency = 1,
+                                     .queue = 1};
+    specs[3] =
+        (struct td_kind_spec){.name = TD_S("generate"),
+                              .runner = TD_RUNNER_PIPELINE,
+                              .who = TD_S("any"),
+                              .params = LIST(TD_S("p=[a-z]+")),
+                              .topic = TD_S("projects/{p}"),
+                              .shared = true,
+                              .events = LIST(TD_S("step=agent_update"), TD_S("complete=completion"),
+                                             TD_S("error=completion"), TD_S("log=log")),
+                              .steps = LIST(TD_S("first"), TD_S("second")),
+                              .concurrency = 5,
+                              .queue = 1};
+    specs[4] = (struct td_kind_spec){.name = TD_S("broken"),
+                                     .who = TD_S("any"),
+                                     .argv = LIST(TD_S("x")),
+                                     .concurrency = 1,
+                                     .queue = 1};
+    specs[5] = (struct td_kind_spec){.name = TD_S("outside"),
+                                     .runner = TD_RUNNER_EXTERNAL,
+                                     .who = TD_S("any"),
+                                     .topic = TD_S("outside/{job_id}"),
+                                     .events = LIST(TD_S("output=line"), TD_S("error=lost")),
+                                     .concurrency = 1,
+                                     .queue = 1};
+    assert_int_equal(td_kinds_new(specs, 6, &kinds, &errors), 0);
+    td_buf_done(&errors);
+}
+
+static int set_up(void **state_)
+{
+    const struct td_journal_options options = {.dir = dir, .segment_bytes = 1024 * 1024};
+    struct td_journal_report report;
+
+    (void)state_;
+    memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(td_journal_open(&options, &journal, &report), 0);
+    assert_int_equal(td_journal_reader_open(journal, wake, NULL, &reader), 0);
+    td_reserved_init(&reserved, 1);
+    declare_kinds();
+    ann = someone("ann", false);
+    bob = someone("bob", false);
+    open_jobs();
+    return 0;
+}
+
+static int unlink_file(const char *name, void *arg)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", (const char *)arg, name);
+    return td_path_unlink(path);
+}
+
+static int tear_down(void **state_)
+{
+    (void)state_;
+    td_jobs_free(jobs);
+    assert_false(td_reserved_has(&reserved, TD_S("projects/a")));
+    td_reserved_done(&reserved);
+    td_kinds_free(kinds);
+    td_principal_unref(ann);
+    td_principal_unref(bob);
+    td_journal_reader_close(reader);
+    td_journal_close(journal);
+    assert_int_equal(td_dir_list(dir, unlink_file, dir), 0);
+    return rmdir(dir);
+}
+
+/* ---- what was told ---- */
+
+/* All events of a topic (or pattern), one a line: type, a space, data. */
+static const char *told(const char *pattern)
+{
+    static char text[32768];
+    const char *records[64];
+    struct td_wanted wanted = {.pattern = td_slice_str(pattern)};
+    size_t len = 0;
+
+    wanted.key = td_pattern_key(td_journal_seed(journal), wanted.pattern, &wanted.exact);
+    struct td_read read = {.wanted = &wanted,
+                           .n_wanted = 1,
+                           .until = td_journal_readable(journal),
+                           .records = records,
+                           .records_max = 64};
+    td_journal_read(reader, &read);
+    assert_int_equal(read.end, TD_READ_DONE);
+    text[0] = '\0';
+    for (size_t i = 0; i < read.n; i++) {
+        struct td_record record;
+        td_record_view(records[i], &record);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%.*s %.*s\n", (int)record.type.len,
+                                record.type.ptr, (int)record.data.len, record.data.ptr);
+        assert_true(len < sizeof(text));
+    }
+    return text;
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+static void says(const char *text, const char *what)
+{
+    if (!strstr(text, what))
+        fail_msg("'%s' does not say '%s'", text, what);
+}
+
+/* ---- asking ---- */
+
+static char body[8192], why[1024];
+static struct td_job_answer answer;
+static struct td_buf body_buf, why_buf;
+
+static int done(int r)
+{
+    snprintf(body, sizeof(body), "%.*s", (int)body_buf.len, body_buf.ptr ? body_buf.ptr : "");
+    snprintf(why, sizeof(why), "%.*s", (int)why_buf.len, why_buf.ptr ? why_buf.ptr : "");
+    td_buf_done(&body_buf);
+    td_buf_done(&why_buf);
+    return r;
+}
+
+static struct td_job_answer *begin(void)
+{
+    td_buf_init(&body_buf, 1024 * 1024);
+    td_buf_init(&why_buf, 1024);
+    answer = (struct td_job_answer){.body = &body_buf, .why = &why_buf};
+    return &answer;
+}
+
+static int start_with(struct td_job_start start)
+{
+    if (!start.principal)
+        start.principal = ann;
+    int r = done(td_jobs_start(jobs, &start, begin()));
+    td_jobs_turn(jobs);
+    return r;
+}
+
+static int start(const char *kind, const char *params)
+{
+    return start_with(
+        (struct td_job_start){.kind = td_slice_str(kind), .params = td_slice_str(params)});
+}
+
+/* The id in the last answer. */
+static struct td_slice id_of(void)
+{
+    static char id[TD_JOB_ID_LEN + 1];
+    const char *at = strstr(body, "\"job_id\":\"");
+
+    assert_non_null(at);
+    memcpy(id, at + strlen("\"job_id\":\""), TD_JOB_ID_LEN);
+    return td_slice(id, TD_JOB_ID_LEN);
+}
+
+static int cancel(const struct td_principal *who, struct td_slice id)
+{
+    struct td_job_which which = {.principal = who, .id = id};
+    int r = done(td_jobs_cancel(jobs, &which, begin()));
+
+    td_jobs_turn(jobs);
+    return r;
+}
+
+static int get(const struct td_principal *who, struct td_slice id)
+{
+    struct td_job_which which = {.principal = who, .id = id};
+
+    return done(td_jobs_get(jobs, &which, begin()));
+}
+
+static void end_run(size_t n, struct td_run_end end)
+{
+    runs[n].ops->ended(runs[n].arg, &end);
+    td_jobs_turn(jobs);
+    td_jobs_turn(jobs);
+}
+
+/* ---- tests ---- */
+
+static void a_job_tells_its_life(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start("validate", "{\"p\":\"a\",\"file\":\"x y\"}"), 0);
+    says(body, "\"state\":\"running\"");
+    says(body, "\"topic\":\"projects/a\"");
+    assert_null(strstr(body, "internal"));
+    assert_int_equal(n_runs, 1);
+    says(runs[0].document, "\"params\":{\"p\":\"a\",\"file\":\"x y\"},\"results\":{}}");
+    assert_true(td_reserved_has(&reserved, TD_S("projects/a")));
+    runs[0].ops->line(runs[0].arg, TD_S("one"), false);
+    runs[0].ops->line(runs[0].arg, TD_S("\"two\""), true);
+    runs[0].ops->progress(runs[0].arg, 40, TD_S("on it"));
+    runs[0].ops->progress(runs[0].arg, 30, (struct td_slice){NULL, 0});
+    td_jobs_turn(jobs);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 3});
+    const char *own = told("projects/a");
+    assert_int_equal(count(own, "\n"), 4);
+    says(own, "started {\"job_id\":\"");
+    says(own, "\",\"p\":\"a\",\"line\":\"one\",\"stream\":\"stdout\"}\n");
+    says(own, "\",\"p\":\"a\",\"line\":\"\\\"two\\\"\",\"stream\":\"stderr\"}\n");
+    says(own, "complete {");
+    says(own, "\"status\":\"failed\",\"summary\":\"one\",\"duration\":");
+    says(own, "\"result\":{\"exit_status\":3},\"exit_status\":3}");
+    const char *life = told("jobs/*");
+    says(life, "\"progress\":40,");
+    says(life, "\"message\":\"on it\"");
+    assert_null(strstr(life, "\"progress\":30"));
+    assert_int_equal(count(life, "completed {"), 1);
+    says(life, "\"progress\":100");
+    assert_int_equal(get(ann, id_of()), 0);
+    says(body, "\"state\":\"done\"");
+    says(body, "\"error\":null");
+    assert_int_equal(jobs->n, 0);
+    assert_false(td_reserved_has(&reserved, TD_S("projects/a")));
+}
+
+static void text_has_offsets_and_leaves_no_state(void **state_)
+{
+    struct td_record record;
+
+    (void)state_;
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    runs[0].ops->text(runs[0].arg, TD_S("h\xc3\xa9"));
+    runs[0].ops->text(runs[0].arg, TD_S("\"llo\n"));
+    td_jobs_turn(jobs);
+    runs[0].ops->text(runs[0].arg, TD_S("more"));
+    td_jobs_turn(jobs);
+    const char *own = told("projects/a");
+    says(own, "\"offset\":0,\"content\":\"h\xc3\xa9\\\"llo\\n\"}");
+    says(own, "\"offset\":8,\"content\":\"more\"}");
+    assert_int_equal(count(own, "token {"), 2);
+    assert_int_equal(state(NULL, TD_S("projects/a"), id_of(), &record), 1);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(state(NULL, TD_S("projects/a"), id_of(), &record), 0);
+    says(told("projects/a"), "complete {");
+}
+
+static void a_failure_says_why(void **state_)
+{
+    const struct td_slice actions[] = {TD_S("Do this.")};
+
+    (void)state_;
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_FAILED,
+                                   .exit_status = -1,
+                                   .code = TD_S("killed"),
+                                   .message = TD_S("It was killed."),
+                                   .details = TD_S("by 9"),
+                                   .actions = actions,
+                                   .n_actions = 1});
+    says(told("jobs/*"), "\"error\":\"It was killed.\",\"code\":\"killed\",\"details\":\"by 9\","
+                         "\"suggested_actions\":[\"Do this.\"]");
+    says(told("projects/a"), "failed {");
+    assert_int_equal(get(ann, id_of()), 0);
+    says(body, "\"error\":{\"code\":\"killed\",\"message\":\"It was killed.\",\"details\":\"by 9\","
+               "\"suggested_actions\":[\"Do this.\"]}");
+    assert_int_equal(start("broken", "{}"), 0);
+    assert_int_equal(get(ann, id_of()), 0);
+    says(body, "\"code\":\"not_started\"");
+}
+
+static void bad_starts_change_nothing(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start("nothing", "{}"), TD_EINVAL);
+    assert_int_equal(start("first", "{}"), TD_EINVAL);
+    assert_int_equal(start("validate", "{}"), TD_EINVAL);
+    says(why, "Parameter p is missing.");
+    assert_int_equal(start("validate", "{\"p\":\"A\"}"), TD_EINVAL);
+    assert_int_equal(start("validate", "{\"p\":{}}"), TD_EINVAL);
+    assert_int_equal(start("validate", "{\"p\":\"a\",\"q\":1}"), TD_EINVAL);
+    says(why, "Parameter q is not one of this kind of job.");
+    assert_int_equal(start("validate", "[]"), TD_EINVAL);
+    assert_int_equal(start("outside", "{}"), TD_EINVAL);
+    assert_int_equal(start_with((struct td_job_start){.kind = TD_S("generate"),
+                                                      .params = TD_S("{\"p\":\"a\"}"),
+                                                      .given = TD_S("{\"p\":\"b\"}")}),
+                     TD_EINVAL);
+    says(why, "given twice");
+    assert_int_equal(start_with((struct td_job_start){.kind = TD_S("generate"),
+                                                      .params = TD_S("{\"p\":\"a\"}"),
+                                                      .viewers = TD_S("[1]")}),
+                     TD_EINVAL);
+    assert_string_equal(told("**"), "");
+    assert_int_equal(jobs->n, 0);
+    assert_int_equal(jobs->owners.len, 0);
+}
+
+static void a_key_names_one_job(void **state_)
+{
+    struct td_job_start keyed = {
+        .kind = TD_S("validate"), .params = TD_S("{\"p\":\"a\"}"), .key = TD_S("k1")};
+    char first[TD_JOB_ID_LEN];
+
+    (void)state_;
+    assert_int_equal(start_with(keyed), 0);
+    memcpy(first, id_of().ptr, TD_JOB_ID_LEN);
+    assert_int_equal(start_with(keyed), 0);
+    assert_memory_equal(first, id_of().ptr, TD_JOB_ID_LEN);
+    assert_int_equal(n_runs, 1);
+    keyed.params = TD_S("{\"p\":\"b\"}");
+    assert_int_equal(start_with(keyed), TD_EMISMATCH);
+    keyed.principal = bob; /* another subject's key is another key */
+    assert_int_equal(start_with(keyed), 0);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    keyed.principal = ann;
+    assert_int_equal(start_with(keyed), TD_EMISMATCH);
+    keyed.params = TD_S("{\"p\":\"a\"}");
+    assert_int_equal(start_with(keyed), 0);
+    says(body, "\"state\":\"done\"");
+    assert_int_equal(n_runs, 2);
+}
+
+static void what_does_not_fit_is_queued_then_refused(void **state_)
+{
+    char third[TD_JOB_ID_LEN], fourth[TD_JOB_ID_LEN];
+
+    (void)state_;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    says(body, "\"state\":\"queued\"");
+    says(body, "\"place\":2");
+    assert_int_equal(n_runs, 2);
+    memcpy(fourth, id_of().ptr, TD_JOB_ID_LEN);
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), TD_ERATE);
+    assert_true(answer.retry_after_s > 0);
+    assert_int_equal(jobs->n, 4);
+    assert_int_equal(cancel(ann, td_slice(fourth, TD_JOB_ID_LEN)), 0);
+    says(body, "\"state\":\"cancelled\"");
+    assert_int_equal(jobs->n, 3);
+    struct td_job *queued = TD_CONTAINER_OF(jobs->kinds[0].queue.next, struct td_job, queue);
+    memcpy(third, td_job_id(queued).ptr, TD_JOB_ID_LEN);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(n_runs, 3);
+    assert_int_equal(get(ann, td_slice(third, TD_JOB_ID_LEN)), 0);
+    says(body, "\"state\":\"running\"");
+    start("generate", "{\"p\":\"a\"}");
+    start("generate", "{\"p\":\"a\"}");
+    assert_int_equal(start("generate", "{\"p\":\"a\"}"), 0);
+    assert_int_equal(start("generate", "{\"p\":\"a\"}"), TD_ERATE);
+    says(why, "As many of your jobs");
+}
+
+static void cancel_is_for_who_may(void **state_)
+{
+    struct td_principal *admin = someone("root", true);
+
+    (void)state_;
+    assert_int_equal(start_with((struct td_job_start){.kind = TD_S("broken")}), 0);
+    assert_int_equal(get(bob, id_of()), TD_ENOTFOUND);
+    assert_int_equal(get(bob, TD_S("00000000000000000000000000000000")), TD_ENOTFOUND);
+    assert_int_equal(get(bob, TD_S("x")), TD_ENOTFOUND);
+    assert_int_equal(start_with((struct td_job_start){
+                         .kind = TD_S("outside"), .external = true, .viewers = TD_S("[\"bob\"]")}),
+                     0);
+    struct td_slice id = id_of();
+    assert_int_equal(get(bob, id), 0);
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    id = id_of();
+    assert_int_equal(cancel(bob, id), 0); /* who may publish to its topic */
+    says(body, "\"state\":\"cancelling\"");
+    assert_true(runs[1].cancelled);
+    assert_int_equal(cancel(ann, id_of()), 0);
+    says(body, "\"state\":\"cancelling\"");
+    end_run(1, (struct td_run_end){.outcome = TD_RUN_CANCELLED, .exit_status = -1});
+    assert_int_equal(count(told("projects/a"), "cancelled {"), 1);
+    assert_int_equal(cancel(admin, id_of()), 0);
+    says(body, "\"state\":\"cancelled\"");
+    td_principal_unref(admin);
+}
+
+static void a_pipeline_passes_results_on(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start("generate", "{\"p\":\"a\"}"), 0);
+    runs[0].ops->line(runs[0].arg, TD_S("working"), false);
+    runs[0].ops->progress(runs[0].arg, 50, (struct td_slice){NULL, 0});
+    td_jobs_turn(jobs);
+    says(told("jobs/*"), "\"progress\":25,");
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE,
+                                   .exit_status = 0,
+                                   .result = TD_S("{\"word\":\"a\\nb\"}")});
+    assert_int_equal(n_runs, 2);
+    assert_string_equal(runs[1].value, "a\nb");
+    says(runs[1].document, "\"results\":{\"first\":{\"word\":\"a\\nb\"}}");
+    end_run(1, (struct td_run_end){.outcome = TD_RUN_DONE,
+                                   .exit_status = 0,
+                                   .result = TD_S("{\"files\":2,\"status\":\"good\"}")});
+    const char *own = told("projects/a");
+    says(own,
+         "\"agent\":\"first\",\"agent_name\":\"First\",\"status\":\"started\",\"duration\":null,"
+         "\"message\":\"Starting First agent\"}");
+    says(own, "\"message\":\"Completed second agent in ");
+    says(own, "log {");
+    says(own, "\"message\":\"working\",\"level\":\"info\",\"agent\":\"first\"}");
+    assert_int_equal(count(own, "completion {"), 1);
+    says(own, "\"files\":2,\"status\":\"good\"}");
+    assert_null(strstr(own, "\"status\":\"completed\",\"summary\""));
+    assert_int_equal(done(td_jobs_project(jobs, ann, TD_S("a"), begin())), 0);
+    says(body, "\"status\":\"completed\",\"progress\":100,");
+    says(body, "\"agents\":[{\"agent\":\"first\"");
+    says(body, "\"message\":\"working\"");
+}
+
+static void a_pipeline_stops_at_the_first_failure(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start("generate", "{\"p\":\"a\"}"), 0);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_FAILED,
+                                   .exit_status = 1,
+                                   .code = TD_S("exit_status"),
+                                   .message = TD_S("It failed.")});
+    assert_int_equal(n_runs, 1);
+    const char *own = told("projects/a");
+    says(own, "\"message\":\"Failed First agent in ");
+    assert_int_equal(count(own, "completion {"), 1);
+    says(own, "\"error\":\"It failed.\"");
+}
+
+static void what_was_not_ended_is_ended_after_a_restart(void **state_)
+{
+    (void)state_;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    runs[0].ops->text(runs[0].arg, TD_S("so far"));
+    td_jobs_turn(jobs);
+    td_jobs_free(jobs); /* as if it had been killed */
+    open_jobs();
+    assert_int_equal(jobs->n, 0);
+    assert_int_equal(count(told("jobs/*"), "error {"), 3);
+    assert_int_equal(count(told("jobs/*"), "\"code\":\"orphaned\""), 3);
+    assert_int_equal(count(told("projects/a"), "failed {"), 3);
+    assert_int_equal(count(told("projects/a"), "\"p\":\"a\",\"status\":\"failed\""), 3);
+    td_jobs_free(jobs);
+    open_jobs();
+    assert_int_equal(count(told("jobs/*"), "error {"), 3);
+}
+
+static struct td_slice token_of(void)
+{
+    static char token[65];
+    const char *at = strstr(body, "\"lease_token\":\"");
+
+    assert_non_null(at);
+    memcpy(token, at + strlen("\"lease_token\":\""), 64);
+    return td_slice(token, 64);
+}
+
+static int report(struct td_slice id, struct td_slice token, const char *json)
+{
+    const struct td_job_report of = {ann, id, token, td_slice_str(json)};
+    int r = done(td_jobs_report(jobs, &of, begin()));
+
+    td_jobs_turn(jobs);
+    return r;
+}
+
+static void a_worker_elsewhere_reports(void **state_)
+{
+    char id[TD_JOB_ID_LEN], topic[64];
+
+    (void)state_;
+    assert_int_equal(start_with((struct td_job_start){.kind = TD_S("outside"), .external = true}),
+                     0);
+    struct td_slice token = token_of();
+    memcpy(id, id_of().ptr, sizeof(id));
+    struct td_slice job = td_slice(id, sizeof(id));
+    snprintf(topic, sizeof(topic), "outside/%.*s", (int)sizeof(id), id);
+    assert_null(strstr(told("**"), token.ptr));
+    assert_int_equal(report(job, TD_S("wrong"), "{}"), TD_ENOTFOUND);
+    assert_int_equal(report(job, token, "{\"events\":[{\"line\":\"one\"},{\"line\":1}]}"),
+                     TD_EINVAL);
+    assert_string_equal(told(topic), "");
+    assert_int_equal(report(job, token,
+                            "{\"events\":[{\"line\":\"one\",\"stream\":\"stderr\"},"
+                            "{\"type\":\"custom\",\"data\":{\"a\":1}}],\"progress\":10}"),
+                     0);
+    says(told(topic), "\"line\":\"one\",\"stream\":\"stderr\"}");
+    says(told(topic), "custom {\"job_id\":\"");
+    says(body, "\"progress\":10");
+    td_jobs_free(jobs); /* the lease begins anew after a restart */
+    open_jobs();
+    assert_int_equal(jobs->n, 1);
+    assert_int_equal(cancel(ann, job), 0);
+    assert_int_equal(report(job, token, "{}"), 0);
+    says(body, "\"state\":\"cancelling\"");
+    assert_int_equal(report(job, token, "{\"state\":\"done\",\"result\":{\"n\":1}}"), 0);
+    assert_int_equal(report(job, token, "{}"), TD_ENOTFOUND);
+    assert_int_equal(get(ann, job), 0);
+    says(body, "\"result\":{\"n\":1}");
+}
+
+static void a_lease_ends(void **state_)
+{
+    (void)state_;
+    assert_int_equal(
+        start_with((struct td_job_start){.kind = TD_S("outside"), .external = true, .lease_s = 60}),
+        0);
+    TD_CONTAINER_OF(jobs->all.next, struct td_job, list)->lease_until = 1;
+    jobs->next = 0;
+    td_jobs_turn(jobs);
+    assert_int_equal(get(ann, id_of()), 0);
+    says(body, "\"code\":\"orphaned\"");
+    says(told("outside/*"), "lost {");
+}
+
+static void a_job_that_takes_too_long_is_ended(void **state_)
+{
+    (void)state_;
+    specs[0].time_ms = 60000;
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    TD_CONTAINER_OF(jobs->all.next, struct td_job, list)->deadline = 1;
+    jobs->next = 0;
+    td_jobs_turn(jobs);
+    assert_true(runs[0].cancelled);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_CANCELLED, .exit_status = -1});
+    says(told("projects/a"), "\"code\":\"timeout\"");
+}
+
+static void a_drain_ends_what_runs(void **state_)
+{
+    (void)state_;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    td_jobs_drain(jobs);
+    td_jobs_turn(jobs);
+    assert_false(td_jobs_rest(jobs));
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), TD_EDRAINING);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_CANCELLED, .exit_status = -1});
+    end_run(1, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_true(td_jobs_rest(jobs));
+    assert_int_equal(count(told("jobs/*"), "\"code\":\"server_stopping\""), 3);
+    assert_int_equal(jobs->n, 0);
+}
+
+static void jobs_are_listed_to_who_may_see_them(void **state_)
+{
+    const struct td_job_list mine = {.principal = ann, .limit = 2};
+
+    (void)state_;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(start("generate", "{\"p\":\"a\"}"), 0);
+    assert_int_equal(done(td_jobs_list(jobs, &mine, begin())), 0);
+    assert_int_equal(count(body, "\"job_id\""), 2);
+    const char *next = strstr(body, "\"next\":\"");
+    assert_non_null(next);
+    struct td_job_list rest = mine;
+    char after[TD_JOB_ID_LEN];
+    memcpy(after, next + strlen("\"next\":\""), sizeof(after));
+    rest.after = td_slice(after, sizeof(after));
+    assert_int_equal(done(td_jobs_list(jobs, &rest, begin())), 0);
+    assert_int_equal(count(body, "\"job_id\""), 1);
+    says(body, "\"next\":null");
+    rest = (struct td_job_list){.principal = bob, .limit = 9};
+    assert_int_equal(done(td_jobs_list(jobs, &rest, begin())), 0);
+    says(body, "{\"jobs\":[],\"next\":");
+    rest = (struct td_job_list){.principal = ann, .limit = 9, .state = TD_S("done")};
+    assert_int_equal(done(td_jobs_list(jobs, &rest, begin())), 0);
+    assert_int_equal(count(body, "\"job_id\""), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_tells_its_life),
+        TEST(text_has_offsets_and_leaves_no_state),
+        TEST(a_failure_says_why),
+        TEST(bad_starts_change_nothing),
+        TEST(a_key_names_one_job),
+        TEST(what_does_not_fit_is_queued_then_refused),
+        TEST(cancel_is_for_who_may),
+        TEST(a_pipeline_passes_results_on),
+        TEST(a_pipeline_stops_at_the_first_failure),
+        TEST(what_was_not_ended_is_ended_after_a_restart),
+        TEST(a_worker_elsewhere_reports),
+        TEST(a_lease_ends),
+        TEST(a_job_that_takes_too_long_is_ended),
+        TEST(a_drain_ends_what_runs),
+        TEST(jobs_are_listed_to_who_may_see_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
