@@ -145,8 +145,7 @@ static int put_flat(const struct td_format_input *in, struct td_buf *out)
     return r;
 }
 
-/* Cuts the two variable segments out of `entities/{type}/{id}`. */
-static bool entity_topic(struct td_slice topic, struct td_slice *ret_type, struct td_slice *ret_id)
+bool td_entity_topic(struct td_slice topic, struct td_slice *ret_type, struct td_slice *ret_id)
 {
     struct td_slice prefix = TD_S("entities/");
 
@@ -179,7 +178,7 @@ static void put_entity(const struct td_format_input *in, struct td_buf *out)
 {
     struct td_slice type = {0}, id = {0}, payload = in->data, version = {0};
     const char *action = entity_action(in->type);
-    bool has_version = false, is_entity = entity_topic(in->topic, &type, &id);
+    bool has_version = false, is_entity = td_entity_topic(in->topic, &type, &id);
 
     TD_ASSERT(action && is_entity);
     if (td_json_type(in->data) == TD_JSON_OBJECT && td_json_get(in->data, "payload", &payload))
@@ -240,7 +239,7 @@ bool td_format_is_entity(struct td_slice topic, struct td_slice type)
 {
     struct td_slice entity_type, id;
 
-    return entity_action(type) && entity_topic(topic, &entity_type, &id);
+    return entity_action(type) && td_entity_topic(topic, &entity_type, &id);
 }
 
 struct td_slice td_format_sse_event_name(struct td_slice type)

@@ -42,6 +42,8 @@ TD_MUST_USE int td_format_event(enum td_format format, const struct td_format_in
                                 struct td_buf *out);
 /* Whether TD_FORMAT_ENTITY has a form of its own for it: `entities/{type}/{id}`, ENTITY_CREATED, _UPDATED or _DELETED. */
 bool td_format_is_entity(struct td_slice topic, struct td_slice type);
+/* Cuts the two variable segments out of the topic of an entity, `entities/{type}/{id}`; false for any other topic. */
+bool td_entity_topic(struct td_slice topic, struct td_slice *ret_type, struct td_slice *ret_id);
 /* The `event:` of an event stream for a type: EventSource itself fires `error` and `open`, so these go as
  * `job_error` and `job_open`. */
 struct td_slice td_format_sse_event_name(struct td_slice type);

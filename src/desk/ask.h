@@ -11,11 +11,17 @@
 #include "base/list.h"
 #include "base/slice.h"
 
+struct td_batch;
+
 enum td_ask_verb {
-    TD_ASK_READ,   /* `body`: the document that is the state of `topic` and `key` */
-    TD_ASK_REVOKE, /* revoke.h */
-    TD_ASK_PARTS,  /* answered by the workers (edge/gather.h), not by the desk */
-    TD_ASK_JOB,    /* about jobs: what `job` says */
+    TD_ASK_READ,     /* `body`: the document that is the state of `topic` and `key` */
+    TD_ASK_REVOKE,   /* revoke.h */
+    TD_ASK_PARTS,    /* answered by the workers (edge/gather.h), not by the desk */
+    TD_ASK_JOB,      /* about jobs: what `job` says */
+    TD_ASK_ENTITY,   /* the entity at `topic` */
+    TD_ASK_ENTITIES, /* those of `topic`, a pattern, that the principal may see */
+    TD_ASK_CHANGE,   /* changes the entity at `topic` */
+    TD_ASK_PUBLISH,  /* appends events, some of which are of entities */
 };
 
 /* About jobs (jobs/jobs.h): which of its functions, and with what.  Texts may be empty; JSON is checked. */
@@ -36,6 +42,27 @@ struct td_ask_job {
     uint64_t lease_s;
 };
 
+/* What is to become of an entity. */
+struct td_ask_change {
+    enum td_entity_change { TD_ENTITY_PUT, TD_ENTITY_PATCH, TD_ENTITY_DELETE } how;
+    struct td_slice document;        /* of PUT; of PATCH the patch: checked JSON */
+    struct td_slice said;            /* what a repeat with the same key has to say again */
+    struct td_slice idempotency_key; /* or empty */
+    struct td_slice if_match;        /* the header's value; ptr NULL: none */
+    bool if_none_match;              /* only when there is no such entity */
+    size_t bytes_max;                /* of the document that comes of it */
+};
+
+struct td_ask_page {
+    struct td_slice after; /* the id behind which it begins, or empty */
+    size_t limit;
+};
+
+struct td_ask_publish {
+    const struct td_batch *batch; /* lent, with all that it points to */
+    uint64_t *seqs;               /* likewise: written when it succeeds */
+};
+
 struct td_ask {
     struct td_list list;
     enum td_ask_verb verb;
@@ -48,13 +75,21 @@ struct td_ask {
     struct td_slice topic, key;
     struct td_slice document; /* of REVOKE: checked JSON */
     size_t limit;             /* of PARTS: of what is listed, by each worker */
-    struct td_ask_job job;
+    union {
+        struct td_ask_job job;
+        struct td_ask_change change;
+        struct td_ask_page page;
+        struct td_ask_publish publish;
+    };
+    void *load; /* the sender's own; the desk does not look at it */
 
     /* ---- the answer: the desk's ---- */
     int err; /* 0, or an error, and then … */
     struct td_buf
         why; /* … a sentence, when there is something to add to what the error says by itself */
-    struct td_buf body;     /* JSON */
+    struct td_buf body;     /* JSON; with TD_ECONFLICT what is there instead, or empty */
+    uint64_t record;        /* the sequence of the event that `body` is made of; 0: none */
+    bool created;           /* there was no such thing before */
     uint64_t position;      /* of what `body` says; … */
     bool has_position;      /* … when there is one */
     uint64_t wait_for;      /* the answer holds once this sequence is readable; 0: now */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "desk/desk.h"
 #include "base/err.h"
+#include "desk/entities.h"
 #include "desk/internal.h"
 #include "desk/jobs.h"
 #include "desk/revoke.h"
 #include "desk/revoked.h"
+#include "os/clock.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -83,16 +85,17 @@ void td_desk_free(struct td_desk *desk)
 
 /* ---- the log ---- */
 
-/* Whether something was written to the topic that can't be read yet. */
-static bool is_unreadable(struct td_desk *desk, uint64_t key)
+/* What was last written to the topic and can't be read yet; 0: nothing. */
+static uint64_t unreadable(struct td_desk *desk, uint64_t key)
 {
     const uint64_t *seq = td_map_get(&desk->unreadable, key);
 
-    if (seq && *seq <= td_journal_readable(desk->journal)) {
-        td_map_remove(&desk->unreadable, key);
-        seq = NULL;
-    }
-    return seq != NULL;
+    if (!seq)
+        return 0;
+    if (*seq > td_journal_readable(desk->journal))
+        return *seq;
+    td_map_remove(&desk->unreadable, key);
+    return 0;
 }
 
 static void forget_readable(struct td_desk *desk)
@@ -121,35 +124,28 @@ int td_desk_append(struct td_desk *desk, const struct td_batch *batch, uint64_t 
         uint64_t key = td_topic_key(td_journal_seed(desk->journal), batch->drafts[i].topic);
         uint64_t *seq = td_map_put(&desk->unreadable, key, NULL);
         if (seq)
-            *seq = ret_seqs[i];
+            *seq = TD_MAX(*seq, ret_seqs[i]); /* of a repeat it is an old one */
         else /* it is not known which: nothing is read until all of it can be */
             desk->unreadable_all = TD_MAX(desk->unreadable_all, ret_seqs[i]);
     }
     return r;
 }
 
-int td_desk_state(struct td_desk *desk, struct td_slice topic, struct td_slice key,
-                  struct td_record *ret_record)
+/* As td_desk_state, for what the state says as of what is readable. */
+static int readable_state(struct td_desk *desk, const struct td_wanted *wanted, struct td_slice key,
+                          struct td_record *ret_record)
 {
     struct td_state_cursor cursor = {0};
-    const struct td_wanted wanted = {
-        .key = td_topic_key(td_journal_seed(desk->journal), topic),
-        .pattern = topic,
-        .exact = true,
-    };
-    uint64_t readable = td_journal_readable(desk->journal);
     const char *records[16];
-
-    if (desk->unreadable_all > readable || is_unreadable(desk, wanted.key))
-        return -EAGAIN;
     struct td_state_read read = {
-        .wanted = &wanted,
+        .wanted = wanted,
         .n_wanted = 1,
-        .as_of = readable,
+        .as_of = td_journal_readable(desk->journal),
         .records = records,
         .records_max = TD_ARRAY_LEN(records),
         .cursor = &cursor,
     };
+
     do {
         td_journal_state(desk->reader, &read);
         for (size_t i = 0; i < read.n; i++) {
@@ -161,31 +157,78 @@ int td_desk_state(struct td_desk *desk, struct td_slice topic, struct td_slice k
     return read.end == TD_READ_COLD ? -EAGAIN : 0;
 }
 
+int td_desk_state(struct td_desk *desk, struct td_slice topic, struct td_slice key,
+                  struct td_record *ret_record)
+{
+    const struct td_wanted wanted = {
+        .key = td_topic_key(td_journal_seed(desk->journal), topic),
+        .pattern = topic,
+        .exact = true,
+    };
+    uint64_t newer = unreadable(desk, wanted.key);
+
+    /* A log that has failed will never make it readable: what is there is all that there is. */
+    if (td_journal_health(desk->journal) == TD_ELOGFAILED)
+        return readable_state(desk, &wanted, key, ret_record);
+    if (desk->unreadable_all > td_journal_readable(desk->journal))
+        return -EAGAIN;
+    if (newer == 0)
+        return readable_state(desk, &wanted, key, ret_record);
+    int r = td_journal_at(desk->reader, newer, ret_record);
+    if (r < 0)
+        return r;
+    /* Where it is of another key of the topic, the one that is looked for may be an older one that can't be read yet either. */
+    if (r == 0 || !td_slice_eq(ret_record->topic, topic) || !td_slice_eq(ret_record->key, key))
+        return -EAGAIN;
+    return !(ret_record->flags & TD_RECORD_REMOVES);
+}
+
 /* ---- asks ---- */
+
+static int read_state(struct td_desk *desk, struct td_ask *ask)
+{
+    struct td_record record;
+    int r = td_desk_state(desk, ask->topic, ask->key, &record);
+
+    if (r <= 0)
+        return r < 0 ? r : TD_ENOTFOUND;
+    ask->wait_for = record.seq;
+    return td_buf_put(&ask->body, record.data);
+}
+
+static int no_parts(struct td_desk *desk, struct td_ask *ask)
+{
+    (void)desk;
+    (void)ask;
+    return TD_EUNAVAILABLE;
+}
+
+/* clang-format off */
+static int (*const verbs[])(struct td_desk *desk, struct td_ask *ask) = {
+    [TD_ASK_READ] = read_state,
+    [TD_ASK_REVOKE] = td_revoke,
+    [TD_ASK_PARTS] = no_parts,
+    [TD_ASK_JOB] = td_desk_ask_jobs,
+    [TD_ASK_ENTITY] = td_entity_get,
+    [TD_ASK_ENTITIES] = td_entity_list,
+    [TD_ASK_CHANGE] = td_entity_change,
+    [TD_ASK_PUBLISH] = td_entity_publish,
+};
+/* clang-format on */
 
 /* 0, also when the answer is an error, or -EAGAIN. */
 static int carry_out(struct td_desk *desk, struct td_ask *ask)
 {
-    struct td_record record;
-    int r = 0;
+    int r = verbs[ask->verb](desk, ask);
 
-    switch (ask->verb) {
-    case TD_ASK_READ:
-        r = td_desk_state(desk, ask->topic, ask->key, &record);
-        if (r == 0)
-            ask->err = TD_ENOTFOUND;
-        else if (r > 0)
-            ask->err = td_buf_put(&ask->body, record.data);
-        break;
-    case TD_ASK_REVOKE:
-        r = td_revoke(desk, ask);
-        if (r < 0 && r != -EAGAIN)
-            ask->err = r;
-        break;
-    case TD_ASK_PARTS: ask->err = TD_EUNAVAILABLE; break;
-    case TD_ASK_JOB: r = td_desk_ask_jobs(desk, ask); break;
+    if (r == -EAGAIN) {
+        td_buf_reset(&ask->body);
+        td_buf_reset(&ask->why);
+        return r;
     }
-    return r == -EAGAIN ? r : 0;
+    if (r < 0)
+        ask->err = r;
+    return 0;
 }
 
 static void take(struct td_desk *desk, struct td_list *asks)
@@ -201,6 +244,51 @@ static void take(struct td_desk *desk, struct td_list *asks)
     }
 }
 
+/* ---- what happens by itself ---- */
+
+void td_desk_undue(struct td_desk *desk, struct td_due *due)
+{
+    td_heap_remove(due->_held ? &desk->held : &desk->dues, &due->_node);
+    due->_held = false;
+}
+
+void td_desk_due(struct td_desk *desk, struct td_due *due, td_ns at)
+{
+    td_desk_undue(desk, due);
+    td_heap_add(&desk->dues, &due->_node, at);
+}
+
+static struct td_due *due_of(struct td_heap_node *node)
+{
+    return TD_CONTAINER_OF(node, struct td_due, _node);
+}
+
+static void run_due(struct td_desk *desk)
+{
+    td_ns now = td_clock_ns();
+    struct td_heap_node *node;
+
+    while ((node = desk->dues.first) && node->at <= now) {
+        struct td_due *due = due_of(node);
+        td_desk_undue(desk, due);
+        if (due->run(desk, due) != -EAGAIN)
+            continue;
+        td_heap_add(&desk->held, node, now);
+        due->_held = true;
+    }
+}
+
+int td_desk_wait_ms(const struct td_desk *desk, td_ns now)
+{
+    const struct td_heap_node *node = desk->dues.first;
+
+    if (!node)
+        return -1;
+    if (node->at <= now)
+        return 0;
+    return (int)TD_MIN((node->at - now + TD_NS_PER_MS - 1) / TD_NS_PER_MS, (uint64_t)60 * 1000);
+}
+
 void td_desk_turn(struct td_desk *desk)
 {
     struct td_list asks;
@@ -208,8 +296,12 @@ void td_desk_turn(struct td_desk *desk)
     td_journal_quiesce(desk->reader, false);
     td_list_init(&asks);
     bool hears = td_desk_hear_jobs(desk) > 0;
-    if (atomic_exchange(&desk->moved, false) || hears) /* what they waited for may be there */
+    if (atomic_exchange(&desk->moved, false) || hears) { /* what they waited for may be there */
         td_list_splice(&asks, &desk->waiting);
+        while (desk->held.first)
+            td_desk_due(desk, due_of(desk->held.first), 0);
+    }
+    run_due(desk);
     td_mailbox_take(&desk->mailbox, &asks);
     take(desk, &asks);
     td_desk_turn_jobs(desk);
@@ -217,7 +309,7 @@ void td_desk_turn(struct td_desk *desk)
 
 bool td_desk_rests(struct td_desk *desk)
 {
-    bool waits = !td_list_empty(&desk->waiting) || td_desk_jobs_wait(desk);
+    bool waits = !td_list_empty(&desk->waiting) || desk->held.first || td_desk_jobs_wait(desk);
 
     td_journal_quiesce(desk->reader, true);
     atomic_store(&desk->waits, waits); /* and then looks, so that no move of the log is missed */

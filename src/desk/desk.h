@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/compiler.h"
+#include "base/heap.h"
 #include "desk/ask.h"
 #include "journal/journal.h"
 
@@ -31,11 +32,33 @@ void td_desk_turn(struct td_desk *desk);
 /* Whether it may wait: nothing has come since the last turn.  From here to the next turn it reads nothing of the log. */
 bool td_desk_rests(struct td_desk *desk);
 
-/* For what carries out asks: the data of the newest record of `topic` and `key` that is state, durable or not.  1 with `*ret_record`, good until the end
- * of the turn; 0 when there is none; -EAGAIN: a segment is being read in, carry the ask out again later (td_desk does it). */
+/* How long it may wait from `now` on, in milliseconds; -1: without end. */
+int td_desk_wait_ms(const struct td_desk *desk, td_ns now);
+
+/* What happens by itself at its time; part of what it is about. */
+struct td_due {
+    struct td_heap_node _node;
+    /* Called by the desk's thread, once, a moment after its time: it may be set again from there.  0, or -EAGAIN: a segment is
+     * being read in, and it is called again later. */
+    int (*run)(struct td_desk *desk, struct td_due *due);
+    bool _held; /* it has said -EAGAIN */
+};
+
+/* Sets the time (of the monotonic clock) at which it is run, in place of an earlier one.  The desk's thread; or any, before that is
+ * started. */
+void td_desk_due(struct td_desk *desk, struct td_due *due, td_ns at);
+/* It is not run any more. */
+void td_desk_undue(struct td_desk *desk, struct td_due *due);
+static inline bool td_due_is_set(const struct td_due *due)
+{
+    return td_heap_has(&due->_node);
+}
+
+/* For what carries out asks: the newest record of `topic` and `key` that is state, durable or not: whoever is told of it waits for its sequence
+ * (td_ask.wait_for).  1 with `*ret_record`, good until the end of the turn; 0 when there is none; -EAGAIN: a segment is being read in, carry the ask
+ * out again later (td_desk does it). */
 TD_MUST_USE int td_desk_state(struct td_desk *desk, struct td_slice topic, struct td_slice key,
                               struct td_record *ret_record);
-/* Appends, and remembers that what it appended is not readable yet: until it is, td_desk_state of these topics says -EAGAIN.  As
- * td_journal_append. */
+/* Appends, and remembers what it appended until that is readable, so that td_desk_state finds it.  As td_journal_append. */
 TD_MUST_USE int td_desk_append(struct td_desk *desk, const struct td_batch *batch,
                                uint64_t *ret_seqs);

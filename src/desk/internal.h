@@ -2,6 +2,7 @@
 /* The desk, for its own files. */
 #pragma once
 
+#include "base/heap.h"
 #include "base/map.h"
 #include "desk/desk.h"
 #include "os/file.h"
@@ -14,6 +15,7 @@ struct td_desk {
     struct td_journal_reader *reader;
     struct td_mailbox mailbox; /* of td_ask.list */
     struct td_list waiting;    /* asks that are carried out again after the next wake */
+    struct td_heap dues, held; /* td_due; those that wait for a segment */
     struct td_map
         unreadable; /* key of a topic → uint64_t, the last sequence that was written to it; see td_desk_append */
     uint64_t unreadable_all;    /* the same for all topics */
@@ -21,7 +23,7 @@ struct td_desk {
     struct td_desk_jobs *jobs;  /* NULL: it has none */
     int bell;                   /* rung when there is something to do */
     _Atomic bool moved;         /* something may have become readable, or have been read in */
-    _Atomic bool waits;         /* asks wait for that: ring the bell */
+    _Atomic bool waits;         /* somebody waits for that: ring the bell */
     _Atomic bool stopping;
     bool is_running;
     struct td_thread thread;

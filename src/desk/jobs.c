@@ -30,7 +30,11 @@ static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
 static int state(void *arg, struct td_slice topic, struct td_slice key,
                  struct td_record *ret_record)
 {
-    return td_desk_state(arg, topic, key, ret_record);
+    struct td_desk *desk = arg;
+    int r = td_desk_state(desk, topic, key, ret_record);
+
+    /* What is told of a job is durable. */
+    return r > 0 && ret_record->seq > td_journal_readable(desk->journal) ? -EAGAIN : r;
 }
 
 static void walk(void *arg, struct td_state_read *read)
@@ -358,6 +362,12 @@ static int timeout_ms(const struct td_desk_jobs *jobs)
     return at <= now ? 0 : (int)TD_MIN((at - now + TD_NS_PER_MS - 1) / TD_NS_PER_MS, (td_ns)60000);
 }
 
+/* Of two times to wait, of which -1 has no end. */
+static int sooner(int a, int b)
+{
+    return a < 0 || b < 0 ? TD_MAX(a, b) : TD_MIN(a, b);
+}
+
 void td_desk_wait(struct td_desk *desk, bool rests)
 {
     struct td_desk_jobs *jobs = desk->jobs;
@@ -366,7 +376,7 @@ void td_desk_wait(struct td_desk *desk, bool rests)
         {.fd = jobs && jobs->commands ? td_commands_fd(jobs->commands) : -1},
     };
 
-    int ms = rests ? timeout_ms(jobs) : 0;
+    int ms = rests ? sooner(timeout_ms(jobs), td_desk_wait_ms(desk, td_clock_ns())) : 0;
     if (jobs && jobs->upstream)
         (void)td_upstream_wait(jobs->upstream, items, TD_ARRAY_LEN(items), ms);
     else

@@ -215,6 +215,32 @@ static void publish(struct td_journal *journal, const struct td_batch *batch,
     atomic_store_explicit(&journal->head, journal->last_seq, memory_order_release);
 }
 
+int td_journal_known(struct td_journal *journal, const struct td_batch *batch, uint64_t *ret_seqs)
+{
+    struct td_record_dedup hash;
+    td_ns now = td_clock_ns();
+    int r = 0;
+
+    td_mutex_lock(&journal->lock);
+    for (size_t i = 0; i < batch->n && r == 0; i++) {
+        int64_t known = 0;
+        if (td_dedup_hash(&journal->dedup, batch, i, &hash))
+            known = td_dedup_find(&journal->dedup, &hash, now);
+        ret_seqs[i] = known > 0 ? (uint64_t)known : 0;
+        r = known < 0 ? (int)known : 0;
+    }
+    td_mutex_unlock(&journal->lock);
+    return r;
+}
+
+uint64_t td_journal_last(struct td_journal *journal, struct td_slice topic)
+{
+    td_mutex_lock(&journal->lock);
+    uint64_t seq = td_journal_last_of(journal, topic);
+    td_mutex_unlock(&journal->lock);
+    return seq;
+}
+
 /* Whether the last record of a topic is the one that the batch was made for. */
 static int check_expected(struct td_journal *journal, const struct td_batch *batch)
 {

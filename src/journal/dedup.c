@@ -51,9 +51,9 @@ bool td_dedup_hash(const struct td_dedup *dedup, const struct td_batch *batch, s
 
     td_hash_init(&hash, ~dedup->seed, dedup->seed);
     td_hash_field(&hash, draft->topic);
-    td_hash_field(&hash, draft->type);
-    td_hash_field(&hash, draft->key);
-    td_hash_field(&hash, draft->data);
+    td_hash_field(&hash, draft->said.ptr ? TD_S("") : draft->type); /* no type is empty */
+    td_hash_field(&hash, draft->said.ptr ? TD_S("") : draft->key);
+    td_hash_field(&hash, draft->said.ptr ? draft->said : draft->data);
     td_hash_u64(&hash, own ? 0 : batch->n);
     if (draft->class != TD_CLASS_LOG)
         td_hash_u64(&hash, (uint64_t)draft->class);

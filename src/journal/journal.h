@@ -107,6 +107,8 @@ struct td_draft {
     enum td_class class; /* not TD_CLASS_EPHEMERAL; TD_CLASS_APPEND only with a key */
     bool begins_text;    /* of TD_CLASS_APPEND: its offset is 0 */
     bool clears; /* its key has no state any more, as with `data` null, but `data` is told */
+    /* What a repeat has to say again, where the server makes type, key and data of it; ptr NULL: those three themselves. */
+    struct td_slice said;
 };
 
 /* An array of drafts is atomic, also across a crash. */
@@ -131,6 +133,13 @@ struct td_batch {
  * million events wait for the disk), or -errno. */
 TD_MUST_USE int td_journal_append(struct td_journal *journal, const struct td_batch *batch,
                                   uint64_t *ret_seqs);
+
+/* What is known of a batch by its dedup keys: `ret_seqs` gets what td_journal_append would answer for the drafts that it would not
+ * append, and 0 for the others.  Looks at their topics, dedup keys and `said` alone where they have one.  0, or TD_EMISMATCH. */
+TD_MUST_USE int td_journal_known(struct td_journal *journal, const struct td_batch *batch,
+                                 uint64_t *ret_seqs);
+/* The sequence of the last record of a topic, durable or not; 0 when the log has none.  What td_batch.expect_seq is compared with. */
+uint64_t td_journal_last(struct td_journal *journal, struct td_slice topic);
 
 /* ---- heads: any thread ---- */
 
@@ -232,6 +241,11 @@ struct td_read {
 /* The next records of some patterns after a position.  The cost is that of what is returned, plus a few lookups
  * for each segment passed over.  Records that were gathered before a gap are returned first. */
 void td_journal_read(struct td_journal_reader *reader, struct td_read *read);
+
+/* The record of a sequence, of the history or kept as state, durable or not: 1; 0 when there is none (any more); -EAGAIN: its segment
+ * is being read in, and `wake` will be called. */
+TD_MUST_USE int td_journal_at(struct td_journal_reader *reader, uint64_t seq,
+                              struct td_record *ret_record);
 
 /* The last sequence trimmed that one of the patterns may have matched; 0: none. */
 uint64_t td_journal_last_trimmed(struct td_journal_reader *reader, const struct td_wanted *wanted,

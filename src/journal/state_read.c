@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "journal/cursor.h"
 #include "os/clock.h"
+#include <errno.h>
 
 #define PICKS 64
 
@@ -45,6 +46,20 @@ static enum found find_record(struct td_journal *journal, const struct td_set *s
     }
     *ret_record = record;
     return FOUND;
+}
+
+int td_journal_at(struct td_journal_reader *reader, uint64_t seq, struct td_record *ret_record)
+{
+    const char *record;
+
+    if (seq == 0)
+        return 0;
+    switch (find_record(reader->journal, td_reader_set(reader), seq, &record)) {
+    case FOUND: td_record_view(record, ret_record); return 1;
+    case FOUND_COLD: return -EAGAIN;
+    case FOUND_NOTHING: break;
+    }
+    return 0;
 }
 
 /* Gives what has been picked, moving the cursor; false when the answer ends with it. */

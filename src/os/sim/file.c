@@ -38,6 +38,7 @@ void td_sim_disk_reset(void)
     free(disk.maps);
     memset(&disk, 0, sizeof disk);
     disk.last_number = 2;
+    disk.first_live = disk.last_number + 1;
     td_sim_faults_reset();
     td_sim_names_reset();
 }

@@ -55,13 +55,25 @@ static int close_desk(void **state)
     return rmdir(dir);
 }
 
-static void write_state(const char *data)
+static void write_key(const char *key, const char *data)
 {
     const struct td_draft draft = {
-        .topic = TOPIC, .type = TD_S("t"), .key = TD_S("1"), .data = td_slice_str(data)};
+        .topic = TOPIC, .type = TD_S("t"), .key = td_slice_str(key), .data = td_slice_str(data)};
     uint64_t seq;
 
     assert_int_equal(td_desk_append(desk, &(struct td_batch){.drafts = &draft, .n = 1}, &seq), 0);
+}
+
+static void write_state(const char *data)
+{
+    write_key("1", data);
+}
+
+/* Behind what was written of one key the desk does not look for another one, before it can be read. */
+static void write_behind(const char *data)
+{
+    write_key("1", data);
+    write_key("2", "null");
 }
 
 static void commit(void)
@@ -99,7 +111,26 @@ static void what_is_there_is_answered_at_once(void **state)
     td_ask_done(&missing);
 }
 
-/* An ask waits until what the desk has written itself can be read; the log's moves ring only then. */
+static void what_was_written_is_found_at_once(void **state)
+{
+    struct td_ask ask;
+
+    write_state("1");
+    write_state("2");
+    ask_for(&ask, "1");
+    td_desk_turn(desk);
+    assert_int_equal(n_answered, 1);
+    assert_true(td_slice_eq(td_buf_slice(&ask.body), TD_S("2")));
+    assert_true(ask.wait_for > td_journal_readable(journal)); /* and told when it is durable */
+    td_ask_done(&ask);
+    write_state("null");
+    ask_for(&ask, "1");
+    td_desk_turn(desk);
+    assert_int_equal(ask.err, TD_ENOTFOUND);
+    td_ask_done(&ask);
+}
+
+/* An ask waits until the log has moved; its moves ring only then. */
 static void an_ask_waits_for_what_was_written(void **state)
 {
     struct td_ask ask;
@@ -109,7 +140,7 @@ static void an_ask_waits_for_what_was_written(void **state)
     commit();
     assert_false(td_bell_answer(desk->bell));
     assert_true(td_desk_rests(desk));
-    write_state("2");
+    write_behind("2");
     ask_for(&ask, "1");
     assert_true(td_bell_answer(desk->bell));
     td_desk_turn(desk);
@@ -131,7 +162,7 @@ static void a_move_before_the_rest_is_not_missed(void **state)
 {
     struct td_ask ask;
 
-    write_state("1");
+    write_behind("1");
     ask_for(&ask, "1");
     td_desk_turn(desk);
     commit();
@@ -145,7 +176,7 @@ static void what_is_left_is_refused(void **state)
 {
     struct td_ask waiting, fresh;
 
-    write_state("1");
+    write_behind("1");
     ask_for(&waiting, "1");
     td_desk_turn(desk);
     ask_for(&fresh, "1");
@@ -162,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_there_is_answered_at_once, open_desk, close_desk),
+        cmocka_unit_test_setup_teardown(what_was_written_is_found_at_once, open_desk, close_desk),
         cmocka_unit_test_setup_teardown(an_ask_waits_for_what_was_written, open_desk, close_desk),
         cmocka_unit_test_setup_teardown(a_move_before_the_rest_is_not_missed, open_desk,
                                         close_desk),

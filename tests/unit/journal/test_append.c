@@ -207,6 +207,37 @@ static void compares_what_is_said_and_not_who_said_it(void **state)
     fixture_close(&fixture);
 }
 
+/* Where the server makes data of what was said, a repeat is told by that. */
+static void a_repeat_says_the_same_again(void **state)
+{
+    struct fixture fixture;
+    struct td_draft one = draft("a", "1");
+    struct td_batch batch = {
+        .drafts = &one, .n = 1, .dedup = TD_S("k"), .dedup_scope = TD_S("ann")};
+    uint64_t first, again;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    one.said = TD_S("put");
+    assert_int_equal(td_journal_known(fixture.journal, &batch, &again), 0);
+    assert_int_equal(again, 0);
+    assert_int_equal(td_journal_append(fixture.journal, &batch, &first), 0);
+    one.data = TD_S("2");
+    one.type = TD_S("u");
+    one.key = TD_S("x");
+    assert_int_equal(td_journal_known(fixture.journal, &batch, &again), 0);
+    assert_int_equal(again, first);
+    assert_int_equal(td_journal_append(fixture.journal, &batch, &again), 0);
+    assert_int_equal(again, first);
+    one.said = TD_S("");
+    assert_int_equal(td_journal_known(fixture.journal, &batch, &again), TD_EMISMATCH);
+    batch.dedup = TD_S("");
+    assert_int_equal(td_journal_known(fixture.journal, &batch, &again), 0);
+    assert_int_equal(again, 0);
+    fixture_close(&fixture);
+}
+
 static void repeats_batches_whole(void **state)
 {
     struct fixture fixture;
@@ -440,6 +471,7 @@ int main(void)
         cmocka_unit_test(looks_behind_segments_that_seem_too_old),
         cmocka_unit_test(forgets_the_oldest_keys_first),
         cmocka_unit_test(compares_what_is_said_and_not_who_said_it),
+        cmocka_unit_test(a_repeat_says_the_same_again),
         cmocka_unit_test(repeats_batches_whole),
         cmocka_unit_test(refuses_what_no_segment_holds),
         cmocka_unit_test(lives_with_a_full_disk),

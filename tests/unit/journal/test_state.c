@@ -129,6 +129,41 @@ static void keeps_the_latest_of_each_key(void **state)
     fixture_close(&fixture);
 }
 
+/* Like data null, but with the last words of what is removed. */
+static void a_draft_may_remove_with_data(void **state)
+{
+    struct fixture fixture;
+    struct td_draft last = draft("a", "7");
+    struct td_record record;
+    uint64_t seq;
+
+    (void)state;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    set(&fixture, "a", "x", "1");
+    set(&fixture, "a", "y", "2");
+    last.key = TD_S("x");
+    last.clears = true;
+    assert_int_equal(append_drafts(&fixture, &last, 1, &seq), 0);
+    assert_int_equal(td_journal_at(fixture.reader, seq, &record), 1); /* not readable yet */
+    assert_slice(record.data, "7");
+    assert_true(record.flags & TD_RECORD_REMOVES);
+    assert_int_equal(td_journal_last(fixture.journal, TD_S("a")), seq);
+    assert_int_equal(td_journal_last(fixture.journal, TD_S("b")), 0);
+    assert_int_equal(td_journal_at(fixture.reader, seq + 1, &record), 0);
+    for (int round = 0; round < 3; round++) {
+        fixture_commit(&fixture);
+        assert_string_equal(state_of(&fixture, "**"), "2 ");
+        assert_int_equal(read_after(&fixture, "a", 0).n, 3);
+        if (round == 0)
+            fixture_kill(&fixture);
+        else
+            fixture_close(&fixture);
+        fixture_open(&fixture);
+    }
+    fixture_close(&fixture);
+}
+
 static void keeps_texts_whole(void **state)
 {
     struct fixture fixture;
@@ -410,6 +445,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_latest_of_each_key),
+        cmocka_unit_test(a_draft_may_remove_with_data),
         cmocka_unit_test(keeps_texts_whole),
         cmocka_unit_test(shows_only_what_is_readable),
         cmocka_unit_test(gives_it_in_steps),
