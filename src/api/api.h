@@ -37,6 +37,7 @@ void td_api_topics(struct td_request *request, const struct td_api *api);
 void td_api_journal(struct td_request *request, const struct td_api *api);
 void td_api_why(struct td_request *request, const struct td_api *api);
 void td_api_revoke(struct td_request *request, const struct td_api *api);
+void td_api_entities(struct td_request *request, const struct td_api *api);
 void td_api_entity(struct td_request *request, const struct td_api *api);
 void td_api_endpoint(struct td_request *request, const struct td_api *api);
 void td_api_jobs(struct td_request *request, const struct td_api *api);
@@ -52,6 +53,12 @@ void td_api_live_page(struct td_request *request, const struct td_api *api);
 
 /* The same for the role admin, or answers 403. */
 bool td_api_admin(struct td_request *request);
+/* Appends what stands in the path behind `prefix`, percent-decoded, which is to be a topic.  0, or TD_ETOPIC when it is none. */
+TD_MUST_USE int td_api_topic(const struct td_request *request, const char *prefix,
+                             struct td_buf *topic);
+/* A number that the query of a request names: its value, `absent` when it is not there, 0 for what is no number from 1 to `max`. */
+uint64_t td_api_number(const struct td_request *request, const char *name, uint64_t absent,
+                       uint64_t max);
 /* Authenticates, or answers 401 itself; whether it passed. */
 bool td_api_authenticate(struct td_request *request);
 /* Whether a reader asks for a stream (SSE) rather than a page. */

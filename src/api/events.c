@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "edge/admission.h"
 #include "edge/poll.h"
-#include "edge/publish.h"
+#include "edge/publish_ask.h"
 #include "edge/stream.h"
 #include "edge/ws.h"
 
@@ -47,6 +47,25 @@ static int read_media_type(const struct td_http_request *head)
     return TD_EMEDIATYPE;
 }
 
+/* The desk has appended it, or not. */
+static void answer_asked(struct td_request *request)
+{
+    if (request->answer->err < 0)
+        td_respond_error(request, request->answer->err, td_ask_why(request->answer));
+    else
+        answer_published(request, td_publish_answered(request->worker, request->answer));
+}
+
+static void ask_desk(struct td_request *request, bool ndjson,
+                     const struct td_publish_options *options)
+{
+    struct td_edge_ask *ask =
+        td_publish_ask(request->worker, request->conn, request->body, ndjson, options);
+
+    request->body = td_slice(request->body.ptr, 0); /* the ask has it */
+    td_request_ask(request, ask);
+}
+
 static void publish(struct td_request *request)
 {
     struct td_worker *worker = request->worker;
@@ -72,6 +91,8 @@ static void publish(struct td_request *request)
     int r = td_publish_run(&parsed, worker, request->body, ndjson == 1, &options, &why);
     if (r < 0)
         td_respond_error(request, r, td_buf_slice(&why));
+    else if (r == TD_PUBLISH_ASK)
+        ask_desk(request, ndjson == 1, &options);
     else
         answer_published(request, &parsed);
     td_publish_done(&parsed);
@@ -133,8 +154,12 @@ void td_api_events(struct td_request *request, const struct td_api *api)
 {
     (void)api;
     if (request->head->method == TD_HTTP_POST) {
-        if (td_api_authenticate(request))
-            publish(request);
+        if (td_api_authenticate(request)) {
+            if (request->answer)
+                answer_asked(request);
+            else
+                publish(request);
+        }
         return;
     }
     read_events(request);

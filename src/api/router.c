@@ -6,7 +6,9 @@ enum {
     GET = 1 << TD_HTTP_GET,
     HEAD = 1 << TD_HTTP_HEAD,
     POST = 1 << TD_HTTP_POST,
-    DELETE = 1 << TD_HTTP_DELETE
+    PUT = 1 << TD_HTTP_PUT,
+    PATCH = 1 << TD_HTTP_PATCH,
+    DELETE = 1 << TD_HTTP_DELETE,
 };
 
 struct route {
@@ -17,26 +19,29 @@ struct route {
     unsigned body_methods; /* those that take a body; they need a token */
 };
 
+/* clang-format off */
 static const struct route routes[] = {
-    {"/api/v1/events",            GET | HEAD | POST,    "GET, HEAD, POST, OPTIONS",                                     td_api_events,POST},
-    {"/api/v1/entities/{}/{}",                           GET | HEAD,                        "GET, HEAD, OPTIONS",                                                  td_api_entity},
-    {"/api/v1/admin/connections",                           GET,                     "GET, OPTIONS",                                                      td_api_connections,              0},
-    {"/api/v1/admin/connections/{}",                          DELETE,                                              "DELETE, OPTIONS",                                                                               td_api_connection,0},
-    {"/api/v1/admin/topics",          GET,                             "GET, OPTIONS",             td_api_topics,0},
-    {"/api/v1/admin/journal",             GET,"GET, OPTIONS",                                         td_api_journal,0},
-    {"/api/v1/admin/why",            GET,                           "GET, OPTIONS",                                   td_api_why,0},
-    {"/api/v1/subjects/{}/revoke",         POST,               "POST, OPTIONS",                                     td_api_revoke,POST},
-    {"/api/v1/jobs",                           GET | HEAD | POST,                    "GET, HEAD, POST, OPTIONS",                                                                      td_api_jobs,POST},
-    {"/api/v1/jobs/{}",                       GET | HEAD,                                           "GET, HEAD, OPTIONS",                                                                                            td_api_job                                                        },
-    {"/api/v1/jobs/{}/cancel",                POST,                                "POST, OPTIONS",                         td_api_job_cancel,POST},
-    {"/api/v1/jobs/{}/events",       POST,"POST, OPTIONS",td_api_job_events,POST},
-    {"/api/projects/{}",            GET | HEAD,"GET, HEAD, OPTIONS",                  td_api_project},
-    {"/api/projects/{}/generate",                 POST,                                                "POST, OPTIONS",                                                                                                                                                    td_api_generate,                                                                                                                                                                                                                                                                                      POST},
-    {"/healthz",          GET | HEAD,         "GET, HEAD",                                                                    td_api_healthz},
+    {"/api/v1/events", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_events, POST},
+    {"/api/v1/entities/{}", GET | HEAD, "GET, HEAD, OPTIONS", td_api_entities},
+    {"/api/v1/entities/{}/{}", GET | HEAD | PUT | PATCH | DELETE, "GET, HEAD, PUT, PATCH, DELETE, OPTIONS", td_api_entity, PUT | PATCH},
+    {"/api/v1/admin/connections", GET, "GET, OPTIONS", td_api_connections},
+    {"/api/v1/admin/connections/{}", DELETE, "DELETE, OPTIONS", td_api_connection},
+    {"/api/v1/admin/topics", GET, "GET, OPTIONS", td_api_topics},
+    {"/api/v1/admin/journal", GET, "GET, OPTIONS", td_api_journal},
+    {"/api/v1/admin/why", GET, "GET, OPTIONS", td_api_why},
+    {"/api/v1/subjects/{}/revoke", POST, "POST, OPTIONS", td_api_revoke, POST},
+    {"/api/v1/jobs", GET | HEAD | POST, "GET, HEAD, POST, OPTIONS", td_api_jobs, POST},
+    {"/api/v1/jobs/{}", GET | HEAD, "GET, HEAD, OPTIONS", td_api_job},
+    {"/api/v1/jobs/{}/cancel", POST, "POST, OPTIONS", td_api_job_cancel, POST},
+    {"/api/v1/jobs/{}/events", POST, "POST, OPTIONS", td_api_job_events, POST},
+    {"/api/projects/{}", GET | HEAD, "GET, HEAD, OPTIONS", td_api_project},
+    {"/api/projects/{}/generate", POST, "POST, OPTIONS", td_api_generate, POST},
+    {"/healthz", GET | HEAD, "GET, HEAD", td_api_healthz},
     {"/readyz", GET | HEAD, "GET, HEAD", td_api_readyz},
-    {"/metrics",                           GET | HEAD,                                      "GET, HEAD",                                                                                 td_api_metrics},
-    {"/",                           GET | HEAD,                                       "GET, HEAD",                                                                                           td_api_live_page                                           },
+    {"/metrics", GET | HEAD, "GET, HEAD", td_api_metrics},
+    {"/", GET | HEAD, "GET, HEAD", td_api_live_page},
 };
+/* clang-format on */
 
 /* What is none of these may be an endpoint. */
 static const struct route endpoint = {NULL, GET | HEAD, "GET, HEAD, OPTIONS", td_api_endpoint, 0};
@@ -76,7 +81,7 @@ static void answer_options(struct td_request *request, const char *allow)
         td_buf_putf(&headers,
                     "Access-Control-Allow-Methods: %s\r\n"
                     "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
-                    "If-Match, Last-Event-ID\r\n"
+                    "If-Match, If-None-Match, Last-Event-ID\r\n"
                     "Access-Control-Max-Age: 600\r\n",
                     allow);
     td_respond(request, &(struct td_response){

@@ -12,7 +12,7 @@ static int answer(struct td_desk *desk, struct td_ask *ask, const struct td_reco
 {
     uint64_t readable = td_journal_readable(desk->journal);
 
-    td_entity_put(&ask->body, record);
+    td_entity_put(&ask->body, record, td_principal_may_see(ask->principal, ask->topic));
     td_buf_putc(&ask->body, '\n');
     ask->record = ask->wait_for = record->seq;
     ask->position = TD_MAX(record->seq, readable);
@@ -86,7 +86,7 @@ static void put(struct page *page, const struct td_record *record)
         return;
     }
     td_buf_puts(out, page->n++ == 0 ? "" : ",");
-    td_entity_put(out, record);
+    td_entity_put(out, record, true);
 }
 
 static int walk(struct page *page, uint64_t as_of)
@@ -198,9 +198,12 @@ static int answer_record(struct td_desk *desk, struct td_ask *ask, uint64_t seq)
     if (r < 0)
         return r;
     if (r == 0) { /* the event that the first answer told of is kept no more */
-        ask->record = ask->position = seq;
+        ask->record = ask->wait_for = ask->position = seq;
         ask->has_position = true;
-        return 0;
+        td_buf_puts(&ask->body, "{\"event_id\":");
+        td_position_put(&ask->body, (struct td_position){td_journal_epoch(desk->journal), seq});
+        td_buf_puts(&ask->body, "}\n");
+        return ask->body.err;
     }
     ask->created = td_slice_eq(record.type, TD_S("ENTITY_CREATED"));
     return answer(desk, ask, &record);

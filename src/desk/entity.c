@@ -64,7 +64,7 @@ static void put_member(struct td_buf *out, const struct td_record *record, const
     td_buf_put(out, value);
 }
 
-void td_entity_put(struct td_buf *out, const struct td_record *record)
+void td_entity_put(struct td_buf *out, const struct td_record *record, bool may_see)
 {
     struct td_slice type = {NULL, 0}, id = {NULL, 0}, payload;
     uint64_t version;
@@ -77,10 +77,13 @@ void td_entity_put(struct td_buf *out, const struct td_record *record)
     td_buf_put(out, id);
     td_buf_puts(out, "\",\"version\":");
     td_buf_putu(out, version);
-    td_buf_puts(out, ",\"payload\":");
-    td_buf_put(out, payload);
+    if (may_see) {
+        td_buf_puts(out, ",\"payload\":");
+        td_buf_put(out, payload);
+    }
     put_member(out, record, "id", ",\"event_id\":");
     put_member(out, record, "time", ",\"timestamp\":");
-    put_member(out, record, "actor", ",\"actor\":");
+    if (may_see)
+        put_member(out, record, "actor", ",\"actor\":");
     td_buf_putc(out, '}');
 }

@@ -29,6 +29,8 @@ void td_edge_ask_free(struct td_edge_ask *ask)
 {
     if (!ask)
         return;
+    if (ask->free_load)
+        ask->free_load(ask->ask.load);
     td_principal_unref(ask->_principal);
     td_buf_done(&ask->_bytes);
     td_ask_done(&ask->ask);

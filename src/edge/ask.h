@@ -36,7 +36,8 @@ struct td_edge_ask {
     size_t _head_len;
     unsigned _passes;
     void (*_answered)(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask);
-    struct td_slice ref; /* of a command: raw, or empty; in … */
+    void (*free_load)(void *load); /* frees what ask.load points to, with the ask; or NULL */
+    struct td_slice ref;           /* of a command: raw, or empty; in … */
     char _ref[TD_ASK_REF_MAX];
 };
 

@@ -7,7 +7,7 @@
 #include "edge/command_auth.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
-#include "edge/publish.h"
+#include "edge/publish_ask.h"
 #include "edge/recheck.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
@@ -240,18 +240,41 @@ static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
     td_command_topics_done(&topics);
 }
 
-static void answer_published(struct td_worker *worker, struct td_conn *conn,
-                             const struct command *command, const struct td_publish *publish)
+static void answer_published(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
+                             const struct td_publish *publish)
 {
     struct td_control control;
 
-    td_control_begin(&control, "published", command->ref);
+    td_control_begin(&control, "published", ref);
     td_buf_putc(&control.json, ',');
     td_publish_put_answer(publish, worker, &control.json);
     if (publish->last <= td_journal_readable(worker->journal) && (!conn->out || conn->out->n == 0))
         td_control_send(&control, worker, conn);
     else
         td_control_send_when(&control, worker, conn, publish->last);
+}
+
+/* The desk has appended it, or not. */
+static void publish_asked(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask)
+{
+    if (conn->state != TD_CONN_WS)
+        return;
+    if (ask->ask.err < 0)
+        td_control_error(worker, conn, ask->ref, ask->ask.err, td_ask_why(&ask->ask));
+    else
+        answer_published(worker, conn, ask->ref, td_publish_answered(worker, &ask->ask));
+}
+
+static void ask_desk(struct td_worker *worker, struct td_conn *conn, const struct command *command,
+                     struct td_slice event, const struct td_publish_options *options)
+{
+    int r = td_conn_ask(worker, conn, td_publish_ask(worker, conn, event, false, options),
+                        command->ref, publish_asked);
+
+    if (r < 0)
+        td_control_error(worker, conn, command->ref, r == TD_ERATE ? r : TD_EUNAVAILABLE,
+                         r == TD_ERATE ? TD_S("Too many publishes are under way.")
+                                       : td_slice_str(td_err_hint(TD_EUNAVAILABLE)));
 }
 
 /* `{"type":"publish","event":{…}}`; `event` may be an array. */
@@ -286,8 +309,10 @@ static void publish(struct td_worker *worker, struct td_conn *conn, const struct
     int r = td_publish_run(&publish, worker, event, false, &options, &why);
     if (r < 0)
         td_control_error(worker, conn, command->ref, r, td_buf_slice(&why));
+    else if (r == TD_PUBLISH_ASK)
+        ask_desk(worker, conn, command, event, &options);
     else
-        answer_published(worker, conn, command, &publish);
+        answer_published(worker, conn, command->ref, &publish);
     td_publish_done(&publish);
     td_buf_done(&why);
 }

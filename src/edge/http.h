@@ -50,6 +50,14 @@ void td_respond_error(struct td_request *request, int err, struct td_slice detai
 /* The same with more header lines. */
 void td_respond_error_with(struct td_request *request, int err, struct td_slice detail,
                            struct td_slice headers);
+/* The same with more members of the problem, and an answer that says what may not be told yet. */
+struct td_problem {
+    int err;
+    struct td_slice detail, headers;
+    struct td_slice members; /* `"name":value`, raw, several with commas between; or empty */
+    uint64_t wait_for;       /* hold the answer until this sequence is readable; 0: send it */
+};
+void td_respond_problem(struct td_request *request, const struct td_problem *problem);
 /* Answers an error to what is no request that could be read, or not in time, and ends the connection. */
 void td_conn_refuse(struct td_worker *worker, struct td_conn *conn, int err, const char *detail);
 /* Appends the head of an answer whose body follows until the connection ends, as streams do. */

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/topic.h"
 #include "codec/chunk.h"
+#include "codec/format.h"
 #include "edge/worker.h"
 #include "jobs/reserved.h"
 #include <errno.h>
@@ -169,6 +170,14 @@ static bool entity_type_fits(const struct td_draft *draft)
            td_slice_eq(draft->type, TD_S("ENTITY_DELETED"));
 }
 
+/* A change of an entity is told to everyone, and its state is the entity's. */
+static bool entity_fits(const struct td_draft *draft)
+{
+    return !td_format_is_entity(draft->topic, draft->type) ||
+           ((draft->class == TD_CLASS_LOG || draft->class == TD_CLASS_LATEST) &&
+            (draft->key.len == 0 || td_slice_eq(draft->key, TD_S("entity"))));
+}
+
 static int add_draft(struct parse *parse, const struct td_draft *fields, struct td_slice topic_raw)
 {
     struct td_publish *publish = parse->publish;
@@ -187,6 +196,10 @@ static int add_draft(struct parse *parse, const struct td_draft *fields, struct 
         return refuse(parse, TD_EINVAL,
                       "events on entities/… have type ENTITY_CREATED, ENTITY_UPDATED or "
                       "ENTITY_DELETED.");
+    if (!entity_fits(&draft))
+        return refuse(parse, TD_EINVAL,
+                      "an event of an entity has the class \"log\" or \"latest\", and no `key` but "
+                      "\"entity\".");
     if (publish->n == parse->options->events_max)
         return refuse(parse, TD_ETOOLARGE, "too many events in one request.");
     if (publish->n == publish->_cap) {
@@ -199,6 +212,7 @@ static int add_draft(struct parse *parse, const struct td_draft *fields, struct 
     }
     publish->_drafts[publish->n++] = draft;
     publish->n_ephemeral += draft.class == TD_CLASS_EPHEMERAL;
+    publish->n_entities += td_format_is_entity(draft.topic, draft.type);
     return 0;
 }
 
@@ -363,27 +377,16 @@ static void spread(struct td_publish *publish)
         publish->seqs[i] = publish->_is_ephemeral[i] ? 0 : publish->seqs[--log];
 }
 
-/* Puts what has been parsed into the log, and tells what is not for it. */
-static int append(struct td_publish *publish, struct td_worker *worker)
+static int tell_ephemeral(struct td_publish *publish, struct td_worker *worker)
 {
-    size_t n_log = publish->batch.n;
-    int r = 0;
+    if (publish->n_ephemeral == 0)
+        return 0;
+    return td_ephemeral_publish(worker->journal, publish->_drafts + publish->batch.n,
+                                publish->n_ephemeral);
+}
 
-    publish->seqs = calloc(publish->n, sizeof(*publish->seqs));
-    if (!publish->seqs)
-        return TD_EUNAVAILABLE;
-    if (n_log > 0)
-        r = td_journal_append(worker->journal, &publish->batch, publish->seqs);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < n_log; i++)
-        publish->last = TD_MAX(publish->last, publish->seqs[i]);
-    spread(publish);
-    if (publish->n_ephemeral > 0)
-        r = td_ephemeral_publish(worker->journal, publish->_drafts + n_log, publish->n_ephemeral);
-    /* With what is in the log the publish has succeeded; the rest was never promised to anybody. */
-    if (r < 0 && n_log == 0)
-        return r;
+static void count(const struct td_publish *publish, struct td_worker *worker)
+{
     TD_COUNT(worker, published_requests);
     TD_COUNT_BY(worker, published_events, publish->n);
     /* One at a time, so that timing costs a look at the clock for each broadcast at most; a repeat of what was stored before is none. */
@@ -391,7 +394,34 @@ static int append(struct td_publish *publish, struct td_worker *worker)
         worker->sample_seq = publish->last;
         worker->sample_began = worker->now;
     }
-    return 0;
+}
+
+void td_publish_appended(struct td_publish *publish, struct td_worker *worker)
+{
+    for (size_t i = 0; i < publish->batch.n; i++)
+        publish->last = TD_MAX(publish->last, publish->seqs[i]);
+    spread(publish);
+    /* With what is in the log the publish has succeeded; the rest was never promised to anybody. */
+    (void)tell_ephemeral(publish, worker);
+    count(publish, worker);
+}
+
+/* Puts what has been parsed into the log, and tells what is not for it. */
+static int append(struct td_publish *publish, struct td_worker *worker)
+{
+    publish->seqs = calloc(publish->n, sizeof(*publish->seqs));
+    if (!publish->seqs)
+        return TD_EUNAVAILABLE;
+    if (publish->batch.n > 0) {
+        int r = td_journal_append(worker->journal, &publish->batch, publish->seqs);
+        if (r == 0)
+            td_publish_appended(publish, worker);
+        return r;
+    }
+    int r = tell_ephemeral(publish, worker);
+    if (r == 0)
+        count(publish, worker);
+    return r;
 }
 
 static void tell_audit(const struct td_publish *publish, const struct td_worker *worker,
@@ -416,6 +446,9 @@ int td_publish_run(struct td_publish *publish, struct td_worker *worker, struct 
     limited.events_max = worker->options->events_max;
     limited.event_bytes_max = worker->options->message_bytes_max;
     int r = td_publish_parse(publish, body, ndjson, &limited, why);
+    /* Where there is no desk, as in the simulator, they are events like others. */
+    if (r == 0 && publish->n_entities > 0 && worker->desk)
+        return TD_PUBLISH_ASK;
     if (r == 0)
         r = append(publish, worker);
     if (r == 0 && worker->options->audit_publishes)

@@ -26,6 +26,7 @@ struct td_publish {
     size_t n;              /* events in all */
     struct td_batch batch; /* those for the log, … */
     size_t n_ephemeral;    /* … and those for nobody but who is there */
+    size_t n_entities;     /* of the log's, those that change an entity */
     bool is_list;          /* an array, NDJSON or `topics` was sent: the answer holds `ids` */
     uint64_t
         *seqs; /* once it has been appended: of each event, in order; 0 of an ephemeral one … */
@@ -44,11 +45,15 @@ struct td_publish {
  * `why` that says which event and what is wrong.  End with td_publish_done in either case. */
 TD_MUST_USE int td_publish_parse(struct td_publish *publish, struct td_slice body, bool ndjson,
                                  const struct td_publish_options *options, struct td_buf *why);
-/* Parses and appends.  `options` need no limits: they are the worker's.  0, or an error, and then there always is a sentence in
- * `why`.  End with td_publish_done in either case. */
+/* Parses and appends.  `options` need no limits: they are the worker's.  0; TD_PUBLISH_ASK: what it is about entities the desk has to
+ * do, see edge/publish_ask.h, and nothing is appended yet; or an error, and then there always is a sentence in `why`.  End
+ * with td_publish_done in any case. */
+#define TD_PUBLISH_ASK 1
 TD_MUST_USE int td_publish_run(struct td_publish *publish, struct td_worker *worker,
                                struct td_slice body, bool ndjson,
                                const struct td_publish_options *options, struct td_buf *why);
+/* What is left to do once the events of the log have been appended, with their sequences in `seqs`, the first of the batch first. */
+void td_publish_appended(struct td_publish *publish, struct td_worker *worker);
 /* Appends the members of the answer: `"id":…` or `"ids":[…]`, then position and durable.  An ephemeral event has the id null. */
 void td_publish_put_answer(const struct td_publish *publish, const struct td_worker *worker,
                            struct td_buf *out);

@@ -163,15 +163,20 @@ void td_respond(struct td_request *request, const struct td_response *response)
     td_conn_dirty(worker, conn);
 }
 
-static void put_problem(struct td_buf *out, int err, struct td_slice detail)
+static void put_problem(struct td_buf *out, const struct td_problem *problem)
 {
+    int err = problem->err;
+
     td_buf_puts(out, "{\"type\":\"about:blank\",\"title\":");
     td_json_put_string(out, td_slice_str(td_http_reason(td_err_http(err))));
     td_buf_putf(out, ",\"status\":%d,\"code\":\"%s\",\"detail\":", td_err_http(err),
                 td_err_code(err));
-    td_json_put_string(out, detail);
+    td_json_put_string(out, problem->detail);
     td_buf_puts(out, ",\"what_to_do\":");
     td_json_put_string(out, td_slice_str(td_err_hint(err)));
+    if (problem->members.len > 0)
+        td_buf_putc(out, ',');
+    td_buf_put(out, problem->members);
     td_buf_puts(out, "}\n");
 }
 
@@ -190,15 +195,15 @@ static bool ends_connection(int err)
     }
 }
 
-void td_respond_error_with(struct td_request *request, int err, struct td_slice detail,
-                           struct td_slice headers)
+void td_respond_problem(struct td_request *request, const struct td_problem *problem)
 {
-    struct td_buf body = TD_BUF_INIT(4096), lines = TD_BUF_INIT(1024);
+    struct td_buf body = TD_BUF_INIT(4096 + problem->members.len), lines = TD_BUF_INIT(1024);
     struct td_request closing = *request;
+    int err = problem->err;
 
-    td_request_log_error(request, err, detail);
-    put_problem(&body, err, detail);
-    td_buf_put(&lines, headers);
+    td_request_log_error(request, err, problem->detail);
+    put_problem(&body, problem);
+    td_buf_put(&lines, problem->headers);
     if (err == TD_EUNAUTHORIZED || err == TD_EEXPIRED)
         td_buf_puts(&lines, "WWW-Authenticate: Bearer realm=\"tidings\"\r\n");
     if (err == TD_ERATE || err == TD_EMANY || err == TD_EDRAINING || err == TD_EFULL ||
@@ -212,9 +217,16 @@ void td_respond_error_with(struct td_request *request, int err, struct td_slice 
                              .headers = td_buf_slice(&lines),
                              .body = td_buf_slice(&body),
                              .err = body.err < 0 ? body.err : lines.err,
+                             .wait_for = problem->wait_for,
                          });
     td_buf_done(&body);
     td_buf_done(&lines);
+}
+
+void td_respond_error_with(struct td_request *request, int err, struct td_slice detail,
+                           struct td_slice headers)
+{
+    td_respond_problem(request, &(struct td_problem){err, detail, headers});
 }
 
 void td_respond_error(struct td_request *request, int err, struct td_slice detail)

@@ -204,6 +204,11 @@ static void test_refused(void **state)
     refused(TD_EFORBIDDEN, "{\"topic\":\"b\",\"type\":\"t\"}", false);
     refused(TD_ERESERVED, "{\"topic\":\"jobs/1\",\"type\":\"t\"}", false);
     refused(TD_EINVAL, "{\"topic\":\"entities/a/1\",\"type\":\"t\"}", false);
+    refused(TD_EINVAL, "{\"topic\":\"entities/a/1\",\"type\":\"ENTITY_UPDATED\",\"key\":\"k\"}",
+            false);
+    refused(TD_EINVAL,
+            "{\"topic\":\"entities/a/1\",\"type\":\"ENTITY_UPDATED\",\"class\":\"ephemeral\"}",
+            false);
     refused(TD_ETOOLARGE,
             "{\"topic\":\"a\",\"type\":\"t\",\"data\":"
             "\"0123456789012345678901234567890123456789012345678901234567890123456789\"}",
