@@ -12,7 +12,8 @@ enum {
 };
 
 struct route {
-    const char *path; /* a segment that is {} may be any, but for the empty one */
+    const char
+        *path; /* a segment that is {} may be any, but for the empty one; {**} is all the rest */
     unsigned methods;
     const char *allow; /* the Allow header */
     void (*serve)(struct td_request *request, const struct td_api *api);
@@ -36,6 +37,7 @@ static const struct route routes[] = {
     {"/api/v1/jobs/{}/events", POST, "POST, OPTIONS", td_api_job_events, POST},
     {"/api/projects/{}", GET | HEAD, "GET, HEAD, OPTIONS", td_api_project},
     {"/api/projects/{}/generate", POST, "POST, OPTIONS", td_api_generate, POST},
+    {"/api/v1/locks/{**}", GET | HEAD | PUT | DELETE, "GET, HEAD, PUT, DELETE, OPTIONS", td_api_lock, PUT},
     {"/healthz", GET | HEAD, "GET, HEAD", td_api_healthz},
     {"/readyz", GET | HEAD, "GET, HEAD", td_api_readyz},
     {"/metrics", GET | HEAD, "GET, HEAD", td_api_metrics},
@@ -55,6 +57,8 @@ static bool path_matches(struct td_slice path, struct td_slice wanted)
         more = td_slice_split(&wanted, '/', &want);
         if (td_slice_split(&path, '/', &segment) != more)
             return false;
+        if (more && td_slice_eq(want, TD_S("{**}")))
+            return segment.len > 0;
         if (more && !td_slice_eq(segment, want) &&
             (!td_slice_eq(want, TD_S("{}")) || segment.len == 0))
             return false;

@@ -22,6 +22,9 @@ enum td_ask_verb {
     TD_ASK_ENTITIES, /* those of `topic`, a pattern, that the principal may see */
     TD_ASK_CHANGE,   /* changes the entity at `topic` */
     TD_ASK_PUBLISH,  /* appends events, some of which are of entities */
+    TD_ASK_LOCK,     /* takes or renews the lock of `topic` */
+    TD_ASK_UNLOCK,   /* gives it back */
+    TD_ASK_LOCKED,   /* tells who holds it */
 };
 
 /* About jobs (jobs/jobs.h): which of its functions, and with what.  Texts may be empty; JSON is checked. */
@@ -63,6 +66,11 @@ struct td_ask_publish {
     uint64_t *seqs;               /* likewise: written when it succeeds */
 };
 
+struct td_ask_lock {
+    uint64_t ttl_s;                   /* of the lease */
+    size_t per_holder_max, locks_max; /* locks that may be held, by one, and in all */
+};
+
 struct td_ask {
     struct td_list list;
     enum td_ask_verb verb;
@@ -80,6 +88,7 @@ struct td_ask {
         struct td_ask_change change;
         struct td_ask_page page;
         struct td_ask_publish publish;
+        struct td_ask_lock lock;
     };
     void *load; /* the sender's own; the desk does not look at it */
 
@@ -87,12 +96,12 @@ struct td_ask {
     int err; /* 0, or an error, and then … */
     struct td_buf
         why; /* … a sentence, when there is something to add to what the error says by itself */
-    struct td_buf body;     /* JSON; with TD_ECONFLICT what is there instead, or empty */
-    uint64_t record;        /* the sequence of the event that `body` is made of; 0: none */
-    bool created;           /* there was no such thing before */
-    uint64_t position;      /* of what `body` says; … */
-    bool has_position;      /* … when there is one */
-    uint64_t wait_for;      /* the answer holds once this sequence is readable; 0: now */
+    struct td_buf body; /* JSON; with TD_ECONFLICT and TD_ELOCKED what is there instead, or empty */
+    uint64_t record;    /* the sequence of the event that `body` is made of; 0: none */
+    bool created;       /* there was no such thing before */
+    uint64_t position;  /* of what `body` says; … */
+    bool has_position;  /* … when there is one */
+    uint64_t wait_for;  /* the answer holds once this sequence is readable; 0: now */
     unsigned retry_after_s; /* with TD_ERATE: when to ask again; 0: unknown */
 
     size_t _text_used, _text_size;

@@ -4,6 +4,7 @@
 #include "desk/entities.h"
 #include "desk/internal.h"
 #include "desk/jobs.h"
+#include "desk/locks.h"
 #include "desk/revoke.h"
 #include "desk/revoked.h"
 #include "os/clock.h"
@@ -41,7 +42,8 @@ int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
     td_mailbox_init(&desk->mailbox, letter_came, desk);
     td_list_init(&desk->waiting);
     td_map_init(&desk->unreadable, sizeof(uint64_t));
-    int r = desk->bell < 0 ? desk->bell : 0;
+    desk->locks = td_locks_new(desk);
+    int r = desk->bell < 0 ? desk->bell : desk->locks ? 0 : -ENOMEM;
     if (r == 0)
         r = td_journal_reader_open(journal, log_moved, desk, &desk->reader);
     desk->revoked = td_revoked_new();
@@ -74,6 +76,7 @@ void td_desk_free(struct td_desk *desk)
     refuse_all(&desk->waiting);
     td_mailbox_done(&desk->mailbox);
     td_desk_close_jobs(desk);
+    td_locks_free(desk->locks);
     td_map_done(&desk->unreadable);
     td_revoked_free(desk->revoked);
     if (desk->reader)
@@ -213,6 +216,9 @@ static int (*const verbs[])(struct td_desk *desk, struct td_ask *ask) = {
     [TD_ASK_ENTITIES] = td_entity_list,
     [TD_ASK_CHANGE] = td_entity_change,
     [TD_ASK_PUBLISH] = td_entity_publish,
+    [TD_ASK_LOCK] = td_lock_take,
+    [TD_ASK_UNLOCK] = td_lock_give_back,
+    [TD_ASK_LOCKED] = td_lock_get,
 };
 /* clang-format on */
 

@@ -15,6 +15,7 @@ struct td_desk {
     struct td_journal_reader *reader;
     struct td_mailbox mailbox; /* of td_ask.list */
     struct td_list waiting;    /* asks that are carried out again after the next wake */
+    struct td_locks *locks;
     struct td_heap dues, held; /* td_due; those that wait for a segment */
     struct td_map
         unreadable; /* key of a topic → uint64_t, the last sequence that was written to it; see td_desk_append */

@@ -34,7 +34,8 @@ struct td_edge_options {
     unsigned pending_publishes_max; /* on one connection */
     unsigned connections_per_address, connections_per_user; /* over all workers; 0: no limit */
     unsigned bad_tokens_per_s;                              /* of one address; 0: no limit */
-    unsigned publishes_per_s;        /* on one connection, twice as many at once; 0: no limit */
+    unsigned publishes_per_s; /* on one connection, twice as many at once; 0: no limit */
+    unsigned lock_ttl_max_s, locks_per_user, locks_max;
     struct td_cidrs trusted_proxies; /* whose X-Forwarded-For counts */
     unsigned drain_s, poll_max_s;
     unsigned head_timeout_s, request_timeout_s; /* for its head; for all of a request */

@@ -127,6 +127,7 @@ struct td_config {
         uint64_t commands_per_second;
         uint64_t connections, connections_per_address, connections_per_user;
         uint64_t bad_tokens_per_second, publishes_per_second;
+        uint64_t lock_ttl_ms, locks_per_user, locks;
         uint64_t pending_publishes;
         uint64_t sends_per_second;
         uint64_t head_time_ms, request_time_ms;
