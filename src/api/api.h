@@ -47,6 +47,7 @@ void td_api_job_events(struct td_request *request, const struct td_api *api);
 void td_api_project(struct td_request *request, const struct td_api *api);
 void td_api_generate(struct td_request *request, const struct td_api *api);
 void td_api_lock(struct td_request *request, const struct td_api *api);
+void td_api_presence(struct td_request *request, const struct td_api *api);
 void td_api_healthz(struct td_request *request, const struct td_api *api);
 void td_api_readyz(struct td_request *request, const struct td_api *api);
 void td_api_metrics(struct td_request *request, const struct td_api *api);

@@ -70,6 +70,7 @@ static const struct metric metrics[] = {
     LIMITED("control_frames", TD_LIMITED_CONTROL_FRAMES),
     LIMITED("descriptors", TD_LIMITED_DESCRIPTORS),
     LIMITED("message", TD_LIMITED_MESSAGE),
+    LIMITED("presence", TD_LIMITED_PRESENCE),
     LIMITED("publishes", TD_LIMITED_PUBLISHES),
     LIMITED("subscriptions", TD_LIMITED_SUBSCRIPTIONS),
     LIMITED("tokens", TD_LIMITED_TOKENS),

@@ -38,6 +38,7 @@ static const struct route routes[] = {
     {"/api/projects/{}", GET | HEAD, "GET, HEAD, OPTIONS", td_api_project},
     {"/api/projects/{}/generate", POST, "POST, OPTIONS", td_api_generate, POST},
     {"/api/v1/locks/{**}", GET | HEAD | PUT | DELETE, "GET, HEAD, PUT, DELETE, OPTIONS", td_api_lock, PUT},
+    {"/api/v1/presence", GET | HEAD, "GET, HEAD, OPTIONS", td_api_presence},
     {"/healthz", GET | HEAD, "GET, HEAD", td_api_healthz},
     {"/readyz", GET | HEAD, "GET, HEAD", td_api_readyz},
     {"/metrics", GET | HEAD, "GET, HEAD", td_api_metrics},

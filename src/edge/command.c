@@ -7,6 +7,7 @@
 #include "edge/command_auth.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
+#include "edge/presence.h"
 #include "edge/publish_ask.h"
 #include "edge/recheck.h"
 #include "edge/subscribe.h"
@@ -185,6 +186,7 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
                     td_since_told(worker, conn, start->since, other_epoch));
     }
     answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
+    td_presence_sync(worker, conn);
     free(conn->start); /* it was for the first, whether that used it or had its own */
     conn->start = NULL;
     if (conn->state != TD_CONN_WS)
@@ -236,6 +238,7 @@ static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
             if (td_hub_unsubscribe(worker->hub, &conn->subscriber, topics.items[i]))
                 topics.items[done++] = topics.items[i];
         answer_topics(worker, conn, "unsubscribed", command->ref, topics.items, done);
+        td_presence_sync(worker, conn);
     }
     td_command_topics_done(&topics);
 }

@@ -10,6 +10,7 @@
 #include "edge/filter.h"
 #include "edge/http.h"
 #include "edge/poll.h"
+#include "edge/presence.h"
 #include "edge/subscribe.h"
 #include "edge/visit.h"
 #include "edge/worker.h"
@@ -109,6 +110,7 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_conn_log_disconnect(worker, conn, reason);
     count_close(worker, conn);
     td_conn_uncount(worker, conn);
+    td_presence_leave(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
     td_poll_free(conn);
     td_list_remove(&conn->dirty);
@@ -149,6 +151,7 @@ void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
     if (conn->state == TD_CONN_CLOSING || conn->state == TD_CONN_GONE)
         return;
     bool torn = td_hub_is_partial(&conn->subscriber);
+    td_presence_leave(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
     td_poll_free(conn);
     td_bound_free(conn); /* a seat is free before the peer has gone, who may come back at once */

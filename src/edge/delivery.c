@@ -6,6 +6,7 @@
 #include "edge/control.h"
 #include "edge/filter.h"
 #include "edge/poll.h"
+#include "edge/presence.h"
 #include "edge/subscribe.h"
 #include "edge/worker.h"
 #include <errno.h>
@@ -87,10 +88,12 @@ static void broken(struct td_subscriber *subscriber, void *arg)
 
 static bool wants(const struct td_subscriber *subscriber, const struct td_record *record, void *arg)
 {
+    const struct td_conn *conn =
+        TD_CONTAINER_OF((struct td_subscriber *)(uintptr_t)subscriber, struct td_conn, subscriber);
+
     (void)arg;
-    return td_conn_wants(
-        TD_CONTAINER_OF((struct td_subscriber *)(uintptr_t)subscriber, struct td_conn, subscriber),
-        record);
+    return !(subscriber->present && td_presence_is_own(conn, record)) &&
+           td_conn_wants(conn, record);
 }
 
 const struct td_hub_ops td_delivery_ops = {

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "edge/control.h"
 #include "edge/poll.h"
+#include "edge/presence.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
 #include <errno.h>
@@ -164,6 +165,8 @@ int td_recheck(struct td_worker *worker, struct td_conn *conn, struct td_princip
         r = lost->err;
     if (r < 0) /* rather no connection than one that sees what it may not */
         td_conn_drop(worker, conn, "its grants could not be checked again");
+    else if (!same)
+        td_presence_sync(worker, conn);
     return r < 0 ? r : recheck.n_lost;
 }
 

@@ -4,6 +4,7 @@
 #include "codec/sse.h"
 #include "edge/admission.h"
 #include "edge/conn_log.h"
+#include "edge/presence.h"
 #include "edge/subscribe.h"
 #include "edge/visit.h"
 
@@ -39,6 +40,7 @@ void td_stream_start(struct td_request *request, struct td_query *query, struct 
     td_conn_log_handshake(request, "accepted");
     td_conn_log_connect(worker, conn, "sse", request->head->path);
     td_conn_drop_inbox(conn); /* the request lay in it */
+    td_presence_sync(worker, conn);
     td_begin(worker, conn, query);
     td_conn_dirty(worker, conn);
 }

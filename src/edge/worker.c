@@ -42,6 +42,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     worker->handler = options->handler;
     worker->journal = options->journal;
     worker->quota = options->quota;
+    worker->presence = options->presence;
     worker->desk = options->desk;
     worker->audit = options->audit;
     worker->reserved = options->reserved;

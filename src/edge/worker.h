@@ -68,6 +68,7 @@ enum td_limited {
     TD_LIMITED_CONTROL_FRAMES,
     TD_LIMITED_DESCRIPTORS,
     TD_LIMITED_MESSAGE,
+    TD_LIMITED_PRESENCE,
     TD_LIMITED_PUBLISHES,
     TD_LIMITED_SUBSCRIPTIONS,
     TD_LIMITED_TOKENS,
@@ -109,6 +110,7 @@ struct td_desk;
 struct td_reserved;
 struct td_request;
 struct td_quota;
+struct td_presence;
 
 /* What the floor above gives: the resources. */
 struct td_edge_handler {
@@ -139,8 +141,9 @@ struct td_worker {
     struct td_loop *loop;
     struct td_token_cache *tokens;
     struct td_quota
-        *quota;           /* shared by the workers; NULL: nothing is counted by address and user */
-    struct td_desk *desk; /* likewise; NULL: there is none, and what needs it is refused */
+        *quota; /* shared by the workers; NULL: nothing is counted by address and user */
+    struct td_presence *presence; /* likewise; NULL: nobody is shown to be there */
+    struct td_desk *desk;         /* likewise; NULL: there is none, and what needs it is refused */
     struct td_reserved *reserved; /* likewise: topics of jobs that run */
     struct td_mailbox mailbox;    /* of td_mail.list */
     struct td_audit *audit;       /* shared by all; NULL: there is only the log */
@@ -196,6 +199,7 @@ struct td_worker_options {
     struct td_journal *journal;
     struct td_quota *quota;       /* may be NULL; outlives the worker */
     struct td_reserved *reserved; /* may be NULL; outlives the worker */
+    struct td_presence *presence; /* likewise */
     struct td_desk *desk;         /* may be NULL; its thread ends before the worker is freed */
     struct td_audit *audit;       /* may be NULL; outlives the worker */
     const int *listeners;         /* sockets; the worker closes them, also when it can't be made */

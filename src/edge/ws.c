@@ -10,6 +10,7 @@
 #include "edge/conn_log.h"
 #include "edge/control.h"
 #include "edge/expiry.h"
+#include "edge/presence.h"
 #include "edge/subscribe.h"
 #include "edge/visit.h"
 #include "os/clock.h"
@@ -183,6 +184,7 @@ void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td
     bool other_epoch;
     uint64_t position = td_since_seq(worker, query->since, query->position, &other_epoch);
     td_control_connection(worker, conn, position);
+    td_presence_sync(worker, conn);
     if (query->n_topics > 0) {
         td_begin(worker, conn, query);
     } else if ((query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) ||

@@ -61,6 +61,7 @@ struct td_subscriber {
         wire : 8; /* how its records are put on the wire; TD_WIRE_NONE: it is only told (`touched`) */
     bool checked : 1;   /* each record is put to ops->wants */
     bool stateless : 1; /* a gap is not followed by the state */
+    bool present : 1;   /* each ephemeral event is put to ops->wants: it is not told of itself */
     bool _behind : 1;
     bool
         _gap_again : 1; /* what was told of the gap that it is in is not all: more was subscribed since */
@@ -94,7 +95,7 @@ struct td_hub_ops {
     void (*touched)(struct td_subscriber *subscriber, void *arg);
     /* A record can't be sent (gone from the log when half of it was out, or no memory): the connection can't go on. */
     void (*broken)(struct td_subscriber *subscriber, void *arg);
-    /* Whether it gets this record; asked when `checked` is set. */
+    /* Whether it gets this record; asked when `checked` is set, and of ephemeral events when `present` is. */
     bool (*wants)(const struct td_subscriber *subscriber, const struct td_record *record,
                   void *arg);
 };

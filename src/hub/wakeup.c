@@ -231,10 +231,12 @@ void td_wakeup_share(struct td_wakeup *wakeup, const struct td_touched *touched,
 
     if (touched->more)
         items = merge_runs(wakeup, touched, &n, &run);
-    for (size_t i = 0; subscriber->checked && i < n; i++)
+    bool checked =
+        subscriber->checked || (subscriber->present && n > 0 && wakeup->views[items[0]].seq == 0);
+    for (size_t i = 0; checked && i < n; i++)
         if (ops->wants(subscriber, &wakeup->views[items[i]], arg))
             kept[n_kept++] = items[i];
-    if (!subscriber->checked || n_kept == n)
+    if (!checked || n_kept == n)
         *ret_share = (struct td_share){items, n, run};
     else
         *ret_share = (struct td_share){kept, n_kept, NULL};

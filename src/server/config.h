@@ -112,6 +112,10 @@ struct td_config {
         unsigned min_version;             /* enum td_tls_version */
         struct td_tls_context *context;   /* made of them; NULL: nothing speaks TLS */
     } tls;
+    struct {
+        struct td_slices topics; /* patterns */
+        uint64_t entries, announce;
+    } presence;
     struct td_slices trusted_proxies;     /* networks, as text */
     struct td_slices origins;             /* `http://localhost:*`: any port */
     struct td_config_endpoints endpoints; /* those that ship, then those of the file */

@@ -363,6 +363,13 @@ const struct td_config_option td_config_options[] = {
     {"audit.publishes", TD_CONFIG_BOOL, AT(audit.publishes), .standard = "false", .reloadable = true,
         .help = "Whether each publish becomes such an event too."},
 
+    {"presence.topics", TD_CONFIG_LIST, AT(presence.topics), .standard = "projects/*", .valid = td_pattern_valid, .expected = "a valid pattern such as rooms/*",
+        .help = "Topics of which it is kept, and told, who follows them (presence_joined, presence_left). An empty list: none."},
+    {"presence.announce", TD_CONFIG_NUMBER, AT(presence.announce), .standard = "250", .min = 1, .max = 100000, .off = "nobody is told",
+        .help = "While so many connections or fewer are on a topic, each that comes, and later goes, is told to the others. Beyond that they are only counted and listed."},
+    {"presence.entries", TD_CONFIG_NUMBER, AT(presence.entries), .standard = "100000", .min = 1, .max = 10000000,
+        .help = "Connections that may be present on topics, in all, each topic counted; others are not shown. Each takes about 200 bytes of memory."},
+
     {"log.level", TD_CONFIG_WORD, AT(log.level), .standard = "info", .words = level_words, .reloadable = true,
         .help = "The least that is logged. debug shows each handshake."},
     {"log.format", TD_CONFIG_WORD, AT(log.format), .standard = "json", .words = format_words,

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "desk/jobs.h"
+#include "edge/presence.h"
 #include "edge/quota.h"
 #include "edge/worker.h"
 #include "os/clock.h"
@@ -34,6 +35,7 @@ struct server {
     size_t n_workers, n_started;
     struct td_quota *quota;
     struct td_reserved reserved;
+    struct td_presence *presence;
     struct td_desk *desk;
     struct td_audit audit;
     struct td_jwks *jwks;
@@ -182,6 +184,7 @@ static int make_worker(struct server *server, size_t number)
         .handler = {td_api_admit, td_api_handle, &server->api},
         .journal = server->journal,
         .quota = server->quota,
+        .presence = server->presence,
         .desk = server->desk,
         .audit = &server->audit,
         .reserved = &server->reserved,
@@ -226,10 +229,17 @@ static int open_desk(struct server *server)
 
 static int make_workers(struct server *server)
 {
-    size_t n = server->options->config->workers;
+    const struct td_config *config = server->options->config;
+    size_t n = config->workers;
 
     server->quota = td_quota_new();
-    if (!server->quota)
+    server->presence = td_presence_new(&(struct td_presence_options){
+        .topics = config->presence.topics.items,
+        .n_topics = config->presence.topics.n,
+        .entries_max = config->presence.entries,
+        .announce_max = config->presence.announce,
+    });
+    if (!server->quota || !server->presence)
         return -ENOMEM;
     int r = open_desk(server);
     if (r < 0)
@@ -424,6 +434,7 @@ static void finish(struct server *server)
         td_journal_close(server->journal);
     td_quota_free(server->quota);
     td_reserved_done(&server->reserved);
+    td_presence_free(server->presence);
     td_jwks_free(server->jwks);
     if (server->bell >= 0)
         td_file_close(server->bell);

@@ -12,6 +12,7 @@ from websockets.uri import parse_uri
 
 DEADLINE_S = 20.0
 EVENTS = "/api/v1/events"
+PRESENCE = ("presence_joined", "presence_left")
 
 
 def connect(server, receive_buffer=None):
@@ -248,13 +249,13 @@ class Ws:
         self.send("SUBSCRIBE", topics=list(topics), **members)
         return self.until("subscribed")
 
-    def receive_events(self, n):
-        """The next n events; control messages on the way are left out."""
+    def receive_events(self, n, presence=False):
+        """The next n events; control messages on the way are left out, and, but for `presence`, who comes and goes."""
         events = []
         while len(events) < n:
             message = self.receive()
             assert message is not None, f"closed ({self.close_code}) after {len(events)} of {n}"
-            if not message.get("control"):
+            if not message.get("control") and (presence or message["type"] not in PRESENCE):
                 events.append(message)
         return events
 
@@ -338,6 +339,6 @@ class Sse:
         while len(events) < n:
             message = self.message()
             assert message is not None, f"the stream ended after {len(events)} of {n}"
-            if message[0] != "tidings":
+            if message[0] != "tidings" and message[0] not in PRESENCE:
                 events.append(message[1])
         return events
