@@ -81,6 +81,7 @@ struct td_ask {
     const struct td_principal
         *principal; /* lent: whoever sends the ask holds the reference until it is back */
     struct td_slice topic, key;
+    struct td_slice address;  /* of the peer, for the audit */
     struct td_slice document; /* of REVOKE: checked JSON */
     size_t limit;             /* of PARTS: of what is listed, by each worker */
     union {

@@ -57,6 +57,23 @@ int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
     return 0;
 }
 
+void td_desk_audit(struct td_desk *desk, struct td_audit *audit)
+{
+    desk->audit = audit;
+}
+
+void td_desk_note(struct td_audit_note *note, const struct td_desk *desk, const struct td_ask *ask,
+                  enum td_audit_action action, struct td_slice topic)
+{
+    td_audit_begin(note, desk->audit, action, TD_AUDIT_DONE);
+    td_audit_topic(note, topic);
+    if (!ask)
+        return;
+    td_audit_actor(note, ask->principal->subject);
+    if (ask->address.len > 0)
+        td_audit_address(note, ask->address);
+}
+
 static void refuse_all(struct td_list *asks)
 {
     struct td_list *node;

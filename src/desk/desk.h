@@ -13,6 +13,9 @@ struct td_desk;
 
 /* A desk for a journal, which outlives it.  0 or an error. */
 TD_MUST_USE int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk);
+/* Before it is started: who is told of what changes (audit/audit.h); without, only the log is. */
+struct td_audit;
+void td_desk_audit(struct td_desk *desk, struct td_audit *audit);
 /* Answers what is left with TD_EDRAINING; the thread has ended. */
 void td_desk_free(struct td_desk *desk);
 /* Sends an ask.  Any thread.  A desk that is NULL answers at once that there is none (TD_EUNAVAILABLE). */

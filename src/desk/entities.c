@@ -230,7 +230,10 @@ static int append(struct td_desk *desk, struct td_ask *ask, struct td_batch *bat
     td_buf_done(&data);
     if (r == TD_ECONFLICT)
         return -EAGAIN; /* somebody else wrote meanwhile: it is read again */
-    return r < 0 ? r : answer_record(desk, ask, seq);
+    if (r < 0)
+        return r;
+    td_entity_note(desk, ask, ask->topic, draft->type, entity->exists ? entity->version + 1 : 1);
+    return answer_record(desk, ask, seq);
 }
 
 int td_entity_change(struct td_desk *desk, struct td_ask *ask)

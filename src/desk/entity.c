@@ -53,6 +53,20 @@ int td_entity_find(struct td_desk *desk, struct td_slice topic, struct td_entity
     return 0;
 }
 
+void td_entity_note(const struct td_desk *desk, const struct td_ask *ask, struct td_slice topic,
+                    struct td_slice type, uint64_t version)
+{
+    struct td_audit_note note;
+    enum td_audit_action action =
+        td_slice_eq(type, TD_S("ENTITY_CREATED"))   ? TD_AUDIT_ENTITY_CREATED
+        : td_slice_eq(type, TD_S("ENTITY_UPDATED")) ? TD_AUDIT_ENTITY_UPDATED
+                                                    : TD_AUDIT_ENTITY_DELETED;
+
+    td_desk_note(&note, desk, ask, action, topic);
+    td_audit_u64(&note, "version", version);
+    td_audit_end(&note);
+}
+
 static void put_member(struct td_buf *out, const struct td_record *record, const char *name,
                        const char *as)
 {

@@ -28,5 +28,9 @@ bool td_entity_unwrap(struct td_slice data, struct td_slice *ret_payload, uint64
 /* Appends the data of an event.  Its length is at most TD_ENTITY_WRAP_BYTES more than that of the document. */
 void td_entity_wrap(struct td_buf *out, struct td_slice payload, uint64_t version);
 #define TD_ENTITY_WRAP_BYTES 64
+/* Notes for the audit that an ask has changed one. */
+struct td_ask;
+void td_entity_note(const struct td_desk *desk, const struct td_ask *ask, struct td_slice topic,
+                    struct td_slice type, uint64_t version);
 /* Appends an entity, as an event of it has it, as JSON; for who may not see it without the document and its author. */
 void td_entity_put(struct td_buf *out, const struct td_record *record, bool may_see);

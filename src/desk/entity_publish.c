@@ -117,6 +117,14 @@ static int find_known(struct plan *plan, uint64_t *ret_known)
     return td_journal_known(plan->desk->journal, &plan->batch, ret_known);
 }
 
+static void note(const struct plan *plan, const struct td_ask *ask)
+{
+    for (size_t i = 0; i < plan->given->n; i++)
+        if (plan->become[i].payload.ptr)
+            td_entity_note(plan->desk, ask, plan->drafts[i].topic, plan->drafts[i].type,
+                           plan->become[i].version);
+}
+
 int td_entity_publish(struct td_desk *desk, struct td_ask *ask)
 {
     const struct td_batch *given = ask->publish.batch;
@@ -140,6 +148,8 @@ int td_entity_publish(struct td_desk *desk, struct td_ask *ask)
         r = make(&plan);
     if (r == 0)
         r = td_desk_append(desk, &plan.batch, ask->publish.seqs);
+    if (r == 0)
+        note(&plan, ask);
     td_map_done(&plan.last);
     td_buf_done(&plan.text);
     free(plan.drafts);

@@ -2,6 +2,7 @@
 /* The desk, for its own files. */
 #pragma once
 
+#include "audit/audit.h"
 #include "base/heap.h"
 #include "base/map.h"
 #include "desk/desk.h"
@@ -22,6 +23,7 @@ struct td_desk {
     uint64_t unreadable_all;    /* the same for all topics */
     struct td_revoked *revoked; /* what the state of audit/subjects/* says */
     struct td_desk_jobs *jobs;  /* NULL: it has none */
+    struct td_audit *audit;     /* NULL: there is only the log */
     int bell;                   /* rung when there is something to do */
     _Atomic bool moved;         /* something may have become readable, or have been read in */
     _Atomic bool waits;         /* somebody waits for that: ring the bell */
@@ -29,3 +31,7 @@ struct td_desk {
     bool is_running;
     struct td_thread thread;
 };
+
+/* Begins a note of the audit on what was done to a topic by an ask, or (NULL) happened by itself. */
+void td_desk_note(struct td_audit_note *note, const struct td_desk *desk, const struct td_ask *ask,
+                  enum td_audit_action action, struct td_slice topic);

@@ -215,15 +215,34 @@ static int tell(struct td_desk *desk, const struct act *act, uint64_t *ret_seq)
     return r == TD_ECONFLICT ? -EAGAIN : r;
 }
 
+/* Notes for the audit that a lock was taken, or is free because of `freed`. */
+static void note(const struct td_desk *desk, const struct td_ask *ask, const struct lock *lock,
+                 const char *freed)
+{
+    struct td_audit_note note;
+    struct td_buf holder = TD_BUF_INIT(lock->holder_len);
+
+    td_desk_note(&note, desk, ask, freed ? TD_AUDIT_LOCK_FREED : TD_AUDIT_LOCK_TAKEN,
+                 name_of(lock));
+    if (td_json_unescape(holder_of(lock), &holder) == 0)
+        td_audit_str(&note, "holder", td_buf_slice(&holder));
+    td_audit_u64(&note, "fence", lock->fence);
+    if (freed)
+        td_audit_str(&note, "reason", td_slice_str(freed));
+    td_audit_end(&note);
+    td_buf_done(&holder);
+}
+
 static int expire(struct td_desk *desk, struct td_due *due)
 {
     struct lock *lock = TD_CONTAINER_OF(due, struct lock, due);
     uint64_t seq;
     int r = tell(desk, &(struct act){.type = "lock_expired", .lock = lock}, &seq);
 
-    if (r == 0)
+    if (r == 0) {
+        note(desk, NULL, lock, "the lease has ended");
         drop(desk->locks, lock);
-    else if (r != -EAGAIN) /* it is held until its end is told */
+    } else if (r != -EAGAIN) /* it is held until its end is told */
         td_desk_due(desk, due, td_clock_ns() + RETRY_NS);
     return r;
 }
@@ -382,6 +401,7 @@ static int take(struct td_desk *desk, struct td_ask *ask, struct lock **ret_lock
         return r;
     }
     lock->fence = lock->last;
+    note(desk, ask, lock, NULL);
     ask->created = true;
     *ret_lock = lock;
     return 0;
@@ -436,6 +456,7 @@ int td_lock_give_back(struct td_desk *desk, struct td_ask *ask)
         &ask->wait_for);
     if (r < 0)
         return r;
+    note(desk, ask, lock, "given back");
     drop(desk->locks, lock);
     answer_position(desk, ask);
     return 0;

@@ -21,6 +21,8 @@ struct td_edge_ask *td_edge_ask_new(struct td_worker *worker, struct td_conn *co
     ask->_generation = conn->generation;
     ask->_principal = conn->principal ? td_principal_ref(conn->principal) : NULL;
     ask->ask.principal = ask->_principal;
+    td_addr_format(&conn->peer, ask->_peer);
+    ask->ask.address = td_slice_str(ask->_peer);
     td_list_init(&ask->_mail.list);
     return ask;
 }

@@ -32,6 +32,7 @@ struct td_edge_ask {
     struct td_worker *_worker;
     uint32_t _index, _generation; /* of the connection */
     struct td_principal *_principal;
+    char _peer[TD_ADDR_LEN_MAX + 1];
     struct td_buf _bytes; /* of a request: head, then body */
     size_t _head_len;
     unsigned _passes;

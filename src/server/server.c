@@ -224,7 +224,10 @@ static int open_desk(struct server *server)
     };
 
     int r = td_desk_new(server->journal, &server->desk);
-    return r < 0 ? r : td_desk_open_jobs(server->desk, &options);
+    if (r < 0)
+        return r;
+    td_desk_audit(server->desk, &server->audit);
+    return td_desk_open_jobs(server->desk, &options);
 }
 
 static int make_workers(struct server *server)

@@ -102,3 +102,37 @@ def test_no_token_is_ever_noted(server, admin):
     until(lambda: notes(admin, "connection_closed"), "its end is noted")
     text = str(admin.page(AUDIT, since="earliest", limit=1000))
     assert token not in text and token.split(".")[2] not in text
+
+
+def test_changes_of_entities_are_noted(server, admin, http):
+    entity = "/api/v1/entities/applications/app1"
+    first = http.call("PUT", entity, data="{}", headers={"Idempotency-Key": "k"})
+    http.call("PUT", entity, data="{}", headers={"Idempotency-Key": "k"})  # a repeat changes nothing
+    http.call("PUT", entity, data="1", headers={"If-Match": "7"})  # nor does what is refused
+    http.publish("entities/applications/app1", {"n": 1}, type="ENTITY_UPDATED")
+    http.call("DELETE", entity)
+    assert first.status_code == 201
+    until(lambda: notes(admin, "entity_deleted"), "the last one is noted")
+    changes = [e["data"] for e in admin.page("audit/entities", since="earliest")["events"]]
+    assert [(c["action"], c["detail"]["version"]) for c in changes] == [
+        ("entity_created", 1), ("entity_updated", 2), ("entity_deleted", 3)]
+    for change in changes:
+        assert (change["actor"], change["topic"], change["outcome"]) == ("ann", "entities/applications/app1", "done")
+        assert change["address"].startswith("127.0.0.1:")
+
+
+def test_locks_are_noted(server, admin, http):
+    lock = "/api/v1/locks/projects/42"
+    fences = []
+    for ttl in (30, 30, 1):  # taken, renewed, shortened
+        fences.append(http.call("PUT", lock, json={"ttl": ttl}).json()["fence"])
+    until(lambda: notes(admin, "lock_freed"), "the lease ends")
+    http.call("PUT", lock)
+    admin.call("DELETE", lock)
+    until(lambda: len(notes(admin, "lock_freed")) == 2, "it is noted that it was given back")
+    told = [e["data"] for e in admin.page("audit/locks", since="earliest")["events"]]
+    assert [(t["action"], t.get("actor"), t["detail"].get("reason")) for t in told] == [
+        ("lock_taken", "ann", None), ("lock_freed", None, "the lease has ended"),
+        ("lock_taken", "ann", None), ("lock_freed", "root", "given back")]
+    assert all(t["topic"] == "projects/42" and t["detail"]["holder"] == "ann" for t in told)
+    assert told[0]["detail"]["fence"] == told[1]["detail"]["fence"] == fences[0] == fences[2]
