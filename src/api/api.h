@@ -11,13 +11,15 @@ struct td_api_reload {
     _Atomic td_unix_ms success; /* when one was last loaded and taken */
 };
 
+struct td_jobs;
+
 /* What the resources need to know of the whole server; immutable while workers run. */
 struct td_api {
     struct td_worker *const *workers; /* all of them, for metrics */
     size_t n_workers;
     struct td_journal *journal;
     struct td_audit *audit;       /* NULL: nothing of it is counted */
-    const struct td_desk *desk;   /* NULL: there is none */
+    const struct td_jobs *jobs;   /* for their figures; NULL: there are none */
     const char *version;          /* of the program */
     td_unix_ms started;           /* 0: unknown */
     struct td_api_reload *reload; /* written by the main thread; NULL: there are no reloads */

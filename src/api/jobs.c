@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /api/v1/jobs and what is below it; /api/projects/{id} (docs/protocol.md). */
-#include "desk/jobs.h"
+#include "jobs/jobs.h"
 #include "api/api.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "edge/admission.h"
 #include "edge/ask.h"
 
 #define LIST_LIMIT 100
@@ -75,12 +76,7 @@ static struct td_edge_ask *ask_new(struct td_request *request, enum td_ask_job_w
 
 static void answer_error(struct td_request *request)
 {
-    const struct td_ask *answer = request->answer;
-    char header[64] = "";
-
-    if (answer->retry_after_s > 0)
-        snprintf(header, sizeof(header), "Retry-After: %u\r\n", answer->retry_after_s);
-    td_respond_error_with(request, answer->err, td_ask_why(answer), td_slice_str(header));
+    td_respond_error(request, request->answer->err, td_ask_why(request->answer));
 }
 
 /* What the desk said, or its error. */
@@ -208,9 +204,22 @@ static const char *fill(struct td_edge_ask *ask, const struct members *members)
     return NULL;
 }
 
+/* A start and a report write, so they count as publishes do.  False: answered. */
+static bool admit(struct td_request *request)
+{
+    bool may = td_admission_publish(request->worker, request->conn);
+
+    if (!may)
+        refuse(request, TD_ERATE,
+               "Too many publishes on this connection; this one was not carried out.");
+    return may;
+}
+
 static void ask_start(struct td_request *request, const struct members *members,
                       struct td_slice given)
 {
+    if (!admit(request))
+        return;
     struct td_slice key = td_http_header(request->head, "idempotency-key");
     struct td_edge_ask *ask =
         ask_new(request, TD_ASK_JOB_START,
@@ -361,7 +370,7 @@ void td_api_job_events(struct td_request *request, const struct td_api *api)
         answer(request, 200, (struct td_slice){NULL, 0});
         return;
     }
-    if (!read_body(request, false, &json))
+    if (!read_body(request, false, &json) || !admit(request))
         return;
     if (!td_json_get(json, "lease_token", &raw) || read_text(raw, &token) < 0) {
         refuse(request, TD_EINVAL, "A report needs the `lease_token` that the start was answered.");

@@ -256,6 +256,7 @@ void td_api_metrics(struct td_request *request, const struct td_api *api)
 
     put_edge(api, &out);
     put_journal(api, &out);
+    td_api_put_jobs(api, &out);
     put_process(api, &out);
     if (api->audit)
         put_audit(api->audit, &out);

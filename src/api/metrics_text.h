@@ -14,6 +14,8 @@ void td_metric(struct td_buf *out, const char *name, const char *type, const cha
                uint64_t value);
 void td_metric_seconds(struct td_buf *out, const char *name, const char *type, const char *help,
                        td_ns value);
+/* metrics_jobs.c: what is told of jobs. */
+void td_api_put_jobs(const struct td_api *api, struct td_buf *out);
 /* Head, cumulative buckets, sum and count, in seconds. */
 void td_metric_histogram(struct td_buf *out, const char *name, const char *help,
                          const struct td_histogram_sum *sum);

@@ -21,6 +21,7 @@ int td_cli_token(int argc, char **argv);
 int td_cli_publish(int argc, char **argv);
 int td_cli_tail(int argc, char **argv);
 int td_cli_run(int argc, char **argv);
+int td_cli_jobs(int argc, char **argv);
 int td_cli_log(int argc, char **argv);
 int td_cli_why(int argc, char **argv);
 int td_cli_top(int argc, char **argv);

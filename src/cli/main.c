@@ -15,6 +15,7 @@ static const struct verb {
     {"publish", "publish events",                                             td_cli_publish},
     {"tail",    "follow topics in the terminal",                              td_cli_tail   },
     {"run",     "run a command and publish its output as it comes",           td_cli_run    },
+    {"jobs",    "list jobs, show one, cancel one",                            td_cli_jobs   },
     {"why",     "explain why a subject does or does not get a topic",         td_cli_why    },
     {"top",     "watch connections, topics and rates",                        td_cli_top    },
     {"log",     "look into a server's log, check it, copy it",                td_cli_log    },

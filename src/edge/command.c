@@ -5,6 +5,7 @@
 #include "base/topic.h"
 #include "edge/admission.h"
 #include "edge/command_auth.h"
+#include "edge/command_jobs.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
 #include "edge/presence.h"
@@ -398,10 +399,14 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
         pong(worker, conn, command.ref);
     else if (td_slice_eq_nocase(command.type, TD_S("publish")))
         publish(worker, conn, &command);
+    else if (td_slice_eq_nocase(command.type, TD_S("start")))
+        td_command_start(worker, conn, command.json, command.ref);
+    else if (td_slice_eq_nocase(command.type, TD_S("cancel")))
+        td_command_cancel_job(worker, conn, command.json, command.ref);
     else if (td_slice_eq_nocase(command.type, TD_S("auth")))
         td_command_auth(worker, conn, command.json, command.ref);
     else if (!is_pong)
-        td_control_error(
-            worker, conn, command.ref, TD_EINVAL,
-            TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping, publish and auth are known."));
+        td_control_error(worker, conn, command.ref, TD_EINVAL,
+                         TD_S("Unknown command: SUBSCRIBE, UNSUBSCRIBE, ping, publish, start, "
+                              "cancel and auth are known."));
 }

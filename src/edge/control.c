@@ -135,6 +135,12 @@ void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint6
 void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_slice ref, int err,
                       struct td_slice message)
 {
+    td_control_error_after(worker, conn, ref, err, message, 0);
+}
+
+void td_control_error_after(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
+                            int err, struct td_slice message, unsigned retry_after_s)
+{
     struct td_control control;
     struct td_buf actions = TD_BUF_INIT(1024);
 
@@ -147,8 +153,8 @@ void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_
     td_control_str(&control, "code", td_slice_str(td_err_code(err)));
     td_control_str(&control, "message", message);
     td_control_raw(&control, "suggested_actions", td_buf_slice(&actions));
-    if (err == TD_ERATE || err == TD_EFULL || err == TD_EDRAINING)
-        td_control_u64(&control, "retry_after", 1);
+    if (retry_after_s > 0 || err == TD_ERATE || err == TD_EFULL || err == TD_EDRAINING)
+        td_control_u64(&control, "retry_after", TD_MAX(retry_after_s, 1u));
     td_buf_done(&actions);
     td_control_send(&control, worker, conn);
 }

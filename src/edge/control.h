@@ -31,6 +31,9 @@ void td_control_send_when(struct td_control *control, struct td_worker *worker,
 void td_control_connection(struct td_worker *worker, struct td_conn *conn, uint64_t position);
 void td_control_error(struct td_worker *worker, struct td_conn *conn, struct td_slice ref, int err,
                       struct td_slice message);
+/* The same, which says when to try again: in so many seconds; 0: what that error says by itself. */
+void td_control_error_after(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
+                            int err, struct td_slice message, unsigned retry_after_s);
 /* A `gap` for all that the connection is subscribed to; `from` may be of another log. */
 void td_control_gap(struct td_worker *worker, struct td_conn *conn, struct td_position from,
                     const struct td_gap *gap);

@@ -119,8 +119,7 @@ int td_job_enter(struct td_job *job)
     if (job->kind && job->session.len > 0)
         job->session_hash =
             td_jobs_hash(jobs, "session", job->kind_name, job->owner, job->session, NULL);
-    if (!td_map_put(&jobs->owners, job->owner_hash, NULL) ||
-        (job->session_hash && !td_map_put(&jobs->sessions, job->session_hash, NULL)))
+    if (!td_map_put(&jobs->owners, job->owner_hash, NULL))
         return -ENOMEM;
     bool reserves = job->kind && !job->kind->spec->shared && job->topic_len > 0;
     if (reserves && jobs->options.reserved) {
@@ -342,6 +341,11 @@ void td_jobs_drain(struct td_jobs *jobs)
         else
             td_job_fail(job, "server_stopping", "The server is stopping.");
     }
+}
+
+const struct td_kinds *td_jobs_kinds(const struct td_jobs *jobs)
+{
+    return jobs->options.kinds;
 }
 
 const struct td_job_stat *td_jobs_stat(const struct td_jobs *jobs, size_t kind)

@@ -141,5 +141,6 @@ struct td_job_stat {
     _Atomic uint64_t running, queued;
     struct td_histogram duration; /* of those that ran */
 };
+const struct td_kinds *td_jobs_kinds(const struct td_jobs *jobs);
 /* Of the kind with that number. */
 const struct td_job_stat *td_jobs_stat(const struct td_jobs *jobs, size_t kind);

@@ -81,7 +81,7 @@ void td_job_begin_run(struct td_job *job)
         kind->n_queued--;
         atomic_store(&kind->stat.queued, kind->n_queued);
     }
-    if (job->session_hash) /* it may have been forgotten with the last that ran */
+    if (job->session_hash) /* only sessions of which something runs are counted */
         (void)td_map_put(&job->jobs->sessions, job->session_hash, NULL);
     count_running(job, 1);
     job->state = TD_JOB_STATE_RUNNING;

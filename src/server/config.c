@@ -59,6 +59,51 @@ static void add_dev_group(struct td_config *config)
     };
 }
 
+/* Whether the topics of a pattern are of a group that the configuration names. */
+static bool is_grouped(const struct td_config_groups *groups, struct td_slice pattern)
+{
+    for (size_t i = 0; i < groups->n; i++)
+        for (size_t j = 0; j < groups->items[i].topics.n; j++)
+            if (td_pattern_covers(groups->items[i].topics.items[j], pattern))
+                return true;
+    return false;
+}
+
+static bool has_group(const struct td_config_groups *groups, struct td_slice name)
+{
+    for (size_t i = 0; i < groups->n; i++)
+        if (td_slice_eq(groups->items[i].name, name))
+            return true;
+    return false;
+}
+
+/* Each job leaves its document as state: unless a group of the user's says otherwise, that is for a week. */
+static void add_jobs_group(struct td_config *config)
+{
+    static const struct td_slice patterns[] = {
+        {"jobs/**",    7 },
+        {"enhance/**", 10}
+    };
+    const struct td_config_groups *groups = &config->retention.groups;
+    struct td_slice *topics = td_config_alloc(config, sizeof(patterns));
+    size_t n = 0;
+
+    for (size_t i = 0; i < TD_ARRAY_LEN(patterns); i++)
+        if (!is_grouped(groups, patterns[i]))
+            topics[n++] = patterns[i];
+    if (n == 0 || groups->n >= TD_GROUPS_MAX || has_group(groups, TD_S("jobs")))
+        return;
+    struct td_config_group *group = td_config_append(
+        config, (struct td_config_array *)(void *)&config->retention.groups, sizeof(*group));
+    *group = (struct td_config_group){
+        .name = TD_S("jobs"),
+        .topics = {topics, n},
+        .age_ms = UINT64_C(7) * 24 * 3600 * 1000,
+        .bytes = (uint64_t)1024 * TD_MIB,
+        .state_ttl_ms = UINT64_C(7) * 24 * 3600 * 1000,
+    };
+}
+
 static void put_value_fault(struct td_buf *errors, const char *source, const char *value,
                             const struct td_config_option *option)
 {
@@ -198,6 +243,7 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     if (errors->len == errors_before) /* what could not be read is told already */
         td_config_compile_endpoints(config, inputs->path, errors);
     check_relations(config, errors);
+    add_jobs_group(config);
     td_config_compile_keys(config, inputs, errors);
     if (td_kinds_new(config->jobs.specs.items, config->jobs.specs.n, &config->jobs.kinds, errors) ==
         -ENOMEM)

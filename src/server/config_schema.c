@@ -211,7 +211,7 @@ static const struct td_config_option kind_items[] = {
     {"env", TD_CONFIG_LIST, KIND(env), .valid = filled, .expected = "NAME=VALUE", .help = "Of a command: what its environment has besides PATH, HOME, LANG and what tells it of its job."},
     {"exit_status", TD_CONFIG_WORD, KIND(exit_status), .standard = "failure", .words = exit_words, .help = "Of a command: whether another exit status than 0 is a failure of the job or a result (status failed of a job that completed)."},
     {"memory", TD_CONFIG_BYTES, KIND(memory_bytes), .standard = "0", .min = TD_MIB, .max = NO_MAX, .off = "no limit", .help = "Of a command: address space of each of its processes."},
-    {"output_bytes", TD_CONFIG_BYTES, KIND(output_bytes), .standard = "16MiB", .min = 1024, .max = 1024 * TD_MIB, .off = "no limit", .help = "Of a command: how much it may write; then it is ended (output_limit). Of an llm: the answer."},
+    {"output_bytes", TD_CONFIG_BYTES, KIND(output_bytes), .standard = "16MiB", .min = 1024, .max = 1024 * TD_MIB, .off = "no limit", .help = "Of a command: how much it may write; then it is ended (output_limit). Of an llm: its answer, which is 96 KiB at most."},
     {"url", TD_CONFIG_TEXT, KIND(url), .valid = url_valid, .expected = "a URL that begins with https:// or http://", .help = "Of an llm: the upstream's base or its /chat/completions (OpenAI's wire format)."},
     {"model", TD_CONFIG_TEXT, KIND(model), .valid = filled, .expected = "the name of a model", .help = "Of an llm: the model that is asked for."},
     {"key_env", TD_CONFIG_TEXT, KIND(key_env), .valid = filled, .expected = "the name of an environment variable", .help = "Of an llm: the variable of the server's environment that holds the API key."},
@@ -270,7 +270,7 @@ const struct td_config_option td_config_options[] = {
     {"retention.state_ttl", TD_CONFIG_DURATION, AT(retention.state_ttl_ms), .standard = "0", .min = SECOND, .max = NO_MAX, .off = "kept until it is removed",
         .help = "State whose last event is older is not kept."},
     {"retention.groups", TD_CONFIG_NAMED, AT(retention.groups), .fields = &group_fields,
-        .help = "Topics with an age and bytes of their own, so that they push out no others, and no others them; 16 groups at most. The options above are for the topics of none."},
+        .help = "Topics with an age and bytes of their own, so that they push out no others, and no others them; 16 groups at most. The options above are for the topics of none. Where none names jobs/** or enhance/**, a group `jobs` keeps those for 7 days, 1 GiB at most."},
 
     {"auth.secret", TD_CONFIG_TEXT, AT(_auth_key.secret), .secret = true, .reloadable = true,
         .help = "The secret of one HS256 key, at least 32 bytes; short for an entry of auth.keys."},

@@ -264,7 +264,7 @@ static int make_workers(struct server *server)
         .n_workers = n,
         .journal = server->journal,
         .audit = &server->audit,
-        .desk = server->desk,
+        .jobs = td_desk_jobs(server->desk),
         .version = server->options->version,
         .started = td_clock_unix_ms(),
         .reload = &server->reload,

@@ -286,6 +286,27 @@ static void relations_are_checked(void **state)
         "segment\n");
 }
 
+static void jobs_are_kept_for_a_week(void **state)
+{
+    static const struct {
+        const char *yaml;
+        size_t n, topics; /* of the last group */
+    } cases[] = {
+        {KEY,                                                                1, 2},
+        {KEY "retention: {groups: {a: {topics: ['jobs/**'], age: 1d}}}\n",   2, 1},
+        {KEY "retention: {groups: {a: {topics: ['**'], age: 1d}}}\n",        1, 1},
+        {KEY "retention: {groups: {jobs: {topics: ['jobs/*'], age: 1d}}}\n", 1, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct td_config *c = good(cases[i].yaml);
+        assert_int_equal(c->retention.groups.n, cases[i].n);
+        assert_int_equal(c->retention.groups.items[cases[i].n - 1].topics.n, cases[i].topics);
+        td_config_free(c);
+    }
+}
+
 static void kinds_of_jobs(void **state)
 {
     struct td_config *c = good(KEY "jobs:\n"
@@ -330,7 +351,7 @@ static void groups_have_names(void **state)
 
     assert_non_null(c);
     assert_int_equal(c->retention.state_ttl_ms, UINT64_C(30) * 24 * 3600 * 1000);
-    assert_int_equal(c->retention.groups.n, 2);
+    assert_int_equal(c->retention.groups.n, 3); /* and that of the jobs */
     const struct td_config_group *bulk = &c->retention.groups.items[0];
     assert_true(td_slice_eq(bulk->name, TD_S("bulk")));
     assert_int_equal(bulk->topics.n, 2);
@@ -681,6 +702,7 @@ int main(void)
         cmocka_unit_test(relations_are_checked),
         cmocka_unit_test(groups_have_names),
         cmocka_unit_test(kinds_of_jobs),
+        cmocka_unit_test(jobs_are_kept_for_a_week),
         cmocka_unit_test(the_environment_is_over_the_file),
         cmocka_unit_test(flags_are_over_all),
         cmocka_unit_test(a_secret_may_lie_in_a_file),

@@ -1,0 +1,566 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs on real commands: started, watched, cancelled, refused, and ended exactly once whatever happens."""
+import collections
+import json
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+
+from clients import Http, Ws, problem
+from conftest import Server, until
+
+# A shell script as a command's argument; what stands behind it are its $1, $2, …
+KINDS = r"""
+jobs:
+  kinds:
+    - name: validate
+      params: ["project_id=[a-z0-9-]{1,64}", "proposal_id=[a-z0-9-]{1,64}", "status?=[0-9]"]
+      topic: projects/{project_id}/proposals/{proposal_id}
+      events: [start=validation_start, output=output, complete=validation_complete, error=validation_error,
+               cancelled=validation_cancelled]
+      carry: [proposal_id]
+      argv: [sh, -c, 'echo one; echo "a \"b\"" >&2; echo "1 problem"; exit ${1:-0}', x, "{status}"]
+      exit_status: result
+    - name: wait
+      params: ["project_id=[a-z0-9-]+", "proposal_id=[a-z0-9-]+", "mark?=.*"]
+      topic: projects/{project_id}/proposals/{proposal_id}
+      shared: true
+      events: [start=iteration_start, error=iteration_error, cancelled=iteration_cancelled]
+      carry: [proposal_id]
+      argv: [sh, -c, 'sleep 300 & echo "{\"progress\":30,\"message\":\"waiting\"}" >&3; wait', x, "{mark}"]
+      concurrency: 100
+    - name: write
+      who: any
+      params: ["n=[0-9]{1,6}"]
+      topic: enhance/{sub}/{session}
+      events: [status=status, progress=progress, text=partial, complete=completed, error=error, cancelled=cancelled]
+      argv: [sh, -c, 'for i in $(seq $1); do echo "{\"text\":\"w$i \"}" >&3; done; echo "{\"result\":{\"n\":$1}}" >&3', x, "{n}"]
+    - name: hold
+      who: any
+      topic: enhance/{sub}/{session}
+      events: [status=status, complete=completed, cancelled=cancelled]
+      argv: [sleep, "300"]
+      session_concurrency: 2
+    - name: steps
+      who: any
+      params: ["fail?=yes"]
+      argv: [sh, -c, 'for p in 25 50 75; do echo "{\"progress\":$p,\"message\":\"at $p\"}" >&3; done;
+             if [ -n "$1" ]; then echo "{\"error\":{\"code\":\"broken\",\"message\":\"It broke.\",\"details\":\"here\",\"suggested_actions\":[\"Mend it.\"]}}" >&3; exit 1; fi;
+             echo "{\"result\":{\"entries\":3}}" >&3', x, "{fail}"]
+    - {name: boss, who: "role:boss", argv: ["true"]}
+    - {name: missing, who: any, argv: [/nonexistent/program]}
+    - {name: slow, who: any, argv: [sleep, "300"], time: 200ms}
+    - {name: single, who: any, argv: [sleep, "300"], concurrency: 1, queue: 1}
+    - {name: plan, internal: true, title: Planner, params: ["project_id=[a-z0-9-]+"],
+       argv: [sh, -c, 'echo planning $1; echo "{\"result\":{\"word\":\"x  y\"}}" >&3', x, "{project_id}"]}
+    - {name: build, internal: true, title: Builder, argv: [sh, -c, 'cat; echo; echo "[$1]"; echo "{\"result\":{\"files\":2}}" >&3', x, "{result.plan.word}"]}
+    - {name: stop, internal: true, title: Stopper, params: ["stop?=yes|wait"], argv: [sh, -c, '[ "$1" != wait ] || sleep 300; [ -z "$1" ]', x, "{stop}"]}
+    - name: generate
+      runner: pipeline
+      params: ["project_id=[a-z0-9-]{1,64}", "stop?=yes|wait"]
+      topic: projects/{project_id}
+      shared: true
+      events: [status=status_update, progress=status_update, step=agent_update, log=log, complete=completion, error=completion,
+               cancelled=completion]
+      carry: [project_id]
+      steps: [plan, stop, build]
+    - {name: outside, runner: external, topic: "outside/{job_id}", events: [output=output, log=log, error=lost, complete=finished]}
+"""
+ENDS = {"completed", "error", "cancelled"}
+
+
+@pytest.fixture
+def server(tmp_path):
+    config = tmp_path / "jobs.yaml"
+    config.write_text(KINDS)
+    server = Server(tmp_path, ["--config", str(config)])
+    try:
+        server.start()
+        yield server
+    finally:
+        for process in server.started:
+            process.kill()
+        if server.process and server.process.poll() is None:
+            server.kill9()
+
+
+def start(http, kind, params=None, status=202, headers=None, **members):
+    answer = http.call("POST", "/api/v1/jobs", json={"kind": kind, "params": params or {}, **members},
+                       headers=headers)
+    assert answer.status_code == status, answer.text
+    return answer.json() if status == 202 else problem(answer)
+
+
+def get(http, job_id):
+    answer = http.call("GET", f"/api/v1/jobs/{job_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ended(http, job_id):
+    return until(lambda: (job := get(http, job_id))["ended"] and job, "the job ends")
+
+
+def cancel(http, job_id):
+    return http.call("POST", f"/api/v1/jobs/{job_id}/cancel")
+
+
+def told(server, topic):
+    """What was said on a topic: type and data of each event."""
+    return [(event["type"], event["data"]) for event in server.events(topic, server.token("root", ["admin"]))]
+
+
+def descendants(pid):
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def sleepers(marks):
+    """Processes that run with one of these words among their arguments."""
+    found = []
+    for path in pathlib.Path("/proc").iterdir():
+        try:
+            arguments = (path / "cmdline").read_bytes().split(b"\0") if path.name.isdigit() else []
+        except OSError:
+            continue
+        if any(mark.encode() in arguments for mark in marks):
+            found.append(int(path.name))
+    return found
+
+
+# ---- one job ----
+
+def test_a_validation_is_told_line_by_line(server, http):
+    with Ws(server, "/ws/projects/p1", server.token("bob")) as ws:
+        ws.until("caught_up")
+        job = start(http, "validate", {"project_id": "p1", "proposal_id": "7", "status": "1"})
+        assert job["state"] == "running" and job["owner"] == "ann" and job["topic"] == "projects/p1/proposals/7"
+        begin = ws.until("validation_start")
+        assert (begin["proposal_id"], begin["job_id"]) == ("7", job["job_id"])
+        assert begin["event_id"] and begin["timestamp"]
+        lines = collections.defaultdict(list)
+        for _ in range(3):
+            line = ws.until("output")
+            lines[line["stream"]].append(line["line"])
+        assert lines == {"stdout": ["one", "1 problem"], "stderr": ['a "b"']}
+        end = ws.until("validation_complete")
+        assert (end["status"], end["summary"], end["proposal_id"]) == ("failed", "1 problem", "7")
+    job = ended(http, job["job_id"])
+    assert (job["state"], job["progress"], job["result"], job["error"]) == ("done", 100, {"exit_status": 1}, None)
+
+
+def test_the_answer_names_the_job(server, http):
+    answer = http.call("POST", "/api/v1/jobs", json={"kind": "steps"})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/api/v1/jobs/{answer.json()['job_id']}"
+    assert answer.headers["Tidings-Position"] == answer.json()["position"]
+    assert http.call("GET", answer.headers["Location"]).json()["job_id"] == answer.json()["job_id"]
+
+
+def test_its_own_topic_tells_its_life(server, http):
+    job = start(http, "steps", viewers=["bob"])
+    with Ws(server, f"/ws/job/{job['job_id']}?since=earliest", server.token("bob")) as ws:
+        seen = []
+        while not seen or seen[-1]["type"] not in ENDS:
+            message = ws.receive()
+            if not message.get("control"):
+                seen.append(message)
+    assert all(m["job_id"] == job["job_id"] and m["status"] for m in seen)
+    assert [m["progress"] for m in seen] == sorted(m["progress"] for m in seen)
+    assert (seen[-1]["type"], seen[-1]["result"], seen[-1]["progress"]) == ("completed", {"entries": 3}, 100)
+    with Ws(server, f"/ws/job/{job['job_id']}", server.token("bob")) as ws:  # who comes later is shown how it ended
+        late = ws.until("completed")
+        assert late["state"] is True or late["status"] == "completed"
+
+
+def test_an_error_says_what_to_do(server, http):
+    job = start(http, "steps", {"fail": "yes"})
+    ended(http, job["job_id"])
+    with Ws(server, f"/ws/job/{job['job_id']}", http.server.token()) as ws:
+        error = ws.until("error")
+    assert (error["error"], error["details"], error["suggested_actions"]) == ("It broke.", "here", ["Mend it."])
+    assert get(http, job["job_id"])["error"] == {
+        "code": "broken", "message": "It broke.", "details": "here", "suggested_actions": ["Mend it."]}
+
+
+@pytest.mark.parametrize("kind, code", [("missing", "not_started"), ("slow", "timeout")])
+def test_what_can_not_be_run_fails(server, http, kind, code):
+    job = ended(http, start(http, kind)["job_id"])
+    assert (job["state"], job["error"]["code"]) == ("failed", code)
+    assert job["error"]["message"] and job["error"]["suggested_actions"]
+
+
+# ---- who may what ----
+
+def test_a_job_is_its_owners_and_viewers(server, http):
+    job = start(http, "steps", viewers=["carl"])
+    ended(http, job["job_id"])
+    bob, carl = Http(server, server.token("bob")), Http(server, server.token("carl"))
+    admin = Http(server, server.token("root", ["admin"]))
+    named = Http(server, server.token("dora", subscribe=["jobs/**"]))
+    for other in (carl, admin, named):
+        assert get(other, job["job_id"])["owner"] == "ann"
+    missing = bob.call("GET", "/api/v1/jobs/" + "0" * 32)
+    hidden = bob.call("GET", f"/api/v1/jobs/{job['job_id']}")
+    assert problem(hidden) == problem(missing) == (404, "not_found")
+    assert hidden.text == missing.text
+    assert problem(cancel(bob, job["job_id"])) == (404, "not_found")
+    with Ws(server, f"/ws/job/{job['job_id']}", server.token("bob")) as ws:
+        refused = ws.closed()
+    with Ws(server, "/ws/job/" + "0" * 32, server.token("bob")) as ws:
+        assert ws.closed() == refused
+    assert refused[0] == 4004
+    for who, n in ((bob, 0), (carl, 1), (admin, 1)):
+        assert len(who.call("GET", "/api/v1/jobs?kind=steps&state=done").json()["jobs"]) == n
+
+
+def test_starting_needs_what_the_kind_says(server):
+    weak = Http(server, server.token("eve", publish=["projects/p2/**"]))
+    assert start(weak, "validate", {"project_id": "p1", "proposal_id": "7"}, 403) == (403, "forbidden")
+    start(weak, "validate", {"project_id": "p2", "proposal_id": "7"})
+    assert start(weak, "boss", status=403) == (403, "forbidden")
+    start(Http(server, server.token("eve", roles=["boss"])), "boss")
+
+
+@pytest.mark.parametrize("body", [
+    {"kind": "nothing"}, {"kind": "plan"}, {"kind": "validate"}, {}, [], {"kind": 7}, {"kind": "steps", "x": 1},
+    {"kind": "steps", "params": []}, {"kind": "steps", "params": {"fail": "no"}}, {"kind": "steps", "params": {"y": "1"}},
+    {"kind": "steps", "params": {"fail": {}}}, {"kind": "steps", "viewers": "bob"}, {"kind": "steps", "viewers": [1]},
+    {"kind": "outside"}, {"kind": "write", "params": {"n": "1"}}, {"kind": "steps", "lease": 5},
+    {"kind": "outside", "external": True, "lease": 0}, {"kind": "outside", "external": True, "lease": 99999},
+    {"kind": "validate", "params": {"project_id": "../x", "proposal_id": "7"}},
+])
+def test_what_can_not_be_started_changes_nothing(server, http, body):
+    answer = http.call("POST", "/api/v1/jobs", json=body)
+    assert problem(answer) == (400, "bad_request")
+    assert told(server, "**") == []
+
+
+def test_a_key_starts_one_job(server, http):
+    key = {"Idempotency-Key": "k1"}
+    first = start(http, "steps", headers=key)
+    ended(http, first["job_id"])
+    again = start(http, "steps", headers=key)
+    assert (again["job_id"], again["state"]) == (first["job_id"], "done")
+    assert start(http, "steps", {"fail": "yes"}, 422, headers=key) == (422, "idempotency_mismatch")
+    bob = Http(server, server.token("bob"))
+    assert start(bob, "steps", headers=key)["job_id"] != first["job_id"]
+    server.restart()
+    assert start(http, "steps", headers=key)["job_id"] == first["job_id"]
+
+
+def test_the_topic_of_a_running_job_is_its_own(server, http):
+    job = start(http, "single")
+    start(http, "validate", {"project_id": "p1", "proposal_id": "7"})
+    answer = http.post({"topic": f"jobs/{job['job_id']}", "type": "x"})
+    assert problem(answer) == (403, "reserved_topic")
+    outside = start(http, "outside", external=True)
+    answer = http.post({"topic": outside["topic"], "type": "x"})
+    assert problem(answer) == (403, "reserved_topic")
+    wait = start(http, "wait", {"project_id": "p1", "proposal_id": "8"})
+    http.publish("projects/p1/proposals/8", {}, type="comment_created")  # that kind is shared
+    cancel(http, wait["job_id"])
+
+
+# ---- limits ----
+
+def test_what_does_not_fit_waits_and_then_is_refused(server, http):
+    running, queued = start(http, "single"), start(http, "single")
+    assert (running["state"], queued["state"], queued["place"]) == ("running", "queued", 1)
+    answer = http.call("POST", "/api/v1/jobs", json={"kind": "single"})
+    assert problem(answer) == (429, "rate_limited")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert cancel(http, running["job_id"]).json()["state"] == "cancelling"
+    until(lambda: get(http, queued["job_id"])["state"] == "running", "the queued one has its turn")
+    cancel(http, queued["job_id"])
+    assert ended(http, queued["job_id"])["state"] == "cancelled"
+
+
+def test_a_queued_job_can_be_cancelled(server, http):
+    running, queued = start(http, "single"), start(http, "single")
+    assert cancel(http, queued["job_id"]).json() == {"job_id": queued["job_id"], "state": "cancelled"}
+    assert get(http, running["job_id"])["state"] == "running"
+
+
+# ---- cancel ----
+
+def test_cancel_ends_all_processes_and_everyone_sees_it(server, http):
+    viewers = [Ws(server, "/ws/projects/p1", server.token(sub)) for sub in ("bob", "carl", "ann")]
+    for ws in viewers:
+        ws.until("caught_up")
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7", "mark": "cancel-me"})
+    until(lambda: get(http, job["job_id"])["progress"] == 30, "it runs")
+    assert sleepers(["cancel-me"])
+    answer = cancel(http, job["job_id"])
+    assert (answer.status_code, answer.json()) == (202, {"job_id": job["job_id"], "state": "cancelling"})
+    for ws in viewers:
+        assert ws.until("iteration_cancelled")["job_id"] == job["job_id"]
+        ws.__exit__(None, None, None)
+    assert not sleepers(["cancel-me"])
+    launcher = [pid for pid in descendants(server.process.pid)]
+    assert len(launcher) == 1  # itself
+    again = cancel(http, job["job_id"])
+    assert (again.status_code, again.json()["state"]) == (202, "cancelled")
+    assert [t for t, _ in told(server, f"jobs/{job['job_id']}") if t in ENDS] == ["cancelled"]
+
+
+# ---- pipelines ----
+
+def test_a_generation_is_told_agent_by_agent(server, http):
+    tabs = [Ws(server, "/api/ws/projects/p9", server.token(sub)) for sub in ("ann", "bob")]
+    for ws in tabs:
+        ws.until("caught_up")
+    answer = http.call("POST", "/api/projects/p9/generate")
+    assert answer.status_code == 202
+    job_id = answer.json()["job_id"]
+    for ws in tabs:
+        seen = []
+        while not seen or seen[-1]["type"] != "completion":
+            message = ws.receive()
+            if not message.get("control"):
+                seen.append(message)
+        ws.__exit__(None, None, None)
+        agents = [(m["agent"], m["agent_name"], m["status"]) for m in seen if m["type"] == "agent_update"]
+        assert agents == [(a, n, s) for a, n in (("plan", "Planner"), ("stop", "Stopper"), ("build", "Builder"))
+                          for s in ("started", "completed")]
+        said = [m["message"] for m in seen if m["type"] == "agent_update"]
+        assert said[0] == "Starting Planner agent"
+        assert re.fullmatch(r"Completed Planner agent in [0-9.]+s", said[1])
+        assert "planning p9" in [m["message"] for m in seen if m["type"] == "log"]
+        assert "[x  y]" in [m["message"] for m in seen if m["type"] == "log"]
+        updates = [m for m in seen if m["type"] == "status_update"]
+        assert all(m["job_id"] == job_id and "progress" in m and m["status"] == "running" for m in updates)
+        end = seen[-1]
+        assert (end["project_id"], end["job_id"], end["status"]) == ("p9", job_id, "completed")
+        assert end["duration"] >= 0 and end["result"] == {"files": 2} and end["files"] == 2
+    project = http.call("GET", "/api/projects/p9").json()
+    assert (project["id"], project["status"], project["progress"], project["job_id"]) == ("p9", "completed", 100, job_id)
+    assert [a["status"] for a in project["agents"]] == ["completed"] * 3
+    assert "planning p9" in [log["message"] for log in project["logs"]]
+    assert problem(http.call("GET", "/api/projects/none")) == (404, "not_found")
+
+
+def test_a_generation_stops_at_the_first_failure(server, http):
+    job_id = http.call("POST", "/api/projects/p9/generate", json={"stop": "yes"}).json()["job_id"]
+    job = ended(http, job_id)
+    assert (job["state"], job["error"]["code"]) == ("failed", "exit_status")
+    assert [a["status"] for a in job["agents"]] == ["completed", "failed", "waiting"]
+    completions = [data for type, data in told(server, "projects/p9") if type == "completion"]
+    assert [(c["status"], bool(c["error"])) for c in completions] == [("failed", True)]
+
+
+def test_a_generation_is_cancelled_in_the_middle(server, http):
+    job_id = http.call("POST", "/api/projects/p9/generate", json={"stop": "wait"}).json()["job_id"]
+    until(lambda: get(http, job_id)["agents"][1]["status"] == "started", "the second agent works")
+    cancel(http, job_id)
+    job = ended(http, job_id)
+    assert job["state"] == "cancelled"
+    assert [a["status"] for a in job["agents"]] == ["completed", "cancelled", "waiting"]
+    assert [d["status"] for t, d in told(server, "projects/p9") if t == "completion"] == ["cancelled"]
+
+
+# ---- WebSocket ----
+
+def test_requests_of_a_session(server):
+    with Ws(server, "/ws/enhance?session=s1", server.token()) as ws:
+        ws.until("caught_up")
+        ws.send("start", kind="write", request_id="r1", params={"n": "20"}, ref=1)
+        ws.send("start", kind="write", request_id="r2", params={"n": 5}, ref=2)
+        texts, ends, answers = collections.defaultdict(str), {}, {}
+        while len(ends) < 2 or len(answers) < 2:
+            message = ws.receive()
+            if message["type"] == "started":
+                answers[message["ref"]] = message
+            elif message["type"] == "partial":
+                assert len(texts[message["request_id"]].encode()) == message["offset"]
+                texts[message["request_id"]] += message["content"]
+            elif message["type"] == "completed":
+                ends[message["request_id"]] = message
+        assert texts["r1"] == "".join(f"w{i} " for i in range(1, 21))
+        assert ends["r1"]["result"] == {"n": 20} and ends["r1"]["job_id"] == answers[1]["job_id"]
+        assert answers[1]["request_id"] == "r1" and answers[1]["topic"] == "enhance/ann/s1"
+        ws.send("start", kind="write", request_id="r1", params={"n": "20"}, ref=3)
+        assert ws.until("started")["job_id"] == answers[1]["job_id"]  # the same request is the same job
+        ws.send("start", kind="write", request_id="r1", params={"n": "21"}, ref=4)
+        assert ws.until("command_error")["code"] == "idempotency_mismatch"
+        since = ends["r1"]["event_id"]
+    with Ws(server, f"/ws/enhance?session=s1&since={since}", server.token()) as ws:
+        missed = ws.receive_events(1) if since != max(since, ends["r2"]["event_id"]) else []
+        assert all(m["request_id"] == "r2" for m in missed)
+    with Ws(server, "/ws/enhance?session=s1&since=earliest", server.token("bob")) as ws:
+        assert ws.until("caught_up")  # another user's session of that name is another one
+        ws.send("start", kind="write", request_id="r1", params={"n": "1"})
+        assert ws.until("started")["job_id"] != answers[1]["job_id"]
+
+
+def test_as_many_run_at_once_in_a_session_as_may(server):
+    with Ws(server, "/ws/enhance?session=s1", server.token()) as ws:
+        ws.until("caught_up")
+        for n in range(3):
+            ws.send("start", kind="hold", request_id=f"r{n}")
+        states = {}
+        while len(states) < 3:
+            message = ws.until("status")
+            states[message["request_id"]] = message["status"]
+        assert states == {"r0": "running", "r1": "running", "r2": "queued"}
+        ws.send("cancel", request_id="r0", ref="c")
+        assert ws.until("cancelling")["ref"] == "c"
+        assert ws.until("cancelled")["request_id"] == "r0"
+        assert ws.until("status", request_id="r2", status="running")
+        ws.send("cancel", request_id="unknown", ref="d")
+        error = ws.until("command_error")
+        assert (error["code"], error["ref"]) == ("not_found", "d")
+        assert error["message"] and error["suggested_actions"]
+
+
+def test_the_path_gives_parameters_and_cancel_takes_a_proposal(server, http):
+    with Ws(server, "/ws/projects/p1", server.token()) as ws:
+        ws.until("caught_up")
+        ws.send("start", kind="wait", params={"proposal_id": "7"}, request_id="a")
+        ws.until("iteration_start")
+        ws.send("start", kind="wait", params={"proposal_id": "8", "project_id": "p2"}, ref="x")
+        assert ws.until("command_error")["code"] == "bad_request"
+        with Ws(server, "/ws/projects/p2", server.token()) as other:
+            other.until("caught_up")
+            other.send("cancel", proposal_id="7")
+            assert other.until("command_error")["code"] == "not_found"
+        ws.send("cancel", proposal_id="7")
+        assert ws.until("cancelling")["state"] == "cancelling"
+        assert ws.until("iteration_cancelled")["proposal_id"] == "7"
+        for bad in ({}, {"job_id": []}):
+            ws.send("cancel", **bad)
+            assert ws.until("command_error")["code"] == "bad_request"
+        ws.send("start", kind="single")
+        ws.send("start", kind="single")
+        ws.send("start", kind="single", ref="third")
+        error = ws.until("command_error")
+        assert (error["code"], error["ref"]) == ("rate_limited", "third") and error["retry_after"] > 0
+
+
+# ---- workers elsewhere ----
+
+def report(http, job, **members):
+    return http.call("POST", f"/api/v1/jobs/{job['job_id']}/events", json={"lease_token": job["lease_token"], **members})
+
+
+def test_a_worker_elsewhere_reports(server, http):
+    job = start(http, "outside", external=True, lease=30)
+    assert len(job["lease_token"]) >= 32 and job["lease"] == 30 and job["external"] is True
+    answer = report(http, job, events=[{"line": "one", "stream": "stdout"}, {"log": "hm", "level": "warn"},
+                                       {"type": "custom", "data": {"a": 1}}], progress=40, message="on it")
+    assert answer.status_code == 200 and answer.json()["progress"] == 40
+    assert problem(http.call("POST", f"/api/v1/jobs/{job['job_id']}/events", json={"lease_token": "x"})) == (404, "not_found")
+    assert problem(http.call("POST", f"/api/v1/jobs/{job['job_id']}/events", json={})) == (400, "bad_request")
+    assert problem(report(http, job, events=[{"line": "two"}, 7])) == (400, "bad_request")
+    assert problem(report(http, job, state="queued")) == (400, "bad_request")
+    cancel(http, job["job_id"])
+    assert report(http, job).json()["state"] == "cancelling"
+    assert report(http, job, state="done", result={"n": 1}).json()["state"] == "done"
+    assert problem(report(http, job)) == (404, "not_found")
+    said = [(type, data.get("line") or data.get("message") or data.get("a") or data.get("n"))
+            for type, data in told(server, f"outside/{job['job_id']}")]
+    assert said == [("output", "one"), ("log", "hm"), ("custom", 1), ("finished", 1)]
+    assert job["lease_token"] not in json.dumps(told(server, "**"))
+    assert job["lease_token"] not in server.log()
+
+
+def test_a_worker_that_goes_away_orphans_its_job(server, http):
+    job = start(http, "outside", external=True, lease=1)
+    orphan = ended(http, job["job_id"])
+    assert (orphan["state"], orphan["error"]["code"]) == ("failed", "orphaned")
+    assert [type for type, _ in told(server, f"outside/{job['job_id']}")] == ["lost"]
+
+
+def test_a_worker_elsewhere_outlives_a_restart(server, http):
+    job = start(http, "outside", external=True, lease=30)
+    server.restart()
+    assert report(http, job, events=[{"line": "still here"}], state="done").json()["state"] == "done"
+
+
+# ---- the end of the server ----
+
+def test_a_killed_server_leaves_no_job_and_no_process(server, http):
+    marks = [f"job-{server.port}-{n}" for n in range(20)]
+    jobs = [start(http, "wait", {"project_id": "p1", "proposal_id": str(n), "mark": mark}) for n, mark in enumerate(marks)]
+    until(lambda: len(sleepers(marks)) == 20, "all of them run")
+    server.kill9()
+    until(lambda: not sleepers(marks), "no process outlives the server")
+    server.start()
+    for job in jobs:
+        assert get(http, job["job_id"])["error"]["code"] == "orphaned"
+        ends = [type for type, _ in told(server, f"jobs/{job['job_id']}") if type in ENDS]
+        assert ends == ["error"]
+    failed = [data["job_id"] for type, data in told(server, "projects/**") if type == "iteration_error"]
+    assert sorted(failed) == sorted(job["job_id"] for job in jobs)
+    server.restart()
+    assert len([1 for type, _ in told(server, "jobs/*") if type in ENDS]) == 20
+
+
+def test_a_drain_is_seen_by_viewers(server, http):
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7"})
+    outside = start(http, "outside", external=True)
+    with Ws(server, "/ws/projects/p1", server.token()) as ws:
+        ws.until("caught_up")
+        server.process.send_signal(signal.SIGTERM)
+        error = ws.until("iteration_error")
+        assert error["code"] == "server_stopping"
+    assert server.process.wait(20) == 0
+    server.start()
+    assert get(http, job["job_id"])["error"]["code"] == "server_stopping"
+    assert get(http, outside["job_id"])["state"] == "running"
+
+
+def test_a_hundred_jobs_at_once(server, http):
+    n = 100
+    viewers = [Ws(server, "/ws/projects/p1", server.token("bob" if i % 2 else "ann")) for i in range(4)]
+    for ws in viewers:
+        ws.until("caught_up")
+    jobs = {start(http, "validate", {"project_id": "p1", "proposal_id": str(i)})["job_id"] for i in range(n)}
+    for ws in viewers:
+        seen, lines = set(), collections.Counter()
+        while len(seen) < n:
+            message = ws.receive()
+            if message["type"] == "output":
+                lines[message["job_id"]] += 1
+            elif message["type"] == "validation_complete":
+                assert message["job_id"] not in seen
+                seen.add(message["job_id"])
+        assert seen == jobs and all(lines[job] == 3 for job in jobs)
+        ws.__exit__(None, None, None)
+
+
+def test_jobs_are_counted_and_logged_without_their_parameters(server, http):
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7", "mark": "s3cret"})
+    text = http.call("GET", "/metrics").text
+    assert 'tidings_jobs_running{kind="wait"} 1' in text
+    assert 'tidings_jobs_started_total{kind="wait"} 1' in text
+    cancel(http, job["job_id"])
+    ended(http, job["job_id"])
+    text = http.call("GET", "/metrics").text
+    assert 'tidings_jobs_ended_total{kind="wait",state="cancelled"} 1' in text
+    assert 'tidings_jobs_running{kind="wait"} 0' in text
+    assert job["job_id"] in server.log() and "s3cret" not in server.log()
+
+
+# ---- the command line ----
+
+def test_jobs_on_the_command_line(server, http):
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7"})
+    listed = server.run("jobs", "list")
+    assert listed.returncode == 0 and job["job_id"] in listed.stdout and "running" in listed.stdout
+    shown = server.run("jobs", "show", job["job_id"])
+    assert shown.returncode == 0 and json.loads(shown.stdout)["kind"] == "wait"
+    cancelled = server.run("jobs", "cancel", job["job_id"])
+    assert cancelled.returncode == 0 and job["job_id"] in cancelled.stdout
+    assert ended(http, job["job_id"])["state"] == "cancelled"
+    missing = server.run("jobs", "show", "0" * 32)
+    assert missing.returncode == 1 and "no such job" in missing.stderr
+    assert server.run("jobs", "list", token=server.token("bob")).stdout.count(job["job_id"]) == 0
+    for wrong in (["jobs"], ["jobs", "show"], ["jobs", "rm", "x"], ["jobs", "list", "--state"]):
+        assert server.run(*wrong).returncode == 2
