@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+import requests
 from conftest import until
 
 from clients import Http, Raw, Sse, Ws, problem, request
@@ -188,6 +189,20 @@ def test_a_patch_does_not_grow_without_end(server, http):
     put(http, {"a": half})
     assert problem(http.call("PATCH", ENTITY, json={"b": half})) == (413, "too_large")
     assert Http(server).call("GET", ENTITY).json()["version"] == 1
+
+
+@pytest.mark.options("--limits.state_keys", "2")
+def test_there_are_only_so_many(server, http):
+    for name in ("a", "b"):
+        assert put(http, {}, f"{APPS}/{name}").status_code == 201
+    assert problem(put(http, {}, f"{APPS}/c")) == (413, "too_large")
+    http = Http(server)
+    assert put(http, {"n": 1}, f"{APPS}/a").status_code == 200
+    assert problem(http.post({"topic": "entities/applications/c", "type": "ENTITY_CREATED"})) == (413, "too_large")
+    http = Http(server)
+    assert http.call("DELETE", f"{APPS}/b").status_code == 200
+    assert put(http, {}, f"{APPS}/c").status_code == 201
+    assert [entity["entity_id"] for entity in http.call("GET", APPS).json()["entities"]] == ["a", "c"]
 
 
 # ---- who may ----
@@ -410,6 +425,40 @@ def test_a_version_goes_on_after_a_kill(server, http):
     http.call("DELETE", ENTITY)
     server.restart()
     assert problem(http.call("GET", ENTITY)) == (404, "not_found")
+
+
+def test_writers_and_kills(server):
+    """Whatever was answered is there, in order and once, however often the server was killed meanwhile."""
+    answered, over = {}, threading.Event()
+
+    def write(i):
+        n = 0
+        while not over.is_set():
+            try:
+                answer = put(Http(server), {"by": i, "n": n}, f"{APPS}/e{i}", Idempotency_Key=f"{i}-{n}")
+            except requests.RequestException:
+                continue  # asked again with the same key
+            if answer.ok:
+                answered[i] = (n, answer.json()["version"])
+                n += 1
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):
+        goal = {i: n + 10 for i, (n, _) in answered.items()}
+        until(lambda: len(answered) == 4 and all(answered[i][0] >= goal.get(i, 5) for i in range(4)), "they write")
+        server.restart()
+    over.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    told = server.events("entities/**")
+    for i in range(4):
+        mine = [event["data"] for event in told if event["topic"].endswith(f"e{i}")]
+        assert [event["version"] for event in mine] == list(range(1, len(mine) + 1))
+        assert [event["payload"]["n"] for event in mine] == list(range(len(mine)))
+        assert answered[i][1] == answered[i][0] + 1 <= len(mine) <= answered[i][0] + 2
 
 
 def test_requests_behind_one_that_waits_for_the_desk(server, http):
