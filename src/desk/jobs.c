@@ -2,6 +2,7 @@
 #include "desk/jobs.h"
 #include "base/err.h"
 #include "desk/internal.h"
+#include "desk/project.h"
 #include "jobs/command.h"
 #include "jobs/llm.h"
 #include "os/clock.h"
@@ -249,8 +250,23 @@ static int report(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer
                           answer);
 }
 
-static int carry_out(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer *answer)
+/* A project is made with its first generation.  What has to be read for that is looked for before anything is done. */
+static int start_for(struct td_desk *desk, struct td_ask *ask, struct td_job_answer *answer)
 {
+    struct td_slice project;
+    bool is_project = td_project_of_start(ask, &project);
+    int r = is_project ? td_project_look(desk, project) : 0;
+
+    if (r == 0)
+        r = start(desk->jobs->jobs, ask, answer);
+    if (r == 0 && is_project)
+        (void)!td_project_make(desk, ask->principal, project); /* shown without it, if that fails */
+    return r;
+}
+
+static int carry_out(struct td_desk *desk, struct td_ask *ask, struct td_job_answer *answer)
+{
+    struct td_jobs *jobs = desk->jobs->jobs;
     const struct td_job_which which = {
         .principal = ask->principal,
         .id = ask->job.id,
@@ -261,14 +277,13 @@ static int carry_out(struct td_jobs *jobs, struct td_ask *ask, struct td_job_ans
     };
 
     switch (ask->job.what) {
-    case TD_ASK_JOB_START: return start(jobs, ask, answer);
+    case TD_ASK_JOB_START: return start_for(desk, ask, answer);
     case TD_ASK_JOB_CANCEL: return td_jobs_cancel(jobs, &which, answer);
     case TD_ASK_JOB_GET: return td_jobs_get(jobs, &which, answer);
     case TD_ASK_JOB_LIST: return list(jobs, ask, answer);
     case TD_ASK_JOB_REPORT: return report(jobs, ask, answer);
     case TD_ASK_JOB_ACCESS: return td_jobs_access(jobs, &which);
-    case TD_ASK_JOB_PROJECT:
-        return td_jobs_project(jobs, ask->principal, ask->job.project_id, answer);
+    case TD_ASK_JOB_PROJECT: return td_project_get(desk, jobs, ask, answer);
     }
     return TD_EINVAL;
 }
@@ -285,7 +300,7 @@ int td_desk_ask_jobs(struct td_desk *desk, struct td_ask *ask)
         return -EAGAIN;
     td_buf_reset(&ask->body);
     td_buf_reset(&ask->why);
-    int r = carry_out(desk->jobs->jobs, ask, &answer);
+    int r = carry_out(desk, ask, &answer);
     if (r == -EAGAIN)
         return r;
     ask->err = r;

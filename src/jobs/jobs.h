@@ -107,9 +107,14 @@ TD_MUST_USE int td_jobs_get(struct td_jobs *jobs, const struct td_job_which *whi
                             struct td_job_answer *answer);
 /* 0, or TD_ENOTFOUND when there is no such job or the principal may not see it. */
 TD_MUST_USE int td_jobs_access(struct td_jobs *jobs, const struct td_job_which *which);
-/* The newest job of the kind `generate` on a topic, as a project. */
-TD_MUST_USE int td_jobs_project(struct td_jobs *jobs, const struct td_principal *principal,
-                                struct td_slice id, struct td_job_answer *answer);
+/* A project: its newest job of the kind `generate` says how it stands. */
+struct td_job_project {
+    const struct td_principal *principal;
+    struct td_slice id, name; /* name: a raw string, or empty: the id */
+    bool exists;              /* also when it has no job */
+};
+TD_MUST_USE int td_jobs_project(struct td_jobs *jobs, const struct td_job_project *project,
+                                struct td_job_answer *answer);
 
 struct td_job_list {
     const struct td_principal *principal;

@@ -343,6 +343,15 @@ def test_a_generation_is_told_agent_by_agent(server, http):
     assert (project["id"], project["status"], project["progress"], project["job_id"]) == ("p9", "completed", 100, job_id)
     assert [a["status"] for a in project["agents"]] == ["completed"] * 3
     assert "planning p9" in [log["message"] for log in project["logs"]]
+    entity = http.call("GET", "/api/v1/entities/projects/p9")  # made on first use
+    assert entity.status_code == 200 and '"name":"p9"' in entity.text
+    http.call("PUT", "/api/v1/entities/projects/p9", json={"id": "p9", "name": "Nine"})
+    assert http.call("GET", "/api/projects/p9").json()["name"] == "Nine"
+    http.call("PUT", "/api/v1/entities/projects/p10", json={"name": "Ten"})
+    fresh = http.call("GET", "/api/projects/p10").json()
+    assert (fresh["name"], fresh["status"], fresh["job_id"], fresh["agents"]) == ("Ten", "new", None, [])
+    stranger = Http(server, server.token("eve", subscribe=["projects/p1/**"]))
+    assert problem(stranger.call("GET", "/api/projects/p9")) == (404, "not_found")
     assert problem(http.call("GET", "/api/projects/none")) == (404, "not_found")
 
 

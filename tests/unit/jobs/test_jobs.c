@@ -581,8 +581,12 @@ static void a_pipeline_passes_results_on(void **state_)
     assert_int_equal(count(own, "completion {"), 1);
     says(own, "\"files\":2,\"status\":\"good\"}");
     assert_null(strstr(own, "\"status\":\"completed\",\"summary\""));
-    assert_int_equal(done(td_jobs_project(jobs, ann, TD_S("a"), begin())), 0);
+    assert_int_equal(
+        done(td_jobs_project(
+            jobs, &(struct td_job_project){ann, TD_S("a"), TD_S("\"Name\""), false}, begin())),
+        0);
     says(body, "\"status\":\"completed\",\"progress\":100,");
+    says(body, "{\"id\":\"a\",\"name\":\"Name\",");
     says(body, "\"agents\":[{\"agent\":\"first\"");
     says(body, "\"message\":\"working\"");
 }
