@@ -214,7 +214,7 @@ static int append(struct td_desk *desk, struct td_ask *ask, struct td_batch *bat
 {
     const struct td_ask_change *change = &ask->change;
     struct td_buf data = TD_BUF_INIT(0);
-    uint64_t seq;
+    uint64_t seq = 0;
     int r = make_data(change, entity, &data);
 
     draft->type = !entity->exists                   ? TD_S("ENTITY_CREATED")
