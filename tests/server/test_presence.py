@@ -147,6 +147,20 @@ def test_a_grant_that_is_lost_ends_it(server, http):
         assert watch.next()[:2] == ("presence_joined", "carl")  # bob's going was told once
 
 
+@pytest.mark.parametrize("what", [{"subscribe": ["projects/**"]}, {"before": 4_000_000_000}])
+def test_a_subject_that_is_revoked_is_gone(server, http, what):
+    watch, root = Watch(server), Http(server, server.token("root", roles=["admin"]))
+    with Ws(server, token=server.token("bob")) as ws:
+        ws.subscribe(TOPIC)
+        assert watch.next()[:2] == ("presence_joined", "bob")
+        assert root.call("POST", "/api/v1/subjects/bob/revoke", json=what).status_code == 200
+        assert watch.next()[:2] == ("presence_left", "bob")
+        assert users(http) == []
+    with Ws(server, token=server.token("carl")) as ws:
+        ws.subscribe(TOPIC)
+        assert watch.next()[:2] == ("presence_joined", "carl")
+
+
 @pytest.mark.options("--presence.announce", "2", "--presence.entries", "4", "--workers", "2")
 def test_limits(server, http):
     watch = Watch(server)
