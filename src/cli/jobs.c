@@ -80,7 +80,7 @@ static int put_parameter(struct jobs *jobs, const char *name, const char *value)
 static int list(struct jobs *jobs)
 {
     struct td_buf after = TD_BUF_INIT(256);
-    struct td_slice answer, next;
+    struct td_slice answer = {NULL, 0}, next;
     int status = 0;
 
     do {
@@ -117,7 +117,7 @@ static int path_of(struct jobs *jobs, const char *id, const char *rest)
 
 static int show(struct jobs *jobs, const char *id)
 {
-    struct td_slice answer;
+    struct td_slice answer = {NULL, 0};
     int status = path_of(jobs, id, "");
 
     if (status == 0)
@@ -129,7 +129,7 @@ static int show(struct jobs *jobs, const char *id)
 
 static int cancel(struct jobs *jobs, const char *id)
 {
-    struct td_slice answer;
+    struct td_slice answer = {NULL, 0};
     int status = path_of(jobs, id, "/cancel");
 
     if (status == 0)
