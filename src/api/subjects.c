@@ -182,8 +182,7 @@ static void put_decision(struct td_buf *out, const struct td_principal *principa
     static const char *const words[] = {
         [TD_SEES] = "granted",
         [TD_BLIND_UNGRANTED] = "no grant matches the topic",
-        [TD_BLIND_PRIVATE] = "a grant that begins with a wildcard does not reach private topics "
-                             "(jobs, enhance): they have to be granted by name",
+        [TD_BLIND_PRIVATE] = "a wildcard at the start of a grant does not reach private topics",
         [TD_BLIND_AUDIT] = "audit is for the role admin only",
         [TD_BLIND_TAKEN] = "a revocation has taken it",
     };

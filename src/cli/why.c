@@ -136,7 +136,7 @@ static void print_answer(struct why *why, struct td_slice answer)
 static int ask(struct why *why)
 {
     struct td_buf path = TD_BUF_INIT(64 * TD_KIB);
-    struct td_slice body, answer;
+    struct td_slice body = {NULL, 0}, answer;
 
     int status = td_cli_connect(VERB, &why->server, &why->client);
     if (status != 0)

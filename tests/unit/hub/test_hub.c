@@ -422,8 +422,10 @@ static void test_every_format_deflated(void **state)
     (void)state;
     open_hub();
     for (size_t i = 0; i < 6; i++)
-        join(i, td_wire_of(i % 2 ? TD_TRANSPORT_WS_DEFLATED : TD_TRANSPORT_WS, i / 2),
-             (const char *const[4]){"**"});
+        join(
+            i,
+            td_wire_of(i % 2 ? TD_TRANSPORT_WS_DEFLATED : TD_TRANSPORT_WS, (enum td_format)(i / 2)),
+            (const char *const[4]){"**"});
     publish("entities/applications/a1", 500);
     publish("a/b", 1);
     settle();
