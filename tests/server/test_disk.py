@@ -250,6 +250,45 @@ def test_a_flipped_bit_in_the_middle_is_a_gap_and_reported(server, clean):
     until(lambda: "damage" in server.log(), "the server's own log tells of it")
 
 
+@pytest.fixture
+def grouped(tmp_path):
+    """A server on which little of the topic bulk is kept, and all of the others."""
+    config = tmp_path / "tidings.yaml"
+    config.write_text("retention:\n  groups:\n    bulk: {topics: [bulk], bytes: 1MiB}\n")
+    server = Server(tmp_path, ["--config", str(config), *SMALL])
+    server.start()
+    yield server
+    if server.process.poll() is None:
+        server.kill9()
+
+
+def test_pages_pass_damage_inside_of_what_retention_has_thinned(grouped):
+    """Two gaps begin at the same place: one is told, and the other with the next page."""
+    server = grouped
+    http = Http(server, server.token())
+    ids = [http.publish("kept", f"mark-{n:04}") for n in range(20)]
+
+    def dropped():
+        http.post([{"topic": "bulk", "type": "t", "data": "x" * 8000}] * 50)
+        return "gap" in http.page("bulk", since=ids[0])
+    until(dropped, "retention has dropped the beginning of the bulk")
+    server.stop()
+    flip(find_segment(server, b"mark-0010"), b"mark-0010", where=3)
+    server.start()
+    http = Http(server, server.token())
+    got, reasons, since = [], [], ids[0]
+    for _ in range(20):
+        page = http.page(["kept", "bulk"], since=since)
+        got += [e["data"] for e in page["events"] if e["topic"] == "kept"]
+        reasons += [page["gap"]["reason"]] if "gap" in page else []
+        since = page["position"]
+        if not page["more"]:
+            break
+    assert not page["more"], "the pages come to an end"
+    assert got == [f"mark-{n:04}" for n in range(1, 20) if n != 10]
+    assert reasons[0] == "retention" and reasons.count("damaged") == 1, reasons
+
+
 def test_a_cut_file_is_served_up_to_the_cut(server):
     token = server.token()
     http = Http(server, token)
