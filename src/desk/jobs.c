@@ -148,6 +148,7 @@ int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *o
     struct td_jobs_options of_jobs = {
         .kinds = options->kinds,
         .reserved = options->reserved,
+        .audit = desk->audit,
         .log = {desk->journal, append, state, walk, desk},
         .unfinished_max = options->unfinished_max,
         .owner_unfinished_max = options->owner_unfinished_max,

@@ -2,6 +2,7 @@
 /* The jobs, for their own files. */
 #pragma once
 
+#include "audit/audit.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/topic.h"
@@ -172,6 +173,10 @@ struct td_job *td_job_new(struct td_jobs *jobs, struct td_slice id);
 TD_MUST_USE int td_job_enter(struct td_job *job);
 /* Takes it out of all tables and frees it. */
 void td_job_free(struct td_job *job);
+/* Begins a note for the log and the audit; the caller may add to it, and ends it. */
+void td_job_note(const struct td_job *job, enum td_audit_action action,
+                 enum td_audit_outcome outcome, struct td_slice actor,
+                 struct td_audit_note *ret_note);
 void td_job_soil(struct td_job *job); /* it has something to be written or started */
 void td_jobs_wake_at(struct td_jobs *jobs, td_ns when);
 struct td_job_count *td_job_owner_count(struct td_job *job);

@@ -210,6 +210,17 @@ void td_job_note_project(struct td_jobs *jobs, struct td_slice kind, struct td_s
     latest->created = created;
 }
 
+void td_job_note(const struct td_job *job, enum td_audit_action action,
+                 enum td_audit_outcome outcome, struct td_slice actor,
+                 struct td_audit_note *ret_note)
+{
+    td_audit_begin(ret_note, job->jobs->options.audit, action, outcome);
+    td_audit_actor(ret_note, actor);
+    td_audit_topic(ret_note, td_job_own(job));
+    td_audit_str(ret_note, "job_id", td_job_id(job));
+    td_audit_str(ret_note, "kind", job->kind_name);
+}
+
 /* ---- the turn ---- */
 
 void td_jobs_wake_at(struct td_jobs *jobs, td_ns when)

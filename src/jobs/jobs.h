@@ -20,6 +20,7 @@
 #include "jobs/runner.h"
 #include "journal/journal.h"
 
+struct td_audit;
 struct td_jobs;
 
 /* The log, as the desk gives it. */
@@ -45,6 +46,7 @@ struct td_job_runner {
 struct td_jobs_options {
     const struct td_kinds *kinds; /* outlive the jobs, as the next do */
     struct td_reserved *reserved; /* may be NULL */
+    struct td_audit *audit;       /* NULL: only lines of the log are made */
     struct td_jobs_log log;
     struct td_job_runner
         runners[2]; /* of TD_RUNNER_COMMAND and TD_RUNNER_LLM; `start` NULL: not available */

@@ -143,10 +143,16 @@ static void put_state(struct td_buf *out, struct td_slice id, struct td_slice st
                 (int)state.len, state.ptr);
 }
 
-static void cancel_live(struct td_job *job, struct td_job_answer *answer)
+static void cancel_live(struct td_job *job, const struct td_principal *principal,
+                        struct td_job_answer *answer)
 {
+    struct td_audit_note note;
     uint64_t last = 0;
 
+    if (job->why == TD_JOB_WHY_NONE && !td_job_has_ended(job)) {
+        td_job_note(job, TD_AUDIT_JOB_CANCELLED, TD_AUDIT_DONE, principal->subject, &note);
+        td_audit_end(&note);
+    }
     td_job_stop(job, TD_JOB_WHY_CANCEL);
     if (job->jobs->retry_at == 0)
         (void)td_job_flush(job, &last); /* what fails is tried again by the turn */
@@ -165,7 +171,7 @@ static int cancel_one(struct td_jobs *jobs, const struct td_job_which *which,
     int r = look(jobs, which, &job, &record);
 
     if (job && may_cancel(which->principal, job)) {
-        cancel_live(job, answer);
+        cancel_live(job, which->principal, answer);
         return 0;
     }
     if (r == 0 && job) {
@@ -206,7 +212,7 @@ static int cancel_proposal(struct td_jobs *jobs, const struct td_job_which *whic
             (which->project_id.len > 0 && !has_param(job, TD_S("project_id"), which->project_id)))
             continue;
         if (may_cancel(which->principal, job))
-            cancel_live(job, answer);
+            cancel_live(job, which->principal, answer);
         else
             seen |= may_see_live(which->principal, job);
     }

@@ -3,7 +3,6 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "jobs/internal.h"
 #include "jobs/value.h"
 #include "os/clock.h"
@@ -55,23 +54,6 @@ static void count_running(struct td_job *job, int by)
     }
 }
 
-static void log_job(struct td_job *job, const char *what)
-{
-    struct td_log_line line;
-
-    if (!td_log_begin(&line, TD_LOG_INFO, "job"))
-        return;
-    td_log_str(&line, "message", td_slice_str(what));
-    td_log_str(&line, "job_id", td_job_id(job));
-    td_log_str(&line, "kind", job->kind_name);
-    td_log_str(&line, "owner", job->owner);
-    if (td_job_has_ended(job) && job->started > 0)
-        td_log_u64(&line, "ms", job->ended > job->started ? job->ended - job->started : 0);
-    if (job->state == TD_JOB_STATE_FAILED)
-        td_log_str(&line, "code", td_buf_slice(&job->code));
-    td_log_end(&line);
-}
-
 void td_job_begin_run(struct td_job *job)
 {
     struct td_jobs_kind *kind = kind_of(job);
@@ -95,7 +77,6 @@ void td_job_begin_run(struct td_job *job)
     job->step_pending = true;
     td_job_tell_start(job);
     td_job_tell_status(job);
-    log_job(job, "started");
 }
 
 /* ---- a run ---- */
@@ -383,6 +364,21 @@ static void count_end(struct td_job *job)
         td_histogram_add(&kind->stat.duration, td_clock_ns() - job->began);
 }
 
+static void note_end(struct td_job *job)
+{
+    struct td_audit_note note;
+
+    td_job_note(job, TD_AUDIT_JOB_ENDED,
+                job->state == TD_JOB_STATE_FAILED ? TD_AUDIT_FAILED : TD_AUDIT_DONE, job->owner,
+                &note);
+    td_audit_str(&note, "state", td_slice_str(td_job_state_word(job->state)));
+    if (job->started > 0)
+        td_audit_u64(&note, "ms", job->ended > job->started ? job->ended - job->started : 0);
+    if (job->state == TD_JOB_STATE_FAILED)
+        td_audit_str(&note, "code", td_buf_slice(&job->code));
+    td_audit_end(&note);
+}
+
 void td_job_end(struct td_job *job, enum td_job_state state)
 {
     TD_ASSERT(!td_job_has_ended(job) && !job->run);
@@ -398,7 +394,7 @@ void td_job_end(struct td_job *job, enum td_job_state state)
         job->progress = 100;
     td_job_tell_end(job);
     count_end(job);
-    log_job(job, td_job_status_word(state));
+    note_end(job);
     job->jobs->queues_changed = true;
     td_job_soil(job);
 }

@@ -344,6 +344,7 @@ static int launch(struct td_job *job, const struct td_job_start *start,
                   struct td_job_answer *answer)
 {
     struct td_buf data = TD_BUF_INIT(TD_JOB_SAID_MAX);
+    struct td_audit_note note;
     unsigned char secret[32];
     char token[64];
     uint64_t last = 0;
@@ -365,6 +366,8 @@ static int launch(struct td_job *job, const struct td_job_start *start,
         return r;
     }
     atomic_fetch_add(&job->jobs->kinds[job->kind->index].stat.started, 1);
+    td_job_note(job, TD_AUDIT_JOB_STARTED, TD_AUDIT_DONE, job->owner, &note);
+    td_audit_end(&note);
     td_job_note_project(job->jobs, job->kind_name, td_job_topic(job), td_job_id(job), job->created);
     answer->position = job->seq;
     answer->wait_for = last;

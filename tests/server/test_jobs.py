@@ -573,3 +573,23 @@ def test_jobs_on_the_command_line(server, http):
     assert server.run("jobs", "list", token=server.token("bob")).stdout.count(job["job_id"]) == 0
     for wrong in (["jobs"], ["jobs", "show"], ["jobs", "rm", "x"], ["jobs", "list", "--state"]):
         assert server.run(*wrong).returncode == 2
+
+
+def test_jobs_are_audited(tmp_path):
+    config = tmp_path / "jobs.yaml"
+    config.write_text(KINDS)
+    server = Server(tmp_path, ["--config", str(config), "--audit.events", "true"])
+    try:
+        server.start()
+        ann, root = Http(server, server.token()), server.token("root", ["admin"])
+        job = start(ann, "wait", {"project_id": "p1", "proposal_id": "7", "mark": "s3cret"})
+        assert cancel(Http(server, server.token("bob")), job["job_id"]).status_code == 202
+        ended(ann, job["job_id"])
+        events = until(lambda: len(found := server.events("audit/jobs", root)) == 3 and found, "three are told")
+        assert [(e["data"]["action"], e["data"]["actor"]) for e in events] == [
+            ("job_started", "ann"), ("job_cancelled", "bob"), ("job_ended", "ann")]
+        assert all(e["data"]["detail"]["job_id"] == job["job_id"] and e["data"]["topic"] == f"jobs/{job['job_id']}"
+                   for e in events)
+        assert "s3cret" not in json.dumps(events)
+    finally:
+        server.kill9()
