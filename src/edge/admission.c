@@ -2,6 +2,21 @@
 #include "edge/admission.h"
 #include "base/err.h"
 #include "edge/quota.h"
+#include <errno.h>
+
+/* Most connections are neither counted nor from a proxy, and have none. */
+struct td_guest {
+    uint64_t address, user; /* whom it is counted for in the quota; 0: nobody */
+    struct td_addr proxy;   /* the other end, when that is a trusted one */
+    bool has_proxy;
+};
+
+static struct td_guest *guest_of(struct td_conn *conn)
+{
+    if (!conn->guest)
+        conn->guest = calloc(1, sizeof(*conn->guest));
+    return conn->guest;
+}
 
 static int enter(struct td_worker *worker, uint64_t whom, unsigned max, uint64_t *counted)
 {
@@ -12,21 +27,40 @@ static int enter(struct td_worker *worker, uint64_t whom, unsigned max, uint64_t
     return r;
 }
 
+static int enter_address(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_guest *guest = guest_of(conn);
+
+    return !guest ? -ENOMEM
+                  : enter(worker, td_quota_of_addr(worker->quota, &conn->peer),
+                          worker->options->connections_per_address, &guest->address);
+}
+
+static int enter_user(struct td_worker *worker, struct td_conn *conn)
+{
+    struct td_guest *guest = guest_of(conn);
+
+    return !guest ? -ENOMEM
+                  : enter(worker, td_quota_of_user(worker->quota, conn->principal->subject),
+                          worker->options->connections_per_user, &guest->user);
+}
+
 void td_admission_accepted(struct td_worker *worker, struct td_conn *conn)
 {
     const struct td_edge_options *options = worker->options;
 
     if (td_cidrs_have(&options->trusted_proxies, &conn->peer)) {
-        conn->proxy = malloc(sizeof(*conn->proxy));
-        if (conn->proxy)
-            *conn->proxy = conn->peer;
-        else
+        struct td_guest *guest = guest_of(conn);
+        if (guest) {
+            guest->proxy = conn->peer;
+            guest->has_proxy = true;
+        } else {
             conn->over_limit = true;
+        }
         return;
     }
     if (worker->quota && options->connections_per_address > 0 && !conn->over_limit)
-        conn->over_limit = enter(worker, td_quota_of_addr(worker->quota, &conn->peer),
-                                 options->connections_per_address, &conn->counted_address) < 0;
+        conn->over_limit = enter_address(worker, conn) < 0;
 }
 
 void td_admission_request(struct td_worker *worker, struct td_conn *conn,
@@ -34,9 +68,9 @@ void td_admission_request(struct td_worker *worker, struct td_conn *conn,
 {
     bool on = true;
 
-    if (!conn->proxy)
+    if (!conn->guest || !conn->guest->has_proxy)
         return;
-    conn->peer = *conn->proxy;
+    conn->peer = conn->guest->proxy;
     for (size_t i = head->n_headers; i-- > 0 && on;)
         if (td_slice_eq_nocase(head->headers[i].name, TD_S("x-forwarded-for")))
             on = td_forwarded_for(&worker->options->trusted_proxies, head->headers[i].value,
@@ -51,13 +85,11 @@ int td_admission_stream(struct td_worker *worker, struct td_conn *conn, const ch
     if (!worker->quota)
         return 0;
     *what = "There are too many connections from this address.";
-    if (conn->proxy && options->connections_per_address > 0)
-        r = enter(worker, td_quota_of_addr(worker->quota, &conn->peer),
-                  options->connections_per_address, &conn->counted_address);
+    if (conn->guest && conn->guest->has_proxy && options->connections_per_address > 0)
+        r = enter_address(worker, conn);
     if (r == 0 && options->connections_per_user > 0 && !conn->principal->is_public) {
         *what = "This user has too many connections.";
-        r = enter(worker, td_quota_of_user(worker->quota, conn->principal->subject),
-                  options->connections_per_user, &conn->counted_user);
+        r = enter_user(worker, conn);
     }
     if (r == TD_EMANY)
         TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
@@ -66,13 +98,14 @@ int td_admission_stream(struct td_worker *worker, struct td_conn *conn, const ch
 
 void td_admission_gone(struct td_worker *worker, struct td_conn *conn)
 {
-    if (conn->counted_address)
-        td_quota_leave(worker->quota, conn->counted_address);
-    if (conn->counted_user)
-        td_quota_leave(worker->quota, conn->counted_user);
-    conn->counted_address = conn->counted_user = 0;
-    free(conn->proxy);
-    conn->proxy = NULL;
+    struct td_guest *guest = conn->guest;
+
+    if (guest && guest->address)
+        td_quota_leave(worker->quota, guest->address);
+    if (guest && guest->user)
+        td_quota_leave(worker->quota, guest->user);
+    free(guest);
+    conn->guest = NULL;
 }
 
 bool td_admission_may_try(struct td_worker *worker, const struct td_conn *conn)
@@ -96,22 +129,26 @@ void td_admission_failed(struct td_worker *worker, const struct td_conn *conn)
                         worker->now);
 }
 
-/* A token bucket on the monotonic clock: as many a second as the limit says, twice as many at once. */
-bool td_admission_publish(struct td_worker *worker, struct td_conn *conn)
+bool td_bucket_take(struct td_bucket *bucket, unsigned per_s, td_ticks now)
 {
-    unsigned rate = worker->options->publishes_per_s;
-    uint64_t gained = (uint64_t)(worker->tick - conn->published_at) * rate / TD_TICKS_PER_S;
+    uint64_t gained = (uint64_t)(now - bucket->at) * per_s / TD_TICKS_PER_S;
 
-    if (rate == 0)
+    if (per_s == 0)
         return true;
     if (gained > 0) {
-        conn->publishes_left = (uint32_t)TD_MIN(conn->publishes_left + gained, (uint64_t)rate * 2);
-        conn->published_at = worker->tick;
+        bucket->left = (uint32_t)TD_MIN(bucket->left + gained, (uint64_t)per_s * 2);
+        bucket->at = now;
     }
-    if (conn->publishes_left == 0) {
-        TD_COUNT(worker, limited[TD_LIMITED_PUBLISHES]);
+    if (bucket->left == 0)
         return false;
-    }
-    conn->publishes_left--;
+    bucket->left--;
     return true;
+}
+
+bool td_admission_publish(struct td_worker *worker, struct td_conn *conn)
+{
+    if (td_bucket_take(&conn->publishes, worker->options->publishes_per_s, worker->tick))
+        return true;
+    TD_COUNT(worker, limited[TD_LIMITED_PUBLISHES]);
+    return false;
 }

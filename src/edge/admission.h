@@ -21,5 +21,7 @@ void td_admission_gone(struct td_worker *worker, struct td_conn *conn);
 /* Whether the connection's address may have another token looked at; and that one was not valid. */
 bool td_admission_may_try(struct td_worker *worker, const struct td_conn *conn);
 void td_admission_failed(struct td_worker *worker, const struct td_conn *conn);
+/* Takes one out of a bucket that is filled with `per_s` a second, up to twice as many; false when there is none left.  0: no limit. */
+bool td_bucket_take(struct td_bucket *bucket, unsigned per_s, td_ticks now);
 /* Takes one publish out of what the connection may send a second; false when there is none left. */
 bool td_admission_publish(struct td_worker *worker, struct td_conn *conn);

@@ -13,7 +13,6 @@
 #include "edge/recheck.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
-#include "os/clock.h"
 
 #define REF_MAX 256 /* bytes of `ref`, raw */
 
@@ -24,20 +23,10 @@ struct command {
     char type_text[64];
 };
 
-/* Token bucket on the monotonic clock: commands_per_s, twice as many at once. */
 static bool within_rate(struct td_worker *worker, struct td_conn *conn)
 {
-    unsigned rate = td_conn_limits(worker, conn)->commands_per_s;
-    uint64_t gained = (uint64_t)(worker->tick - conn->rate_at) * rate / TD_TICKS_PER_S;
-
-    if (rate == 0)
-        return true;
-    if (gained > 0) {
-        conn->rate_left = (uint16_t)TD_MIN(conn->rate_left + gained, (uint64_t)rate * 2);
-        conn->rate_at = worker->tick;
-    }
-    if (conn->rate_left > 0) {
-        conn->rate_left--;
+    if (td_bucket_take(&conn->commands, td_conn_limits(worker, conn)->commands_per_s,
+                       worker->tick)) {
         conn->refused_row = 0;
         return true;
     }
@@ -50,11 +39,9 @@ static bool within_rate(struct td_worker *worker, struct td_conn *conn)
 static void pong(struct td_worker *worker, struct td_conn *conn, struct td_slice ref)
 {
     struct td_control control;
-    char time[TD_TIME_LEN + 1];
 
-    td_time_format(td_clock_unix_ms(), time);
     td_control_begin(&control, "pong", ref);
-    td_control_str(&control, "time", td_slice_str(time));
+    td_control_now(&control);
     td_control_send(&control, worker, conn);
 }
 

@@ -31,6 +31,7 @@
 struct td_bound;
 struct td_endpoint;
 struct td_filter;
+struct td_guest;
 struct td_present;
 struct td_tls;
 struct td_worker;
@@ -46,6 +47,12 @@ enum td_conn_state {
     TD_CONN_STREAM,
     TD_CONN_CLOSING,
     TD_CONN_GONE,
+};
+
+/* What may be done so often a second, and has not been done yet: a token bucket, see edge/admission.h. */
+struct td_bucket {
+    td_ticks at; /* when it was filled up last */
+    uint32_t left;
 };
 
 /* What has come and is not complete. */
@@ -106,7 +113,6 @@ struct td_conn {
     struct td_list dirty;           /* in the worker's list of those with bytes to flush, or gone */
     uint64_t id;                    /* also in `origin`: 16 hex digits */
     struct td_principal *principal; /* NULL before the token was seen */
-    td_unix_ms expiring_at;         /* ws: when it is to be told that its token ends */
     struct td_inbox *in;
     struct td_outbox *out;
     struct td_filter *filter; /* NULL: it wants all; see edge/filter.h */
@@ -117,11 +123,10 @@ struct td_conn {
     struct td_addr peer;          /* whom it serves: the other end, or whom a trusted proxy names */
     uint16_t close_code;
     uint8_t state;
-    uint8_t refused_row;   /* commands refused by rate, one after the other */
-    uint8_t controls;      /* ws: pings and pongs since the last sweep */
-    uint8_t asks;          /* sent to the desk and not back yet */
-    struct td_addr *proxy; /* the other end when that is a trusted proxy; NULL otherwise */
-    uint64_t counted_address, counted_user; /* whom it is counted for in the quota; 0: nobody */
+    uint8_t refused_row;    /* commands refused by rate, one after the other */
+    uint8_t controls;       /* ws: pings and pongs since the last sweep */
+    uint8_t asks;           /* sent to the desk and not back yet */
+    struct td_guest *guest; /* what admission.h knows of it; NULL: nothing */
     struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
     struct td_owed *owed;   /* in the order of the commands */
     struct td_tls *tls;     /* NULL: plain; see edge/channel.h */
@@ -135,11 +140,9 @@ struct td_conn {
     td_ticks pinged;       /* when the ping that is unanswered went, 0: none */
     td_ticks acked;        /* behind: when the peer last acknowledged something, and … */
     uint32_t acked_bytes;  /* … how much that was by then, in the low bits */
-    td_ticks active;       /* when something other than heartbeats was heard or sent */
-    td_ticks rate_at;      /* commands: token bucket */
-    td_ticks published_at; /* publishes: likewise */
-    uint32_t publishes_left;
-    uint16_t rate_left;
+    uint32_t expiring_at; /* ws: when it is to be told that its token ends, in seconds since 1970 */
+    td_ticks active;      /* when something other than heartbeats was heard or sent */
+    struct td_bucket commands, publishes;
     unsigned inflate_bits : 4; /* ws: the window of compressed messages; 0: none are agreed to */
     bool inflate_takeover : 1; /* … which is kept between them */
     bool reading_paused : 1;   /* it has input that was left in the kernel */

@@ -43,6 +43,14 @@ void td_control_position(struct td_control *control, const char *name, struct td
     td_position_put(&control->json, position);
 }
 
+void td_control_now(struct td_control *control)
+{
+    char time[TD_TIME_LEN + 1];
+
+    td_time_format(td_clock_unix_ms(), time);
+    td_control_str(control, "time", td_slice_str(time));
+}
+
 void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq)
 {
     td_position_format(td_here(worker, seq), control->id);

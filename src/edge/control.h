@@ -19,6 +19,8 @@ void td_control_str(struct td_control *control, const char *name, struct td_slic
 void td_control_raw(struct td_control *control, const char *name, struct td_slice json);
 void td_control_u64(struct td_control *control, const char *name, uint64_t number);
 void td_control_position(struct td_control *control, const char *name, struct td_position position);
+/* `time`: now. */
+void td_control_now(struct td_control *control);
 /* Likewise `position`, which on SSE is the message's `id:` too, so that a reader who saw no event yet resumes from there. */
 void td_control_resume(struct td_control *control, const struct td_worker *worker, uint64_t seq);
 /* Ends the message and queues it on the connection; it goes before any further event. */

@@ -13,7 +13,6 @@
 #include "edge/stream.h"
 #include "edge/worker.h"
 #include "edge/ws.h"
-#include "os/clock.h"
 
 #define CLOSING_GRACE_TICKS (2 * TD_TICKS_PER_S)
 /* Connections drained in a tick, at the least; more when there are so many that drain_s would not do. */
@@ -50,13 +49,11 @@ static void sweep_behind(struct td_worker *worker, struct td_conn *conn)
 static void send_heartbeat(struct td_worker *worker, struct td_conn *conn)
 {
     struct td_control control;
-    char time[TD_TIME_LEN + 1];
 
-    td_time_format(td_clock_unix_ms(), time);
     td_control_begin(&control, "heartbeat", (struct td_slice){NULL, 0});
     td_control_position(&control, "position",
                         td_here(worker, td_hub_position(worker->hub, &conn->subscriber)));
-    td_control_str(&control, "time", td_slice_str(time));
+    td_control_now(&control);
     td_control_send(&control, worker, conn);
 }
 
