@@ -98,10 +98,12 @@ static void check_command(struct td_kind_check *check, const struct td_kind *kin
         check_names(check, "argv", spec->argv.items[i]);
     if (spec->argv.n > 0 && memchr(spec->argv.items[0].ptr, '{', spec->argv.items[0].len))
         td_kind_fault(check, "argv: which program it is can't depend on a parameter");
-    for (size_t i = 0; i < spec->env.n; i++)
-        if (spec->env.items[i].len == 0 || spec->env.items[i].ptr[0] == '=' ||
-            !memchr(spec->env.items[i].ptr, '=', spec->env.items[i].len))
-            td_kind_fault(check, "env: each must be NAME=VALUE");
+    check_names(check, "dir", spec->dir);
+    for (size_t i = 0; i < spec->env.n; i++) {
+        check_names(check, "env", spec->env.items[i]);
+        if (spec->env.items[i].len == 0 || spec->env.items[i].ptr[0] == '=')
+            td_kind_fault(check, "env: each must be NAME=VALUE, or NAME alone");
+    }
 }
 
 static void check_llm(struct td_kind_check *check, const struct td_kind *kind)

@@ -139,8 +139,10 @@ static void what_is_wrong_is_said(void **state)
     spec.events = LIST(TD_S("start=a"), TD_S("start=b"));
     refused(spec, "events: start stands twice");
     spec = whole();
-    spec.env = LIST(TD_S("A"));
-    refused(spec, "env: each must be NAME=VALUE");
+    spec.env = LIST(TD_S("=a"));
+    refused(spec, "env: each must be NAME=VALUE, or NAME alone");
+    spec.env = LIST(TD_S("A={b}"));
+    refused(spec, "env: {b} is no parameter");
     refused((struct td_kind_spec){.runner = TD_RUNNER_EXTERNAL, .who = TD_S("publish")},
             "where there is no topic");
     refused((struct td_kind_spec){.runner = TD_RUNNER_LLM, .who = TD_S("any")}, "url: where");
