@@ -111,7 +111,7 @@ static void check_llm(struct td_kind_check *check, const struct td_kind *kind)
     const struct td_kind_spec *spec = kind->spec;
 
     if (spec->url.len == 0)
-        td_kind_fault(check, "url: where is the upstream?");
+        td_kind_fault(check, "url: where is the upstream? Name it here, or in llm.url for all");
     if (spec->prompt.len == 0)
         td_kind_fault(check, "prompt: what is it to be told?");
     if (spec->key_env.len > 0 && spec->key_file.len > 0)

@@ -3,6 +3,7 @@
  * Functions return 0 (or what is said) or -errno. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/units.h"
 #include <signal.h> /* the numbers of signals */
@@ -29,6 +30,7 @@ struct td_process_options {
     const char *dir;         /* NULL: ours */
     bool group;              /* a process group of its own */
     bool inherit_stdin;      /* otherwise /dev/null */
+    bool ends_with_us; /* killed when the thread that starts it ends, however that comes about */
 };
 
 struct td_process {
@@ -71,6 +73,11 @@ td_ns td_watchdog_ns(void);
 
 /* The environment, `NAME=value` each, with a NULL at the end.  Not changed by us. */
 const char *const *td_environment(void);
+
+/* Appends the directory that relative paths start at, and a NUL behind it.  0, -errno, or TD_ETOOLARGE. */
+TD_MUST_USE int td_working_directory(struct td_buf *out);
+/* Likewise the path of the program that runs, without symbolic links. */
+TD_MUST_USE int td_program_path(struct td_buf *out);
 
 bool td_is_terminal(int fd);
 /* Whether what is written to a pipe or socket can't be read by anybody any more.  Of a file it can. */

@@ -128,11 +128,27 @@ static void apply_file(struct td_config *config, const char *path, struct td_buf
     td_buf_done(&text);
 }
 
-static const char *env_value(const char *const *env, const char *name)
+/* How many kinds they have. */
+static size_t apply_examples(struct td_config *config, const struct td_config_inputs *inputs,
+                             struct td_buf *errors)
+{
+    char path[4096];
+
+    if (!inputs->examples)
+        return 0;
+    int len = snprintf(path, sizeof(path), "%s/dev.yaml", inputs->examples);
+    if ((size_t)len >= sizeof(path))
+        td_buf_puts(errors, "--examples: the path is too long\n");
+    else
+        apply_file(config, path, errors);
+    return config->jobs.specs.n;
+}
+
+const char *td_config_env_value(const char *const *env, const char *name)
 {
     size_t len = strlen(name);
 
-    for (; *env; env++)
+    for (; env && *env; env++)
         if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
             return *env + len + 1;
     return NULL;
@@ -144,7 +160,7 @@ static void apply_env(struct td_config *config, const char *const *env, struct t
         const struct td_config_option *option = &td_config_options[i];
         char name[64];
         td_config_env_name(option, name);
-        const char *value = env_value(env, name);
+        const char *value = td_config_env_value(env, name);
         if (value && !td_config_set(config, config, option, td_slice_str(value)))
             put_value_fault(errors, name, value, option);
     }
@@ -233,6 +249,7 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     td_config_ship_endpoints(config, errors);
     if (inputs->dev)
         apply_dev(config);
+    size_t n_examples = apply_examples(config, inputs, errors);
     if (inputs->path)
         apply_file(config, inputs->path, errors);
     if (inputs->env)
@@ -242,6 +259,8 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
         add_dev_group(config);
     if (errors->len == errors_before) /* what could not be read is told already */
         td_config_compile_endpoints(config, inputs->path, errors);
+    td_config_default_llm(config, inputs->env);
+    td_config_place_examples(config, n_examples, inputs->examples, errors);
     check_relations(config, errors);
     add_jobs_group(config);
     td_config_compile_keys(config, inputs, errors);
@@ -279,8 +298,14 @@ void td_config_free(struct td_config *config)
 
 /* ---- flags ---- */
 
+/* What is no option: where others come from. */
+static bool is_input(struct td_slice name, bool dev)
+{
+    return td_slice_eq(name, TD_S("config")) || (dev && td_slice_eq(name, TD_S("examples")));
+}
+
 /* Takes one argument off: `--PATH=VALUE`, or `--PATH` and the next.  Returns how many were used, 0 when it is no flag of ours. */
-static int take_flag(int argc, char **argv, int at, struct td_config_flag *ret_flag,
+static int take_flag(int argc, char **argv, int at, bool dev, struct td_config_flag *ret_flag,
                      struct td_buf *errors)
 {
     struct td_slice name = td_slice_str(argv[at]);
@@ -294,7 +319,7 @@ static int take_flag(int argc, char **argv, int at, struct td_config_flag *ret_f
     const char *equals = strchr(argv[at], '=');
     flag.path = td_slice_from(equals ? td_slice_to(name, (size_t)(equals - argv[at])) : name, 2);
     flag.value = equals ? equals + 1 : NULL;
-    if (!td_slice_eq(flag.path, TD_S("config")) && !td_config_find(flag.path)) {
+    if (!is_input(flag.path, dev) && !td_config_find(flag.path)) {
         char nearest[64];
         const char *meant = td_config_nearest(flag.path, nearest);
         td_buf_putf(errors, "--%.*s is not a flag%s%s%s\n", (int)flag.path.len, flag.path.ptr,
@@ -319,12 +344,14 @@ int td_config_flags(int argc, char **argv, struct td_config_inputs *inputs, stru
 
     for (int at = 1; at < argc;) {
         struct td_config_flag flag;
-        int used = take_flag(argc, argv, at, &flag, errors);
+        int used = take_flag(argc, argv, at, inputs->dev, &flag, errors);
         at += used > 0 ? used : 1;
         if (used == 0)
             continue;
         if (td_slice_eq(flag.path, TD_S("config")))
             inputs->path = flag.value;
+        else if (td_slice_eq(flag.path, TD_S("examples")))
+            inputs->examples = flag.value;
         else if (inputs->n_flags < TD_CONFIG_FLAGS_MAX)
             inputs->flags[inputs->n_flags++] = flag;
         else

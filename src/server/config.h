@@ -138,6 +138,9 @@ struct td_config {
         uint64_t state_keys, topic_keys;
     } limits;
     struct {
+        struct td_slice url, model, key_env;
+    } llm; /* of the kinds that do not say so themselves */
+    struct {
         uint64_t unfinished, owner_unfinished, owner_running;
         struct td_config_kinds specs;
         struct td_kinds *kinds; /* made of them */
@@ -169,10 +172,12 @@ struct td_config_inputs {
     /* Development: listens on TD_CONFIG_DEV_LISTEN, keeps its data in TD_CONFIG_DEV_DATA, grants everything but audit to every
      * token, allows any localhost origin, and signs with a secret made on first use and kept in DATA/dev.key (0600). */
     bool dev;
+    /* Development: the directory of the examples, an absolute path; its dev.yaml is read before the file.  NULL: there are none. */
+    const char *examples;
     bool keys_only; /* for signing tokens: the certificate is not read */
 };
 
-/* Reads `--PATH VALUE` and `--PATH=VALUE` arguments (`--config` sets inputs->path) from argv[1] on, as flags.  0; or TD_EINVAL with a
+/* Reads `--PATH VALUE` and `--PATH=VALUE` arguments (`--config` sets inputs->path; in development `--examples` inputs->examples) from argv[1] on, as flags.  0; or TD_EINVAL with a
  * line in `errors` for each that is none.  Slices point into argv. */
 TD_MUST_USE int td_config_flags(int argc, char **argv, struct td_config_inputs *inputs,
                                 struct td_buf *errors);

@@ -63,6 +63,8 @@ const char *td_config_nearest(struct td_slice path, char ret_path[64]);
 size_t td_config_distance(struct td_slice a, struct td_slice b, size_t max);
 /* The name in the environment: TIDINGS_RETENTION_AGE. */
 void td_config_env_name(const struct td_config_option *option, char ret_name[64]);
+/* The value of a variable; NULL when it is not there.  `env` may be NULL. */
+const char *td_config_env_value(const char *const *env, const char *name);
 /* What the option takes, after "must be": "a duration such as 500ms, 30s, 5m, 1h or 7d, from 1s". */
 void td_config_put_expected(struct td_buf *out, const struct td_config_option *option);
 
@@ -87,6 +89,12 @@ bool td_config_add(struct td_config *config, void *base, const struct td_config_
 void td_config_compile_keys(struct td_config *config, const struct td_config_inputs *inputs,
                             struct td_buf *errors);
 void td_config_release_keys(struct td_config *config);
+
+/* Gives each kind that asks a model, and does not say which, what `llm` says. */
+void td_config_default_llm(struct td_config *config, const char *const *env);
+/* Gives the first `n` kinds, those of the examples in `dir`, their directory and their environment. */
+void td_config_place_examples(struct td_config *config, size_t n, const char *dir,
+                              struct td_buf *errors);
 
 /* Puts the endpoints that ship in front of those of the file. */
 void td_config_ship_endpoints(struct td_config *config, struct td_buf *errors);

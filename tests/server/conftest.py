@@ -81,6 +81,8 @@ class Server:
         self.directory = directory
         # More flags of `tidings dev`.  Most tests know each event of the log, so theirs alone are to be in it.
         self.options = ["--audit.events", "false", *options]
+        if "--examples" not in options:
+            self.options += ["--examples", "none"]
         self.data = directory / "data"
         self.log_path = directory / "server.log"
         self.port = free_port()

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -73,9 +74,18 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+/* A parent that has ended before it was asked for would not be noticed any more. */
+static bool ends_with(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return false;
+    errno = ESRCH;
+    return getppid() == parent;
+}
+
 /* Only what is async-signal-safe: other threads of the parent may have held any lock at the fork. */
 TD_NORETURN static void run_child(const struct td_process_options *options, int out, int err,
-                                  int report)
+                                  int report, pid_t parent)
 {
     int null = options->inherit_stdin ? STDIN_FILENO : open("/dev/null", O_RDONLY | O_CLOEXEC);
     sigset_t none;
@@ -87,7 +97,8 @@ TD_NORETURN static void run_child(const struct td_process_options *options, int 
     if (sigprocmask(SIG_SETMASK, &none, NULL) == 0 && (!options->group || setpgid(0, 0) == 0) &&
         null >= 0 && (options->inherit_stdin || dup2(null, STDIN_FILENO) >= 0) &&
         dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0 &&
-        (!options->dir || chdir(options->dir) == 0))
+        (!options->dir || chdir(options->dir) == 0) &&
+        (!options->ends_with_us || ends_with(parent)))
         execvpe(options->argv[0], (char *const *)(uintptr_t)options->argv,
                 options->env ? (char *const *)(uintptr_t)options->env : environ);
     why = errno;
@@ -144,14 +155,15 @@ int td_process_spawn(const struct td_process_options *options, struct td_process
 {
     int out[2] = {-1, -1}, err[2] = {-1, -1}, report[2] = {-1, -1};
     int pidfd = -1, result;
-    pid_t pid;
+    pid_t pid, parent;
 
     if ((result = make_pipe(out)) < 0 || (result = make_pipe(err)) < 0 ||
         (result = make_pipe(report)) < 0)
         goto close_pipes;
+    parent = getpid();
     pid = fork();
     if (pid == 0)
-        run_child(options, out[1], err[1], report[1]);
+        run_child(options, out[1], err[1], report[1], parent);
     if (pid < 0) {
         result = -errno;
         goto close_pipes;
@@ -284,6 +296,28 @@ td_ns td_watchdog_ns(void)
 const char *const *td_environment(void)
 {
     return (const char *const *)environ;
+}
+
+int td_working_directory(struct td_buf *out)
+{
+    char path[4096];
+
+    if (!getcwd(path, sizeof path))
+        return -errno;
+    return td_buf_put(out, td_slice(path, strlen(path) + 1));
+}
+
+int td_program_path(struct td_buf *out)
+{
+    char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path);
+
+    if (len < 0)
+        return -errno;
+    if ((size_t)len == sizeof path)
+        return -ENAMETOOLONG;
+    path[len++] = '\0';
+    return td_buf_put(out, td_slice(path, (size_t)len));
 }
 
 bool td_nobody_reads(int fd)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Children that are real programs, signals to itself, and a service manager of the tests' own. */
+#include "base/err.h"
 #include "os/process.h"
 
 #include "base/compiler.h"
@@ -63,6 +64,26 @@ static void spawn_gives_output_and_status(void **state)
     assert_int_equal(read_all(process.err_fd, text, sizeof text), 5);
     assert_memory_equal(text, "seen\n", 5);
     assert_int_equal(wait_for(&process), 7);
+}
+
+/* The path of this very program, and where it runs. */
+static void paths_are_told(void **state)
+{
+    struct td_buf program = TD_BUF_INIT(4096), directory = TD_BUF_INIT(4096),
+                  little = TD_BUF_INIT(2);
+
+    (void)state;
+    assert_int_equal(td_program_path(&program), 0);
+    assert_int_equal(program.ptr[0], '/');
+    assert_int_equal(program.ptr[program.len - 1], '\0');
+    assert_non_null(strstr(program.ptr, "process"));
+    assert_int_equal(td_working_directory(&directory), 0);
+    assert_int_equal(directory.ptr[0], '/');
+    assert_int_equal(strlen(directory.ptr) + 1, directory.len);
+    assert_int_equal(td_program_path(&little), TD_ETOOLARGE);
+    td_buf_done(&program);
+    td_buf_done(&directory);
+    td_buf_done(&little);
 }
 
 static void spawn_reports_why_it_failed(void **state)
@@ -289,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spawn_gives_output_and_status),
+        cmocka_unit_test(paths_are_told),
         cmocka_unit_test(spawn_reports_why_it_failed),
         cmocka_unit_test(signal_reaches_the_group),
         cmocka_unit_test(signals_become_readable),

@@ -338,6 +338,28 @@ static void kinds_of_jobs(void **state)
     (void)state;
 }
 
+static void kinds_share_a_model(void **state)
+{
+    static const char yaml[] =
+        KEY "llm: {url: 'http://llm/v1', model: m}\n"
+            "jobs:\n  kinds:\n"
+            "    - {name: a, runner: llm, who: any, prompt: p}\n"
+            "    - {name: b, runner: llm, who: any, prompt: p, url: 'http://own/v1', model: n}\n";
+    const char *const env[] = {"TIDINGS_LLM_KEY=k", "TIDINGS_LLM_MODEL=o", NULL};
+    char said[4096];
+    struct td_config *config = load(yaml, env, said);
+
+    (void)state;
+    assert_non_null(config);
+    assert_string_equal(config->jobs.specs.items[0].url.ptr, "http://llm/v1");
+    assert_string_equal(config->jobs.specs.items[0].model.ptr, "o");
+    assert_string_equal(config->jobs.specs.items[0].key_env.ptr, "TIDINGS_LLM_KEY");
+    assert_string_equal(config->jobs.specs.items[1].url.ptr, "http://own/v1");
+    assert_string_equal(config->jobs.specs.items[1].model.ptr, "n");
+    assert_int_equal(config->jobs.specs.items[1].key_env.len, 0);
+    td_config_free(config);
+}
+
 static void groups_have_names(void **state)
 {
     char said[4096];
@@ -702,6 +724,7 @@ int main(void)
         cmocka_unit_test(relations_are_checked),
         cmocka_unit_test(groups_have_names),
         cmocka_unit_test(kinds_of_jobs),
+        cmocka_unit_test(kinds_share_a_model),
         cmocka_unit_test(jobs_are_kept_for_a_week),
         cmocka_unit_test(the_environment_is_over_the_file),
         cmocka_unit_test(flags_are_over_all),
