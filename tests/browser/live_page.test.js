@@ -104,6 +104,16 @@ test('a restart before the first event loses nothing', world(async world => {
   await shows(page, ['first']);
 }));
 
+test('what the server notes of the page itself is not shown, unless it is asked for', withWorld(() => browser, async world => {
+  const { page, server } = world;
+  await open(world);
+  await server.publish(said('hello'));
+  await shows(page, ['hello']);
+  await page.locator('#pattern').fill('audit/**');
+  await page.locator('#follow').click();
+  await until(async () => (await page.locator('#events').innerText()).includes('connection_opened'), 'the audit is shown');
+}, [], ['--audit.events', 'true']));
+
 test('fits a narrow screen', world(async world => {
   await world.page.setViewportSize({ width: 360, height: 640 });
   await open(world);

@@ -37,7 +37,8 @@ export class Server {
   // `options`: more flags of `tidings dev`.
   static async start(options = []) {
     const server = new Server();
-    server.options = options;
+    // As in the other suites, the events of a test are to be all that there are.
+    server.options = ['--audit.events', 'false', ...options];
     server.directory = mkdtempSync(path.join(os.tmpdir(), 'tidings-browser-'));
     server.data = path.join(server.directory, 'data');
     server.logPath = path.join(server.directory, 'server.log');

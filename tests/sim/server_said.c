@@ -65,6 +65,8 @@ struct td_slice srv_key(const struct srv_said *said)
 {
     static const char *const keys[SRV_KEYS] = {"", "k0", "k/1", "k2"};
 
+    if (srv_is_entity(said->topic) && said->key > 0)
+        return TD_S("entity"); /* no other is taken */
     return td_slice_str(keys[said->key]);
 }
 
@@ -238,6 +240,16 @@ static void choose_class(struct srv_world *world, struct srv_said *said)
     }
 }
 
+/* Of an entity everything is told, under its one key or none. */
+static void fit_entity(struct srv_said *said)
+{
+    if (!srv_is_entity(said->topic))
+        return;
+    if (said->class != TD_CLASS_LATEST)
+        said->class = TD_CLASS_LOG;
+    said->key = said->key > 0;
+}
+
 uint32_t srv_say(struct srv_world *world, struct srv_said said)
 {
     struct srv_truth *truth = &world->truth;
@@ -249,6 +261,7 @@ uint32_t srv_say(struct srv_world *world, struct srv_said said)
         said.pad = (uint16_t)td_rng_below(rng, said.count > 1 ? 700 : 9000);
     said.topic = (uint16_t)td_rng_below(rng, SRV_TOPICS);
     choose_class(world, &said);
+    fit_entity(&said);
     if (said.class == TD_CLASS_APPEND)
         choose_offset(world, &said, number);
     if (truth->n_said == truth->said_cap) {
