@@ -381,7 +381,10 @@ static void note_end(struct td_job *job)
 
 void td_job_end(struct td_job *job, enum td_job_state state)
 {
-    TD_ASSERT(!td_job_has_ended(job) && !job->run);
+    TD_ASSERT(!job->run);
+    if (td_job_has_ended(
+            job)) /* what was said on the way here was refused, and that has ended it */
+        return;
     if (job->progress_pending && job->began > 0)
         td_job_tell_progress(job);
     if (td_job_has_ended(job)) /* the log has refused even that */

@@ -487,6 +487,53 @@ static void forget(struct td_job *job, size_t n)
     }
 }
 
+/* Whether no later try would do better: it is these events that are refused, not the log that is full. */
+static bool is_final(int r)
+{
+    return r == TD_ECONFLICT || r == TD_ETOOLARGE || r == TD_ETEXTCHUNKS || r == TD_ESTATEKEYS ||
+           r == TD_ETOPICKEYS;
+}
+
+/* Makes the end smaller: first without the lines kept, then without the result.  False: it is as small as it gets. */
+static bool shrink_end(struct td_job *job)
+{
+    if (job->n_logs > 0) {
+        job->n_logs = job->logs_at = 0;
+        return true;
+    }
+    if (job->result.len == 0)
+        return false;
+    td_buf_reset(&job->result);
+    if (job->state == TD_JOB_STATE_DONE) {
+        job->state = TD_JOB_STATE_FAILED;
+        (void)td_job_set(&job->code, TD_S("result_too_large"));
+        (void)td_job_set(&job->error, TD_S("Its result does not fit into the log."));
+        (void)td_job_set(&job->actions, TD_S("[\"Let it write a file, and give its name as the "
+                                             "result.\"]"));
+    }
+    return true;
+}
+
+/* Drops what is refused for good.  The end is told all the same, for there is nobody else who would; true: it is to be tried now. */
+static bool give_up(struct td_job *job, int r)
+{
+    td_log(TD_LOG_ERROR, "job", "%.*s: its events can't be written: %s", TD_JOB_ID_LEN,
+           td_job_id(job).ptr, td_err_name(r));
+    if (td_job_has_ended(job) && job->end_at > 0) {
+        forget(job, job->end_at);
+        return true;
+    }
+    forget(job, job->n_events);
+    if (!td_job_has_ended(job)) {
+        td_job_stop(job, TD_JOB_WHY_LOG);
+        return false;
+    }
+    if (r != TD_ETOOLARGE || !shrink_end(job))
+        return false;
+    td_job_tell_end(job);
+    return true;
+}
+
 int td_job_flush(struct td_job *job, uint64_t *ret_last)
 {
     int r = 0;
@@ -496,15 +543,10 @@ int td_job_flush(struct td_job *job, uint64_t *ret_last)
         r = write_batch(job, 0, n, ret_last);
         if (r == 0)
             forget(job, n);
+        else if (is_final(r) && give_up(job, r))
+            r = 0;
     }
-    if (r == TD_ECONFLICT || r == TD_ETOOLARGE) { /* no later try would do better */
-        td_log(TD_LOG_ERROR, "job", "%.*s: its events can't be written: %s", TD_JOB_ID_LEN,
-               td_job_id(job).ptr, td_err_name(r));
-        forget(job, job->n_events);
-        td_job_stop(job, TD_JOB_WHY_LOG);
-        return r;
-    }
-    if (r < 0) {
+    if (r < 0 && !is_final(r)) {
         job->jobs->retry_at = td_clock_ns() + TD_JOB_RETRY_NS;
         td_jobs_wake_at(job->jobs, job->jobs->retry_at);
     }

@@ -593,3 +593,30 @@ def test_jobs_are_audited(tmp_path):
         assert "s3cret" not in json.dumps(events)
     finally:
         server.kill9()
+
+
+def test_text_that_is_refused_holds_up_neither_its_job_nor_others(tmp_path):
+    """A topic takes a number of keys: what a job can't say there for good is dropped, and its end is told."""
+    config = tmp_path / "jobs.yaml"
+    config.write_text("""
+limits: {topic_keys: 1}
+jobs:
+  kinds:
+    - {name: talk, topic: room/1, shared: true, events: [text=partial, complete=finished, error=failed],
+       argv: [sh, -c, 'echo "{\\"text\\":\\"hello\\"}" >&3']}
+    - {name: nothing, who: any, argv: ["true"]}
+""")
+    server = Server(tmp_path, ["--config", str(config)])
+    server.start()
+    try:
+        http = Http(server, server.token("ann"))
+        answer = http.call("POST", "/api/v1/events", json={"topic": "room/1", "type": "x", "key": "k", "data": 1})
+        assert answer.status_code == 201, answer.text
+        talk = start(http, "talk")["job_id"]
+        nothing = start(http, "nothing")["job_id"]
+        assert ended(http, talk)["state"] in ("done", "failed")
+        assert ended(http, nothing)["state"] == "done"
+        assert sum(type in ENDS for type, _ in told(server, f"jobs/{talk}")) == 1
+        assert [type for type, _ in told(server, "room/1")][1:] in (["finished"], ["failed"])
+    finally:
+        server.kill9()
