@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#define REPEAT_MAX 255
+
 static const char *const event_names[TD_KIND_EVENTS] = {
     [TD_KIND_START] = "start",       [TD_KIND_STATUS] = "status",
     [TD_KIND_PROGRESS] = "progress", [TD_KIND_OUTPUT] = "output",
@@ -116,12 +118,38 @@ bool td_param_fits(const struct td_param *param, struct td_slice value)
            regexec(&param->regex, value.ptr, 0, NULL, 0) == 0;
 }
 
+/* Matching a value against a repeat takes time that grows with the square of its bound: some 30 s for 20,000. */
+static bool repeats_often(struct td_slice regex)
+{
+    unsigned bound = 0;
+    bool inside = false;
+
+    for (size_t i = 0; i < regex.len; i++) {
+        char c = regex.ptr[i];
+        if (c == '\\')
+            i++;
+        bool is_digit = c >= '0' && c <= '9';
+        inside = c == '{' || (inside && (is_digit || c == ','));
+        bound = inside && is_digit ? bound * 10 + (unsigned)(c - '0') : 0;
+        if (bound > REPEAT_MAX)
+            return true;
+    }
+    return false;
+}
+
 static bool compile_regex(struct td_kind_check *check, struct td_param *param,
                           struct td_slice regex)
 {
     struct td_buf whole = TD_BUF_INIT(4096);
     char why[128];
 
+    if (repeats_often(regex)) {
+        td_kind_fault(check,
+                      "params: the pattern of %.*s repeats more than %d times; write + or *, a "
+                      "value is 64 KiB at most",
+                      (int)param->name.len, param->name.ptr, REPEAT_MAX);
+        return false;
+    }
     td_buf_putf(&whole, "^(%.*s)$", (int)regex.len, regex.ptr);
     td_buf_putc(&whole, '\0');
     if (whole.err < 0) {

@@ -13,7 +13,7 @@ jobs:
     - name: enhance
       runner: llm
       who: any
-      params: ["text=.{1,2000}"]
+      params: ["text=.+"]
       topic: enhance/{sub}/{session}
       events: [status=status, progress=progress, text=partial, complete=completed, error=error, cancelled=cancelled]
       url: %(url)s

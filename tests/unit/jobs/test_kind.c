@@ -107,6 +107,8 @@ static void what_is_wrong_is_said(void **state)
     (void)state;
     spec.params = LIST(TD_S("project_id=[a-z"), TD_S("proposal_id=.*"));
     refused(spec, "the pattern of project_id is no POSIX extended regular expression: ");
+    spec.params = LIST(TD_S("project_id=a{3,256}"), TD_S("proposal_id=.*"));
+    refused(spec, "the pattern of project_id repeats more than 255 times");
     spec = whole();
     spec.params = LIST(TD_S("project_id=.*"), TD_S("project_id=.*"), TD_S("proposal_id=.*"));
     refused(spec, "jobs.kinds.k: params: project_id stands twice");
