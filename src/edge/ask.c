@@ -94,6 +94,7 @@ bool td_request_park(struct td_request *request, struct td_edge_ask *ask)
         return false;
     }
     request->conn->state = TD_CONN_ASKING;
+    request->conn->active = request->worker->tick;
     begin(request->conn, ask);
     return true;
 }

@@ -142,6 +142,14 @@ static void sweep_http(struct td_worker *worker, struct td_conn *conn)
         td_conn_drop(worker, conn, "idle");
 }
 
+/* The desk answers each ask; where it can't get at what it has to read, a client does not wait for ever.  An answer that still comes finds the
+ * connection in another state, and is dropped. */
+static void sweep_asking(struct td_worker *worker, struct td_conn *conn)
+{
+    if (worker->tick - conn->active >= seconds(worker->options->request_timeout_s))
+        td_conn_refuse(worker, conn, TD_EUNAVAILABLE, "It could not be answered in time.");
+}
+
 static void sweep_one(struct td_worker *worker, struct td_conn *conn)
 {
     td_recheck_policy(worker, conn);
@@ -159,7 +167,7 @@ static void sweep_one(struct td_worker *worker, struct td_conn *conn)
         else if (worker->tick - conn->active >= CLOSING_GRACE_TICKS)
             td_conn_drop(worker, conn, "closed");
         break;
-    case TD_CONN_ASKING: /* the desk answers each ask */
+    case TD_CONN_ASKING: sweep_asking(worker, conn); break;
     case TD_CONN_GONE: break;
     }
 }

@@ -68,7 +68,7 @@ static int take_own(struct reading *reading, struct td_slice type_raw, struct td
         return refuse(reading, TD_EINVAL, "This kind of job has no topic for events of its own.");
     struct td_json_iter it = td_json_iter(data);
     while (td_json_next(&it, &name, &value)) {
-        if (td_json_string_is(name, "job_id") || td_json_string_is(name, "request_id"))
+        if (td_job_names_itself(job, name))
             continue;
         td_buf_putc(&job->said, ',');
         td_buf_put(&job->said, name);
@@ -225,6 +225,7 @@ static int take(struct reading *reading, struct td_slice json)
     if (r < 0)
         return r;
     size_t n_events = reading->job->n_events, said = reading->job->said.len;
+    reading->job->holds = true;
     if (td_json_get(json, "events", &events)) {
         struct td_json_iter it = td_json_iter(events);
         while (r == 0 && td_json_next(&it, &name, &event))
@@ -234,6 +235,7 @@ static int take(struct reading *reading, struct td_slice json)
         r = take_progress(reading, json);
     if (r == 0)
         r = take_end(reading, json, state);
+    reading->job->holds = false;
     if (r < 0 && reading->job->n_events >= n_events) { /* a report counts whole or not at all */
         reading->job->n_events = n_events;
         reading->job->said.len = said;

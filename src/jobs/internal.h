@@ -80,6 +80,7 @@ struct td_job {
     uint64_t seq;                      /* of the last event on jobs/{job_id}; 0: none yet */
     enum td_job_state state;
     enum td_job_why why;
+    bool holds; /* a report is being taken up: nothing of it is written before it is whole */
     td_unix_ms created, started, ended;
     td_ns began, deadline; /* of its run; deadline 0: none */
     td_ns progress_at;     /* the earliest that progress is told again */
@@ -214,6 +215,8 @@ bool td_job_begin(struct td_job *job, enum td_kind_event event, struct td_job_ev
 bool td_job_begin_as(struct td_job *job, struct td_slice type, struct td_job_event *ret_event);
 void td_job_finish(struct td_job *job, const struct td_job_event *event);
 /* What several of them have. */
+/* Whether a member of that name (raw) stands in each of its events on the kind's topic already. */
+bool td_job_names_itself(const struct td_job *job, struct td_slice name);
 void td_job_put_member(struct td_job *job, const char *name, struct td_slice text);
 void td_job_put_raw(struct td_job *job, const char *name, struct td_slice raw);
 /* The status on both topics; progress, when its time has come. */

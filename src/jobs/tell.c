@@ -48,7 +48,8 @@ void td_job_finish(struct td_job *job, const struct td_job_event *event)
     job->events[job->n_events] = *event;
     job->events[job->n_events++].data_len = job->said.len - event->data_at;
     td_job_soil(job);
-    if (job->said.len > FLUSH_BYTES && job->jobs->retry_at == 0 && !td_job_has_ended(job))
+    if (job->said.len > FLUSH_BYTES && job->jobs->retry_at == 0 && !td_job_has_ended(job) &&
+        !job->holds)
         (void)td_job_flush(job, NULL); /* what fails is tried again in a while */
 }
 
@@ -329,13 +330,10 @@ static void put_unless(struct td_job *job, struct td_slice result, const char *n
         td_job_put_member(job, name, text);
 }
 
-static bool is_taken(const struct td_job *job, struct td_slice name)
+bool td_job_names_itself(const struct td_job *job, struct td_slice name)
 {
-    static const char *const ours[] = {"job_id", "request_id", "duration", "result"};
-
-    for (size_t i = 0; i < TD_ARRAY_LEN(ours); i++)
-        if (td_json_string_is(name, ours[i]))
-            return true;
+    if (td_json_string_is(name, "job_id") || td_json_string_is(name, "request_id"))
+        return true;
     for (size_t i = 0; job->kind && i < job->kind->spec->carry.n; i++)
         if (td_json_is(name, job->kind->spec->carry.items[i]))
             return true;
@@ -364,7 +362,8 @@ static void put_result(struct td_job *job)
     td_job_put_raw(job, "result", result);
     struct td_json_iter it = td_json_iter(object);
     while (td_json_next(&it, &name, &value)) {
-        if (is_taken(job, name))
+        if (td_job_names_itself(job, name) || td_json_string_is(name, "duration") ||
+            td_json_string_is(name, "result"))
             continue;
         td_buf_putc(&job->said, ',');
         td_buf_put(&job->said, name);

@@ -479,6 +479,19 @@ def test_a_worker_elsewhere_reports(server, http):
     assert job["lease_token"] not in server.log()
 
 
+def test_a_report_counts_whole_or_not_at_all(server, http):
+    """Also one that is longer than what is written at once."""
+    job = start(http, "outside", external=True, lease=30)
+    lines = [{"line": f"{n} " + "x" * 2000} for n in range(300)]
+    assert problem(report(http, job, events=[*lines, 7])) == (400, "bad_request")
+    assert report(http, job, events=[{"type": "custom", "data": {"job_id": "other", "a": 1}}]).status_code == 200
+    assert report(http, job, events=lines, state="done").json()["state"] == "done"
+    said = told(server, f"outside/{job['job_id']}")
+    assert [type for type, _ in said] == ["custom"] + ["output"] * 300 + ["finished"]
+    assert said[0][1] == {"job_id": job["job_id"], "a": 1}
+    assert [int(data["line"].split()[0]) for _, data in said[1:-1]] == list(range(300))
+
+
 def test_a_worker_that_goes_away_orphans_its_job(server, http):
     job = start(http, "outside", external=True, lease=1)
     orphan = ended(http, job["job_id"])
