@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "desk/internal.h"
+#include "desk/permit.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@ void td_ask_done(struct td_ask *ask)
 {
     td_buf_done(&ask->why);
     td_buf_done(&ask->body);
+    free(ask->permits);
     free(ask->_text);
     ask->_text = NULL;
 }
@@ -44,6 +46,28 @@ void td_ask_fail(struct td_ask *ask, int err, const char *why)
     ask->err = err;
     td_buf_reset(&ask->why);
     td_buf_puts(&ask->why, why);
+}
+
+struct td_permits *td_permits_new(size_t n)
+{
+    struct td_permits *permits = calloc(1, sizeof(*permits) + n * sizeof(permits->items[0]));
+
+    if (!permits)
+        return NULL;
+    permits->n = n;
+    for (size_t i = 0; i < n; i++) {
+        permits->items[i].err = TD_EUNAVAILABLE;
+        td_list_init(&permits->items[i]._list);
+    }
+    return permits;
+}
+
+struct td_permit *td_permits_find(struct td_permits *permits, struct td_slice pattern)
+{
+    for (size_t i = 0; permits && i < permits->n; i++)
+        if (td_slice_eq(permits->items[i].pattern, pattern))
+            return &permits->items[i];
+    return NULL;
 }
 
 void td_desk_ask(struct td_desk *desk, struct td_ask *ask)

@@ -12,6 +12,7 @@
 #include "base/slice.h"
 
 struct td_batch;
+struct td_permits;
 
 enum td_ask_verb {
     TD_ASK_READ,     /* `body`: the document that is the state of `topic` and `key` */
@@ -25,6 +26,7 @@ enum td_ask_verb {
     TD_ASK_LOCK,     /* takes or renews the lock of `topic` */
     TD_ASK_UNLOCK,   /* gives it back */
     TD_ASK_LOCKED,   /* tells who holds it */
+    TD_ASK_PERMITS,  /* whether the authorizer lets the principal subscribe `permits` (permit.h) */
 };
 
 /* About jobs (jobs/jobs.h): which of its functions, and with what.  Texts may be empty; JSON is checked. */
@@ -91,7 +93,8 @@ struct td_ask {
         struct td_ask_publish publish;
         struct td_ask_lock lock;
     };
-    void *load; /* the sender's own; the desk does not look at it */
+    void *load;                 /* the sender's own; the desk does not look at it */
+    struct td_permits *permits; /* of PERMITS: with the answers; freed with the ask */
 
     /* ---- the answer: the desk's ---- */
     int err; /* 0, or an error, and then … */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "desk/desk.h"
 #include "base/err.h"
+#include "desk/authorizer.h"
 #include "desk/entities.h"
 #include "desk/internal.h"
 #include "desk/jobs.h"
 #include "desk/locks.h"
 #include "desk/revoke.h"
 #include "desk/revoked.h"
+#include "jobs/upstream.h"
 #include "os/clock.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -47,7 +49,8 @@ int td_desk_new(struct td_journal *journal, struct td_desk **ret_desk)
     if (r == 0)
         r = td_journal_reader_open(journal, log_moved, desk, &desk->reader);
     desk->revoked = td_revoked_new();
-    if (r == 0 && !desk->revoked)
+    desk->authorizer = td_authorizer_new();
+    if (r == 0 && (!desk->revoked || !desk->authorizer))
         r = -ENOMEM;
     if (r < 0) {
         td_desk_free(desk);
@@ -94,6 +97,8 @@ void td_desk_free(struct td_desk *desk)
     td_mailbox_done(&desk->mailbox);
     td_desk_close_jobs(desk);
     td_locks_free(desk->locks);
+    td_authorizer_free(desk->authorizer);
+    td_upstream_free(desk->upstream);
     td_map_done(&desk->unreadable);
     td_revoked_free(desk->revoked);
     if (desk->reader)
@@ -101,6 +106,15 @@ void td_desk_free(struct td_desk *desk)
     if (desk->bell >= 0)
         td_file_close(desk->bell);
     free(desk);
+}
+
+struct td_upstream *td_desk_upstream(struct td_desk *desk)
+{
+    const struct td_upstream_options options = {0};
+
+    if (!desk->upstream && td_upstream_new(&options, &desk->upstream) < 0)
+        desk->upstream = NULL;
+    return desk->upstream;
 }
 
 /* ---- the log ---- */
@@ -236,10 +250,11 @@ static int (*const verbs[])(struct td_desk *desk, struct td_ask *ask) = {
     [TD_ASK_LOCK] = td_lock_take,
     [TD_ASK_UNLOCK] = td_lock_give_back,
     [TD_ASK_LOCKED] = td_lock_get,
+    [TD_ASK_PERMITS] = td_authorizer_ask,
 };
 /* clang-format on */
 
-/* 0, also when the answer is an error, or -EAGAIN. */
+/* 0, also when the answer is an error; -EAGAIN; or 1: somebody keeps it, and will answer. */
 static int carry_out(struct td_desk *desk, struct td_ask *ask)
 {
     int r = verbs[ask->verb](desk, ask);
@@ -251,7 +266,7 @@ static int carry_out(struct td_desk *desk, struct td_ask *ask)
     }
     if (r < 0)
         ask->err = r;
-    return 0;
+    return ask->verb == TD_ASK_PERMITS && r > 0;
 }
 
 static void take(struct td_desk *desk, struct td_list *asks)
@@ -260,9 +275,10 @@ static void take(struct td_desk *desk, struct td_list *asks)
 
     while ((node = td_list_pop(asks))) {
         struct td_ask *ask = TD_CONTAINER_OF(node, struct td_ask, list);
-        if (carry_out(desk, ask) == -EAGAIN)
+        int r = carry_out(desk, ask);
+        if (r == -EAGAIN)
             td_list_append(&desk->waiting, &ask->list);
-        else
+        else if (r == 0)
             ask->answered(ask);
     }
 }
@@ -318,6 +334,9 @@ void td_desk_turn(struct td_desk *desk)
 
     td_journal_quiesce(desk->reader, false);
     td_list_init(&asks);
+    if (desk->upstream)
+        td_upstream_serve(desk->upstream);
+    td_authorizer_turn(desk);
     bool hears = td_desk_hear_jobs(desk) > 0;
     if (atomic_exchange(&desk->moved, false) || hears) { /* what they waited for may be there */
         td_list_splice(&asks, &desk->waiting);

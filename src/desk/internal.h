@@ -23,10 +23,12 @@ struct td_desk {
     uint64_t unreadable_all;    /* the same for all topics */
     struct td_revoked *revoked; /* what the state of audit/subjects/* says */
     struct td_desk_jobs *jobs;  /* NULL: it has none */
-    struct td_audit *audit;     /* NULL: there is only the log */
-    int bell;                   /* rung when there is something to do */
-    _Atomic bool moved;         /* something may have become readable, or have been read in */
-    _Atomic bool waits;         /* somebody waits for that: ring the bell */
+    struct td_authorizer *authorizer;
+    struct td_upstream *upstream; /* NULL: nobody has needed it yet */
+    struct td_audit *audit;       /* NULL: there is only the log */
+    int bell;                     /* rung when there is something to do */
+    _Atomic bool moved;           /* something may have become readable, or have been read in */
+    _Atomic bool waits;           /* somebody waits for that: ring the bell */
     _Atomic bool stopping;
     bool is_running;
     struct td_thread thread;
@@ -35,3 +37,6 @@ struct td_desk {
 /* Begins a note of the audit on what was done to a topic by an ask, or (NULL) happened by itself. */
 void td_desk_note(struct td_audit_note *note, const struct td_desk *desk, const struct td_ask *ask,
                   enum td_audit_action action, struct td_slice topic);
+
+/* Its requests to others, made when somebody first needs them, because libcurl's handles are not free; NULL when memory is out.  The desk's thread, or before that is started. */
+struct td_upstream *td_desk_upstream(struct td_desk *desk);

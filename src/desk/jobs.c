@@ -5,6 +5,7 @@
 #include "desk/project.h"
 #include "jobs/command.h"
 #include "jobs/llm.h"
+#include "jobs/upstream.h"
 #include "os/clock.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,6 @@
 struct td_desk_jobs {
     struct td_jobs *jobs;
     struct td_commands *commands; /* NULL: there is no launcher */
-    struct td_upstream *upstream;
     struct td_llms *llms;
     bool recovered, cold;
     _Atomic bool draining, drained;
@@ -116,16 +116,14 @@ static bool has_runner(const struct td_kinds *kinds, enum td_runner runner)
     return false;
 }
 
-/* Only where a kind asks for it: libcurl's handles are not free. */
-static int open_llms(struct td_desk_jobs *jobs, struct td_jobs_options *options)
+/* Only where a kind asks for it. */
+static int open_llms(struct td_desk *desk, struct td_desk_jobs *jobs,
+                     struct td_jobs_options *options)
 {
-    const struct td_upstream_options of_upstream = {0};
-
     if (!has_runner(options->kinds, TD_RUNNER_LLM))
         return 0;
-    int r = td_upstream_new(&of_upstream, &jobs->upstream);
-    if (r == 0)
-        r = td_llms_new(jobs->upstream, &jobs->llms);
+    struct td_upstream *upstream = td_desk_upstream(desk);
+    int r = upstream ? td_llms_new(upstream, &jobs->llms) : -ENOMEM;
     if (r == 0)
         options->runners[TD_RUNNER_LLM] = (struct td_job_runner){start_llm, cancel_llm, jobs->llms};
     return r;
@@ -165,7 +163,7 @@ int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *o
         of_jobs.runners[TD_RUNNER_COMMAND] =
             (struct td_job_runner){start_command, cancel_command, jobs->commands};
     if (r == 0)
-        r = open_llms(jobs, &of_jobs);
+        r = open_llms(desk, jobs, &of_jobs);
     if (r == 0)
         r = td_jobs_new(&of_jobs, &jobs->jobs);
     return r;
@@ -179,7 +177,6 @@ void td_desk_close_jobs(struct td_desk *desk)
         return;
     td_commands_free(jobs->commands);
     td_llms_free(jobs->llms);
-    td_upstream_free(jobs->upstream);
     td_jobs_free(jobs->jobs);
     free(jobs);
     desk->jobs = NULL;
@@ -331,10 +328,8 @@ int td_desk_hear_jobs(struct td_desk *desk)
     }
     if (jobs->commands)
         td_commands_serve(jobs->commands, td_clock_ns());
-    if (jobs->upstream) {
-        td_upstream_serve(jobs->upstream);
+    if (jobs->llms)
         td_llms_serve(jobs->llms);
-    }
     return jobs->recovered && !was_recovered;
 }
 
@@ -393,8 +388,8 @@ void td_desk_wait(struct td_desk *desk, bool rests)
     };
 
     int ms = rests ? sooner(timeout_ms(jobs), td_desk_wait_ms(desk, td_clock_ns())) : 0;
-    if (jobs && jobs->upstream)
-        (void)td_upstream_wait(jobs->upstream, items, TD_ARRAY_LEN(items), ms);
+    if (desk->upstream)
+        (void)td_upstream_wait(desk->upstream, items, TD_ARRAY_LEN(items), ms);
     else
         (void)td_poll(items, TD_ARRAY_LEN(items), ms);
     (void)td_bell_answer(desk->bell);
