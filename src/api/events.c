@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "base/err.h"
 #include "edge/admission.h"
+#include "edge/authorize.h"
 #include "edge/poll.h"
 #include "edge/publish_ask.h"
 #include "edge/stream.h"
@@ -119,9 +120,21 @@ bool td_api_read_query(struct td_request *request, struct td_query *query)
     struct td_buf why = TD_BUF_INIT(256);
     int r = td_query_read(query, request->head, &why);
 
+    query->permits = td_authorized(request);
     if (r < 0)
         td_respond_error(request, r, td_buf_slice(&why));
     td_buf_done(&why);
+    return r == 0;
+}
+
+/* What is not granted is asked for; whether there is nothing (more) to wait for. */
+static bool authorize(struct td_request *request, const struct td_query *query)
+{
+    const char *what;
+    int r = td_authorize_query(request, query, &what);
+
+    if (r < 0)
+        td_respond_error(request, r, td_slice_str(what));
     return r == 0;
 }
 
@@ -142,6 +155,8 @@ static void read_events(struct td_request *request)
         td_respond_error(request, TD_ETOPIC, TD_S("Name at least one `topic`."));
     } else if (request->worker->draining) {
         td_respond_error(request, TD_EDRAINING, TD_S("The server is stopping."));
+    } else if (!authorize(request, &query)) {
+        /* answered, or served again */
     } else if (request->head->method == TD_HTTP_GET && td_api_wants_stream(request->head)) {
         td_stream_start(request, &query, NULL);
     } else {

@@ -4,10 +4,13 @@
 #include "base/json.h"
 #include "base/topic.h"
 #include "edge/admission.h"
+#include "edge/ask.h"
+#include "edge/authorize.h"
 #include "edge/command_auth.h"
 #include "edge/command_jobs.h"
 #include "edge/command_topics.h"
 #include "edge/control.h"
+#include "edge/opened.h"
 #include "edge/presence.h"
 #include "edge/publish_ask.h"
 #include "edge/recheck.h"
@@ -113,7 +116,7 @@ static int read_start(struct td_conn *conn, struct td_command_topics *topics,
 
 /* Subscribes to what may be had, telling of what may not; keeps the former in `topics`. */
 static void subscribe_each(struct td_worker *worker, struct td_conn *conn, struct td_slice ref,
-                           struct td_command_topics *topics)
+                           struct td_command_topics *topics, struct td_permits *permits)
 {
     char what[TD_TOPIC_LEN_MAX + 64];
     size_t done = 0;
@@ -124,11 +127,16 @@ static void subscribe_each(struct td_worker *worker, struct td_conn *conn, struc
             topics->items[done++] = topics->items[i];
             continue;
         }
+        td_opened_close(conn, topics->items[i]);
+        const struct td_permit *permit = td_permits_find(permits, topics->items[i]);
+        if (r == TD_EFORBIDDEN && permit && permit->err != TD_EFORBIDDEN)
+            r = TD_EUNAVAILABLE;
         snprintf(what, sizeof(what), "%.*s: %s", (int)topics->items[i].len, topics->items[i].ptr,
-                 r == TD_EFORBIDDEN  ? "nothing of it is granted to you."
-                 : r == TD_ETOOLARGE ? "too many subscriptions on this connection."
-                 : r == TD_ESHAPES   ? "patterns like it have too many shapes."
-                                     : "no memory.");
+                 r == TD_EFORBIDDEN     ? "nothing of it is granted to you."
+                 : r == TD_ETOOLARGE    ? "too many subscriptions on this connection."
+                 : r == TD_ESHAPES      ? "patterns like it have too many shapes."
+                 : r == TD_EUNAVAILABLE ? "the authorizer gives no answer; try again."
+                                        : "no memory.");
         td_control_error(worker, conn, ref, r, td_slice_str(what));
     }
     topics->n = done;
@@ -158,13 +166,13 @@ static int send_history(struct td_worker *worker, struct td_conn *conn, struct t
 
 static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
                            const struct command *command, struct td_command_topics *topics,
-                           const struct start *start)
+                           const struct start *start, struct td_permits *permits)
 {
     bool first = td_hub_count_named(&conn->subscriber) == 0;
     bool history = !first && start->given && start->since != TD_SINCE_NOW, other_epoch;
     int r = 0;
 
-    subscribe_each(worker, conn, command->ref, topics);
+    subscribe_each(worker, conn, command->ref, topics, permits);
     if (topics->n == 0 || conn->state != TD_CONN_WS)
         return;
     bool seek = first && start->given;
@@ -193,7 +201,28 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
         td_tell_caught_up(worker, conn);
 }
 
-static void subscribe(struct td_worker *worker, struct td_conn *conn, const struct command *command)
+static int read_command(struct td_slice text, struct command *command);
+static void permitted(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask);
+
+/* Asks the authorizer for what is not granted, unless `permits` has its answer already.  0: there is nothing (more) to ask; 1: it was asked, and the command is
+ * carried out when the answer is there; or an error. */
+static int authorize(struct td_worker *worker, struct td_conn *conn, const struct command *command,
+                     const struct td_command_topics *topics, const struct td_permits *permits,
+                     const char **what)
+{
+    *what = "no memory";
+    if (permits)
+        return td_authorized_take(worker, conn, permits);
+    int r = td_authorize_command(worker, conn, (struct td_slices){topics->items, topics->n},
+                                 command->json, permitted);
+    if (r == TD_ERATE)
+        *what = "Too many commands wait for an answer; this one was not carried out.";
+    return r;
+}
+
+/* `permits`: what the authorizer said, when the command has waited for that; or NULL. */
+static void subscribe(struct td_worker *worker, struct td_conn *conn, const struct command *command,
+                      struct td_permits *permits)
 {
     struct td_command_topics topics;
     struct start start;
@@ -205,10 +234,21 @@ static void subscribe(struct td_worker *worker, struct td_conn *conn, const stru
     if (r == 0)
         r = read_start(conn, &topics, command->json, &start, &what);
     if (r == 0)
-        subscribe_from(worker, conn, command, &topics, &start);
-    else
+        r = authorize(worker, conn, command, &topics, permits, &what);
+    if (r == 0)
+        subscribe_from(worker, conn, command, &topics, &start, permits);
+    else if (r < 0)
         td_control_error(worker, conn, command->ref, r, td_slice_str(what));
     td_command_topics_done(&topics);
+}
+
+/* The answer is there: the command again, from its beginning. */
+static void permitted(struct td_worker *worker, struct td_conn *conn, struct td_edge_ask *ask)
+{
+    struct command command;
+
+    if (conn->state == TD_CONN_WS && read_command(ask->ask.document, &command) == 0)
+        subscribe(worker, conn, &command, ask->ask.permits);
 }
 
 static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
@@ -222,9 +262,11 @@ static void unsubscribe(struct td_worker *worker, struct td_conn *conn,
         td_control_error(worker, conn, command->ref, r,
                          TD_S("UNSUBSCRIBE needs `topics` (patterns) or a `scope`."));
     } else {
-        for (size_t i = 0; i < topics.n; i++)
+        for (size_t i = 0; i < topics.n; i++) {
+            td_opened_close(conn, topics.items[i]);
             if (td_hub_unsubscribe(worker->hub, &conn->subscriber, topics.items[i]))
                 topics.items[done++] = topics.items[i];
+        }
         answer_topics(worker, conn, "unsubscribed", command->ref, topics.items, done);
         td_presence_sync(worker, conn);
     }
@@ -379,7 +421,7 @@ void td_command_take(struct td_worker *worker, struct td_conn *conn, struct td_s
     if (!is_ping && !is_pong)
         conn->active = worker->tick; /* heartbeats alone do not keep a connection */
     if (td_slice_eq_nocase(command.type, TD_S("subscribe")))
-        subscribe(worker, conn, &command);
+        subscribe(worker, conn, &command, NULL);
     else if (td_slice_eq_nocase(command.type, TD_S("unsubscribe")))
         unsubscribe(worker, conn, &command);
     else if (is_ping)

@@ -2,6 +2,7 @@
 #include "edge/command_auth.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "edge/authorize.h"
 #include "edge/control.h"
 #include "edge/expiry.h"
 #include "edge/http.h"
@@ -32,6 +33,7 @@ static void renew(struct td_worker *worker, struct td_conn *conn, struct td_slic
 
     if (td_recheck(worker, conn, principal, &lost) >= 0) {
         td_expiry_begin(conn, now);
+        td_authorize_anew(conn);
         answer(worker, conn, ref, td_buf_slice(&lost), now);
     }
     td_buf_done(&lost);

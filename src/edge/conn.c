@@ -9,6 +9,7 @@
 #include "edge/conn_log.h"
 #include "edge/filter.h"
 #include "edge/http.h"
+#include "edge/opened.h"
 #include "edge/poll.h"
 #include "edge/presence.h"
 #include "edge/subscribe.h"
@@ -119,6 +120,7 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_principal_unref(conn->principal);
     td_filter_free(conn);
     td_bound_free(conn);
+    td_opened_free(conn);
     free(conn->start);
     free(conn->why);
     td_owed_free(conn);

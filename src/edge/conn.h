@@ -32,6 +32,7 @@ struct td_bound;
 struct td_endpoint;
 struct td_filter;
 struct td_guest;
+struct td_opened;
 struct td_present;
 struct td_tls;
 struct td_worker;
@@ -117,7 +118,8 @@ struct td_conn {
     struct td_outbox *out;
     struct td_filter *filter; /* NULL: it wants all; see edge/filter.h */
     struct td_poll *poll;
-    struct td_present *present;   /* topics on which it is shown to be; see presence.h */
+    struct td_opened *opens;    /* seen besides what is granted; NULL: nothing; see edge/opened.h */
+    struct td_present *present; /* topics on which it is shown to be; see presence.h */
     struct td_endpoint *endpoint; /* by which it came; a reference; NULL: by a resource */
     struct td_bound *bound;       /* what it is bound to there; NULL: nothing; see edge/visit.h */
     struct td_addr peer;          /* whom it serves: the other end, or whom a trusted proxy names */

@@ -161,7 +161,8 @@ void td_control_error_after(struct td_worker *worker, struct td_conn *conn, stru
     td_control_str(&control, "code", td_slice_str(td_err_code(err)));
     td_control_str(&control, "message", message);
     td_control_raw(&control, "suggested_actions", td_buf_slice(&actions));
-    if (retry_after_s > 0 || err == TD_ERATE || err == TD_EFULL || err == TD_EDRAINING)
+    if (retry_after_s > 0 || err == TD_ERATE || err == TD_EFULL || err == TD_EDRAINING ||
+        err == TD_EUNAVAILABLE)
         td_control_u64(&control, "retry_after", TD_MAX(retry_after_s, 1u));
     td_buf_done(&actions);
     td_control_send(&control, worker, conn);

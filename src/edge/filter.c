@@ -2,7 +2,7 @@
 #include "edge/filter.h"
 #include "base/json.h"
 #include "base/topic.h"
-#include "edge/visit.h"
+#include "edge/opened.h"
 #include <errno.h>
 
 /* Conditions and their texts, in one block; each text ends with a NUL. */
@@ -192,12 +192,6 @@ static bool passes_all(const struct td_conditions *conditions, const struct td_r
     return true;
 }
 
-/* Whether the endpoint's rule lets the connection see the topic, whatever is granted. */
-static bool is_opened(const struct td_conn *conn, struct td_slice topic)
-{
-    return conn->bound && conn->bound->opened.ptr && td_pattern_match(conn->bound->opened, topic);
-}
-
 bool td_conn_wants(const struct td_conn *conn, const struct td_record *record)
 {
     const struct td_filter *filter = conn->filter;
@@ -205,7 +199,7 @@ bool td_conn_wants(const struct td_conn *conn, const struct td_record *record)
     if (!filter)
         return true;
     if (filter->excludes && td_principal_excludes(conn->principal, record->topic) &&
-        !is_opened(conn, record->topic))
+        !td_opened_shows(conn, record->topic))
         return false;
     if (!type_wanted(filter, record->type))
         return false;

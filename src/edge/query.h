@@ -34,6 +34,8 @@ struct td_query {
     uint64_t wait_s;
     bool has_wait;
     enum td_state_wish state;
+    const struct td_permits
+        *permits; /* what the authorizer says of the topics; NULL: it was not asked */
     struct td_buf _text;
     struct td_slice _lists[2 * 128];
 };

@@ -140,22 +140,19 @@ static int recheck_all(struct recheck *recheck)
     return r;
 }
 
-int td_recheck(struct td_worker *worker, struct td_conn *conn, struct td_principal *principal,
-               struct td_buf *lost)
+/* With the principal that the connection has now. */
+static int recheck_conn(struct td_worker *worker, struct td_conn *conn, bool was_admin, bool same,
+                        struct td_buf *lost)
 {
-    struct td_principal *old = conn->principal;
-    bool same = td_principal_grants_eq(old, principal);
     struct recheck recheck = {
         .worker = worker,
         .conn = conn,
-        .was_admin = old->is_admin,
+        .was_admin = was_admin,
         .text = TD_BUF_INIT((size_t)2 * TD_SUBSCRIPTIONS_MAX * TD_TOPIC_LEN_MAX),
         .lost = lost,
     };
     int r = 0;
 
-    conn->principal = td_principal_ref(principal);
-    td_principal_unref(old);
     td_buf_putc(lost, '[');
     if (!same)
         r = recheck_all(&recheck);
@@ -170,15 +167,25 @@ int td_recheck(struct td_worker *worker, struct td_conn *conn, struct td_princip
     return r < 0 ? r : recheck.n_lost;
 }
 
-static void tell_lost(struct td_worker *worker, struct td_conn *conn, struct td_slice lost)
+int td_recheck(struct td_worker *worker, struct td_conn *conn, struct td_principal *principal,
+               struct td_buf *lost)
+{
+    struct td_principal *old = conn->principal;
+    bool same = td_principal_grants_eq(old, principal), was_admin = old->is_admin;
+
+    conn->principal = td_principal_ref(principal);
+    td_principal_unref(old);
+    return recheck_conn(worker, conn, was_admin, same, lost);
+}
+
+static void tell_lost(struct td_worker *worker, struct td_conn *conn, struct td_slice lost,
+                      const char *reason)
 {
     struct td_control control;
 
     td_control_begin(&control, "access_lost", (struct td_slice){NULL, 0});
     td_control_raw(&control, "topics", lost);
-    td_control_str(&control, "reason",
-                   conn->principal->taken.n > 0 ? TD_S("it was taken away")
-                                                : TD_S("the configuration grants it no more"));
+    td_control_str(&control, "reason", td_slice_str(reason));
     td_control_send(&control, worker, conn);
 }
 
@@ -194,21 +201,39 @@ static void refuse(struct td_worker *worker, struct td_conn *conn, const char *r
         td_conn_drop(worker, conn, reason);
 }
 
-static void check_again(struct td_worker *worker, struct td_conn *conn,
-                        struct td_principal *principal)
+/* Tells the `n` that are lost, and ends what has nothing left to wait for. */
+static void settle(struct td_worker *worker, struct td_conn *conn, int n, struct td_slice lost,
+                   const char *reason)
 {
-    struct td_buf lost = TD_BUF_INIT(TD_RECHECK_LOST_MAX);
-    int n = td_recheck(worker, conn, principal, &lost);
     bool nothing_left = n > 0 && td_hub_count_named(&conn->subscriber) == 0;
 
     if (n > 0 && conn->state != TD_CONN_POLL)
-        tell_lost(worker, conn, td_buf_slice(&lost));
+        tell_lost(worker, conn, lost, reason);
     if (nothing_left && conn->state == TD_CONN_STREAM) {
         td_conn_why(conn, "nothing that it follows is granted any more");
         td_conn_finish(worker, conn);
     } else if (nothing_left && conn->state == TD_CONN_POLL) {
         td_poll_end(worker, conn);
     }
+}
+
+static void check_again(struct td_worker *worker, struct td_conn *conn,
+                        struct td_principal *principal)
+{
+    struct td_buf lost = TD_BUF_INIT(TD_RECHECK_LOST_MAX);
+    int n = td_recheck(worker, conn, principal, &lost);
+
+    settle(worker, conn, n, td_buf_slice(&lost),
+           principal->taken.n > 0 ? "it was taken away" : "the configuration grants it no more");
+    td_buf_done(&lost);
+}
+
+void td_recheck_opened(struct td_worker *worker, struct td_conn *conn, const char *reason)
+{
+    struct td_buf lost = TD_BUF_INIT(TD_RECHECK_LOST_MAX);
+    int n = recheck_conn(worker, conn, conn->principal->is_admin, false, &lost);
+
+    settle(worker, conn, n, td_buf_slice(&lost), reason);
     td_buf_done(&lost);
 }
 

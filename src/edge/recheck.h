@@ -14,6 +14,10 @@ TD_MUST_USE int td_recheck(struct td_worker *worker, struct td_conn *conn,
                            struct td_principal *principal, struct td_buf *lost);
 #define TD_RECHECK_LOST_MAX ((size_t)256 * 1024)
 
+/* What is opened besides what is granted (opened.h) has become less: subscriptions that rested on it end, which is told with the reason, and a stream or a poll of which
+ * nothing is left ends. */
+void td_recheck_opened(struct td_worker *worker, struct td_conn *conn, const char *reason);
+
 /* Looks whether a connection that events go to was granted them by the policy in use, and if not checks it again: what is lost is told
  * (`access_lost`), and a stream or a poll of which nothing is left ends.  Cheap when nothing has changed. */
 void td_recheck_policy(struct td_worker *worker, struct td_conn *conn);

@@ -2,31 +2,17 @@
 #include "edge/subscribe.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "edge/authorize.h"
 #include "edge/control.h"
 #include "edge/filter.h"
+#include "edge/opened.h"
 #include "edge/visit.h"
 #include <errno.h>
 
-/* Adds what of a pattern the rule of the connection's endpoint opens, whatever is granted, unless one of the `n` patterns brings that
- * already.  Returns how many they are then. */
-static int add_opened(const struct td_conn *conn, struct td_slice pattern,
-                      char both[TD_TOPIC_LEN_MAX + 1], struct td_slice *patterns, int n)
-{
-    if (n < 0 || !conn->bound || !conn->bound->opened.ptr)
-        return n;
-    int len = td_pattern_intersect(pattern, conn->bound->opened, both);
-    for (int i = 0; len > 0 && i < n; i++)
-        if (td_pattern_covers(patterns[i], td_slice(both, (size_t)len)))
-            return n;
-    if (len > 0)
-        patterns[n++] = td_slice(both, (size_t)len);
-    return n;
-}
-
 int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice pattern)
 {
-    struct td_slice patterns[TD_GRANTS_MAX + 1];
-    char opened[TD_TOPIC_LEN_MAX + 1];
+    struct td_slice patterns[TD_GRANTS_MAX + TD_OPENED_PARTS_MAX];
+    char opened[TD_OPENED_PARTS_MAX][TD_TOPIC_LEN_MAX + 1];
     struct td_buf text = TD_BUF_INIT(TD_INTERSECT_TEXT_MAX);
     bool check = false;
     bool known = td_hub_has_named(&conn->subscriber, pattern);
@@ -37,7 +23,8 @@ int td_subscribe(struct td_worker *worker, struct td_conn *conn, struct td_slice
         return TD_ETOOLARGE;
     }
     int n = td_principal_intersect(conn->principal, pattern, &text, patterns, &check);
-    n = add_opened(conn, pattern, opened, patterns, n);
+    if (n >= 0)
+        n = (int)td_opened_add(conn, pattern, opened, patterns, (size_t)n, &check);
     int r = n < 0 ? n : n == 0 ? TD_EFORBIDDEN : 0;
     if (r == 0 && check)
         r = td_filter_exclude(conn);
@@ -55,12 +42,15 @@ void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn)
     td_subscriber_init(&conn->subscriber, conn->subscriber.wire);
     td_filter_free(conn);
     td_bound_free(conn);
+    td_opened_free(conn);
 }
 
 int td_subscribe_query(struct td_worker *worker, struct td_conn *conn, const struct td_query *query)
 {
     int r = td_filter_types(conn, query->types, query->n_types);
 
+    if (r == 0)
+        r = td_authorized_take(worker, conn, query->permits);
     conn->subscriber.stateless = query->state == TD_STATE_NEVER;
     if (td_conn_limits(worker, conn)->sends_per_s > 0)
         conn->subscriber.pace_ms = (uint16_t)(1000 / td_conn_limits(worker, conn)->sends_per_s);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "codec/sse.h"
+#include "edge/authorize.h"
 #include "edge/channel.h"
 #include "edge/control.h"
 #include "edge/expiry.h"
@@ -153,6 +154,7 @@ static void sweep_asking(struct td_worker *worker, struct td_conn *conn)
 static void sweep_one(struct td_worker *worker, struct td_conn *conn)
 {
     td_recheck_policy(worker, conn);
+    td_authorize_sweep(worker, conn);
     switch ((enum td_conn_state)conn->state) {
     case TD_CONN_HTTP: sweep_http(worker, conn); break;
     case TD_CONN_POLL:

@@ -2,7 +2,9 @@
 #include "edge/visit.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "edge/authorize.h"
 #include "edge/job_rule.h"
+#include "edge/opened.h"
 #include "edge/seat.h"
 #include "edge/subscribe.h"
 #include "edge/ws.h"
@@ -152,7 +154,7 @@ static int check_rule(struct td_request *request, struct td_visit *visit, const 
     case TD_RULE_PUBLIC: break;
     case TD_RULE_SUBSCRIBE:
         *what = "nothing of its topics is granted to you";
-        return may_subscribe(visit, principal) ? 0 : TD_EFORBIDDEN;
+        return may_subscribe(visit, principal) || td_authorized_any(request) ? 0 : TD_EFORBIDDEN;
     case TD_RULE_ROLE:
         *what = "this endpoint is for a role that you do not have";
         return principal->is_admin || td_principal_has_role(principal, visit->endpoint->role)
@@ -177,6 +179,23 @@ static int be_public(struct td_request *request, struct td_visit *visit)
     return 0;
 }
 
+/* Whether the rule lets it in, and what of its topics is not granted but permitted.  A rule that asks for what is granted comes behind that, any other before. */
+static int check_access(struct td_request *request, struct td_visit *visit, const char **what)
+{
+    struct td_slice foreign[TD_ENDPOINT_TOPICS_MAX];
+    size_t n = 0;
+    bool first = visit->endpoint->rule != TD_RULE_SUBSCRIBE;
+    int r = first ? check_rule(request, visit, what) : 0;
+
+    for (size_t i = 0; i < visit->endpoint->n_topics; i++)
+        if (!visit->endpoint->topics[i].own)
+            foreign[n++] = visit->topics[i];
+    if (r == 0 && visit->endpoint->rule != TD_RULE_JOB)
+        r = td_authorize_request(request, (struct td_slices){foreign, n}, visit->endpoint->name,
+                                 what);
+    return r == 0 && !first ? check_rule(request, visit, what) : r;
+}
+
 int td_visit_admit(struct td_request *request, struct td_visit *visit, const char **what)
 {
     bool public = visit->endpoint->rule == TD_RULE_PUBLIC;
@@ -190,7 +209,7 @@ int td_visit_admit(struct td_request *request, struct td_visit *visit, const cha
     *what = r == TD_ENOTFOUND ? "there is nothing at this path" : "no memory";
     if (r == 0 && public)
         r = be_public(request, visit);
-    return r < 0 ? r : check_rule(request, visit, what);
+    return r < 0 ? r : check_access(request, visit, what);
 }
 
 static struct td_slice keep(char **at, struct td_slice text)
@@ -203,20 +222,25 @@ static struct td_slice keep(char **at, struct td_slice text)
     return copy;
 }
 
-/* What the connection keeps: texts of the values, of the session and of what is opened, in one block. */
+/* What the rule lets it see besides what is granted. */
+static int open_job(struct td_conn *conn, const struct td_visit *visit)
+{
+    struct td_slice job = td_endpoint_value(visit->endpoint, &visit->values, TD_S("job_id"));
+    char pattern[5 + TD_SEGMENT_LEN_MAX + 3 + 1];
+
+    if (!visit->opened)
+        return 0;
+    int len = snprintf(pattern, sizeof(pattern), "jobs/%.*s/**", (int)job.len, job.ptr);
+    return td_open(conn, &(struct td_opened){.version = 0}, td_slice(pattern, (size_t)len));
+}
+
+/* What the connection keeps: texts of the values and of the session, in one block. */
 static int bind(struct td_conn *conn, const struct td_visit *visit)
 {
     const struct td_endpoint *endpoint = visit->endpoint;
-    struct td_slice session = visit->values.session, job = {NULL, 0};
+    struct td_slice session = visit->values.session;
     size_t n = endpoint->n_variables, bytes = session.len;
-    char opened[5 + TD_SEGMENT_LEN_MAX + 3 + 1];
 
-    if (visit->opened) {
-        job = td_endpoint_value(endpoint, &visit->values, TD_S("job_id"));
-        int len = snprintf(opened, sizeof(opened), "jobs/%.*s/**", (int)job.len, job.ptr);
-        job = td_slice(opened, (size_t)len);
-        bytes += job.len;
-    }
     conn->endpoint = td_endpoint_ref(visit->endpoint);
     if (n + bytes + endpoint->connections_per_user + endpoint->connections_per_path == 0)
         return 0;
@@ -229,7 +253,6 @@ static int bind(struct td_conn *conn, const struct td_visit *visit)
     for (size_t i = 0; i < n; i++)
         conn->bound->values[i] = keep(&at, visit->values.items[i]);
     conn->bound->session = keep(&at, session);
-    conn->bound->opened = keep(&at, job);
     conn->bound->seat = NULL;
     return 0;
 }
@@ -243,6 +266,8 @@ int td_visit_open(struct td_request *request, struct td_visit *visit, struct td_
     *what = "no memory";
     TD_ASSERT(!conn->endpoint);
     int r = bind(conn, visit);
+    if (r == 0)
+        r = open_job(conn, visit);
     if (r == 0)
         r = td_filter_conditions(conn, visit->conditions, visit->n_conditions);
     if (r == 0 && stays)

@@ -25,9 +25,8 @@ struct td_visit {
 
 /* What a connection keeps of its visit. */
 struct td_bound {
-    struct td_seat *seat;    /* NULL: its number is not limited; see edge/seat.h */
-    struct td_slice session; /* ptr NULL: none */
-    struct td_slice opened; /* a pattern that may be seen besides what is granted; ptr NULL: none */
+    struct td_seat *seat;     /* NULL: its number is not limited; see edge/seat.h */
+    struct td_slice session;  /* ptr NULL: none */
     struct td_slice values[]; /* of the endpoint's variables; their texts stand behind them */
 };
 

@@ -42,12 +42,14 @@ struct td_edge_options {
     const struct td_auth *auth;
     const struct td_tls_context *tls; /* for new connections; NULL: none, and TLS is refused */
     struct td_slice cookie;           /* name of the cookie that may carry a token; empty: none */
-    bool audit_publishes;             /* each publish is told to the audit */
-    bool query_token;                 /* ?token= and ?access_token= are accepted */
-    bool compression;                 /* permessage-deflate is agreed to */
-    bool compression_takeover;        /* clients may keep their window between messages */
-    size_t compression_bytes_min;     /* of a message; taken when the worker is made */
-    const struct td_slice *origins;   /* allowed origins; `http://localhost:*` is any port */
+    uint64_t authorizer;              /* the version of the desk's authorizer; 0: there is none */
+    uint64_t authorizer_grace_ms;   /* how long what it permitted goes on when it gives no answer */
+    bool audit_publishes;           /* each publish is told to the audit */
+    bool query_token;               /* ?token= and ?access_token= are accepted */
+    bool compression;               /* permessage-deflate is agreed to */
+    bool compression_takeover;      /* clients may keep their window between messages */
+    size_t compression_bytes_min;   /* of a message; taken when the worker is made */
+    const struct td_slice *origins; /* allowed origins; `http://localhost:*` is any port */
     size_t n_origins;
     const struct td_endpoints *endpoints; /* what is served besides the resources; NULL: nothing */
 };

@@ -6,6 +6,7 @@
 #include "codec/ws.h"
 #include "codec/ws_extension.h"
 #include "edge/admission.h"
+#include "edge/authorize.h"
 #include "edge/command.h"
 #include "edge/conn_log.h"
 #include "edge/control.h"
@@ -127,6 +128,8 @@ static int admit(struct td_request *request, struct td_query *query, struct td_v
 {
     int r = visit ? td_visit_admit(request, visit, what) : td_request_authenticate(request, what);
 
+    if (r == 0 && !visit)
+        r = td_authorize_query(request, query, what);
     if (r == 0)
         r = td_admission_stream(request->worker, request->conn, what);
     return r == 0 && visit ? td_visit_open(request, visit, query, true, what) : r;
