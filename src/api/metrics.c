@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /metrics: what is counted, and where it comes from.  Labels have fixed values only; never topics or subjects. */
 #include "api/metrics_text.h"
+#include "desk/authorizer.h"
 #include "os/usage.h"
 
 /* A counter of the edge, summed over the workers.  Rows of one name stand next to each other, each with its own label. */
@@ -240,6 +241,25 @@ static void put_audit(const struct td_audit *audit, struct td_buf *out)
               atomic_load_explicit(&audit->lost, memory_order_relaxed));
 }
 
+static void put_authorizer(const struct td_authorizer_stat *stat, struct td_buf *out)
+{
+    static const char name[] = "tidings_authorizer_requests_total";
+    static const char *const labels[TD_AUTHORIZER_RESULTS] = {
+        "result=\"allowed\"", "result=\"denied\"", "result=\"timeout\"", "result=\"unreachable\"",
+        "result=\"invalid\""};
+
+    td_metric_head(out, name, "counter", "Questions to the authorizer, by how they ended.");
+    for (size_t i = 0; i < TD_AUTHORIZER_RESULTS; i++)
+        td_metric_value(out, name, labels[i],
+                        atomic_load_explicit(&stat->results[i], memory_order_relaxed));
+    td_metric(out, "tidings_authorizer_cache_hits_total", "counter",
+              "Patterns for which an answer of the authorizer was remembered.",
+              atomic_load_explicit(&stat->hits, memory_order_relaxed));
+    td_metric(out, "tidings_authorizer_cache_entries", "gauge",
+              "Answers of the authorizer that are remembered, and questions under way.",
+              atomic_load_explicit(&stat->entries, memory_order_relaxed));
+}
+
 static void put_reload(const struct td_api_reload *reload, struct td_buf *out)
 {
     td_metric(out, "tidings_config_last_reload_successful", "gauge",
@@ -260,6 +280,8 @@ void td_api_metrics(struct td_request *request, const struct td_api *api)
     put_process(api, &out);
     if (api->audit)
         put_audit(api->audit, &out);
+    if (request->worker->desk)
+        put_authorizer(td_desk_authorizer_stat(request->worker->desk), &out);
     if (api->reload)
         put_reload(api->reload, &out);
     td_metric(&out, "tidings_expect_failures_total", "counter",

@@ -146,6 +146,11 @@ struct td_config {
         struct td_kinds *kinds; /* made of them */
     } jobs;
     struct {
+        struct td_slice url, header, secret_file;
+        struct td_slice line; /* the header with the secret, as it is sent; empty: none */
+        uint64_t timeout_ms, cache_ms, denied_ms, grace_ms, cache_entries, concurrency;
+    } authorizer;
+    struct {
         unsigned level;  /* enum td_log_level */
         unsigned format; /* 0 json, 1 text */
     } log;

@@ -2,6 +2,7 @@
 /* The keys of a configuration: read from its files, checked, and put into the table that verifies tokens. */
 #include "base/assert.h"
 #include "base/err.h"
+#include "jobs/upstream.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "server/config_schema.h"
@@ -37,6 +38,42 @@ static bool load_secret(struct td_config *config, struct td_slice path, struct t
         explicit_bzero(text.ptr, text.len);
     td_buf_done(&text);
     return true;
+}
+
+/* The header that the authorizer is sent, whole. */
+static void compile_authorizer(struct td_config *config, struct td_buf *errors)
+{
+    struct td_slice secret, header = config->authorizer.header;
+    struct td_buf line = TD_BUF_INIT(TD_KEY_SECRET_MAX + 128);
+    const char *why;
+
+    if (config->authorizer.url.len == 0) {
+        if (config->authorizer.secret_file.len > 0)
+            td_buf_puts(errors, "authorizer.url: must be set, because authorizer.secret_file is\n");
+        return;
+    }
+    if (td_upstream_url_check(config->authorizer.url.ptr, &why) < 0)
+        td_buf_putf(errors, "authorizer.url: %s\n", why);
+    if (config->authorizer.secret_file.len == 0 ||
+        !load_secret(config, config->authorizer.secret_file, &secret, errors))
+        return;
+    bool printable = secret.len > 0;
+    for (size_t i = 0; i < secret.len; i++)
+        printable &= secret.ptr[i] >= ' ' && secret.ptr[i] < 127;
+    if (!printable) {
+        td_buf_puts(errors, "authorizer.secret_file: must hold one line of printable ASCII\n");
+        return;
+    }
+    td_buf_put(&line, header);
+    td_buf_puts(&line, td_slice_eq_nocase(header, TD_S("Authorization")) ? ": Bearer " : ": ");
+    td_buf_put(&line, secret);
+    if (line.err < 0)
+        td_buf_puts(errors, "authorizer.secret_file: the secret is too long\n");
+    else
+        config->authorizer.line = td_config_copy(config, td_buf_slice(&line));
+    if (line.ptr)
+        explicit_bzero(line.ptr, line.len);
+    td_buf_done(&line);
 }
 
 /* Adds the public keys of a file; what is wrong is told with `path`, the option that names it. */
@@ -224,6 +261,8 @@ void td_config_compile_keys(struct td_config *config, const struct td_config_inp
                     "auth.keys, auth.issuers, TIDINGS_AUTH_SECRET, TIDINGS_AUTH_SECRET_FILE)\n",
                     inputs->path ? inputs->path : "configuration");
     fill_table(config);
+    if (!inputs->keys_only)
+        compile_authorizer(config, errors);
 }
 
 void td_config_release_keys(struct td_config *config)

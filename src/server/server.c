@@ -249,6 +249,7 @@ static int make_workers(struct server *server)
         return failed("the desk", "", r);
     server->setups.n_workers = n;
     server->setups.jwks = server->jwks;
+    server->setups.desk = server->desk;
     server->setups.revocations = td_desk_revocations(server->desk);
     r = td_setups_load(&server->setups, server->options->config);
     if (r < 0)

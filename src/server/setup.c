@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/setup.h"
 #include "base/assert.h"
+#include "desk/authorizer.h"
 #include "server/jwks.h"
 #include <errno.h>
 
@@ -62,6 +63,7 @@ int td_setup_new(struct td_config *config, size_t n_workers, struct td_setup **r
         .auth = &setup->auth,
         .tls = config->tls.context,
         .cookie = config->cookie,
+        .authorizer_grace_ms = config->authorizer.grace_ms,
         .audit_publishes = config->audit.publishes,
         .query_token = config->query_token,
         .compression = config->compression,
@@ -105,6 +107,25 @@ void td_setups_install(struct td_setups *setups, struct td_setup *setup)
         td_worker_configure(setups->workers[i], &setup->edge);
 }
 
+/* Before the workers take the setup up: what they ask from then on is asked of the one that it names. */
+static int name_authorizer(struct td_desk *desk, struct td_setup *setup)
+{
+    const struct td_config *config = setup->config;
+
+    return desk ? td_desk_authorize_by(desk,
+                                       &(struct td_authorizer_options){
+                                           .url = config->authorizer.url,
+                                           .header = config->authorizer.line,
+                                           .timeout_ms = config->authorizer.timeout_ms,
+                                           .cache_ms = config->authorizer.cache_ms,
+                                           .denied_ms = config->authorizer.denied_ms,
+                                           .entries = config->authorizer.cache_entries,
+                                           .concurrency = (unsigned)config->authorizer.concurrency,
+                                       },
+                                       &setup->edge.authorizer)
+                : 0;
+}
+
 int td_setups_load(struct td_setups *setups, struct td_config *config)
 {
     struct td_setup *setup;
@@ -114,6 +135,8 @@ int td_setups_load(struct td_setups *setups, struct td_config *config)
         return r;
     setup->auth.policy.revocations = setups->revocations;
     r = td_jwks_equip(setups->jwks, setup);
+    if (r == 0)
+        r = name_authorizer(setups->desk, setup);
     if (r < 0)
         td_setup_free(setup);
     else

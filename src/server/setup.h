@@ -40,6 +40,7 @@ struct td_setups {
     struct td_worker **workers;         /* borrowed; NULL before they are made */
     size_t n_workers;                   /* also before that */
     struct td_jwks *jwks;               /* borrowed: gives the keys that are fetched */
+    struct td_desk *desk;               /* likewise: asks the authorizer; NULL: there is none */
     struct td_revocations *revocations; /* likewise: what has been taken from subjects */
     uint64_t generation;
 };
