@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The authorizer: another server that is asked over HTTP who may subscribe what the tokens do not grant (docs/decisions/0022).
+/* The authorizer: another server that is asked over HTTP who may subscribe what the tokens do not grant (docs/decisions/0023).
  *
  * Each question is asked once, whoever waits for its answer, and the answer is remembered for as long as it says.  It fails closed: what is no answer
  * is TD_EUNAVAILABLE.  Everything but configuring it is the desk's thread's. */
