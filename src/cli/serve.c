@@ -61,7 +61,7 @@ static void print_help(void)
 int td_cli_serve(int argc, char **argv)
 {
     struct td_config_inputs inputs = {.dev = false};
-    struct td_config *config;
+    struct td_config *config = NULL;
 
     if (td_cli_wants_help(argc, argv)) {
         print_help();
