@@ -200,13 +200,16 @@ int td_jobs_recover(struct td_jobs *jobs)
         .topics_max = PAGE,
         .cursor = &jobs->recovering,
     };
+    struct td_state_cursor page = jobs->recovering;
     log->walk(log->arg, &read);
     for (size_t i = 0; i < read.n; i++) {
         struct td_record record;
         td_record_view(records[i], &record);
         int r = take(jobs, &record);
-        if (r < 0)
+        if (r < 0) {
+            jobs->recovering = page; /* all of it again: what was taken up is found */
             return r;
+        }
     }
     if (read.end == TD_READ_COLD)
         return -EAGAIN;
