@@ -3,15 +3,8 @@
 #include "api/api.h"
 #include "base/err.h"
 
-/* The assembler takes the file in; TD_WEB_DIR is given by the build. */
-__asm__(".section .rodata\n"
-        ".global td_live_page_html\n"
-        "td_live_page_html:\n"
-        ".incbin \"" TD_WEB_DIR "/live.html\"\n"
-        ".global td_live_page_html_end\n"
-        "td_live_page_html_end:\n"
-        ".previous\n");
-extern const char td_live_page_html[], td_live_page_html_end[];
+/* Made by tools/embed.py. */
+struct td_slice td_embedded_live_html(void);
 
 static const char headers_common[] =
     "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
@@ -36,8 +29,7 @@ void td_api_live_page(struct td_request *request, const struct td_api *api)
                             .status = 200,
                             .content_type = "text/html; charset=utf-8",
                             .headers = td_buf_slice(&headers),
-                            .body = td_slice(td_live_page_html,
-                                             (size_t)(td_live_page_html_end - td_live_page_html)),
+                            .body = td_embedded_live_html(),
                             .err = headers.err,
                         });
     td_buf_done(&headers);

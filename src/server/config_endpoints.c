@@ -5,20 +5,12 @@
 #include "base/err.h"
 #include "server/config_schema.h"
 
-/* The assembler takes the file in; TD_SERVER_DIR is given by the build. */
-__asm__(".section .rodata\n"
-        ".global td_shipped_endpoints\n"
-        "td_shipped_endpoints:\n"
-        ".incbin \"" TD_SERVER_DIR "/endpoints.yaml\"\n"
-        ".global td_shipped_endpoints_end\n"
-        "td_shipped_endpoints_end:\n"
-        ".previous\n");
-extern const char td_shipped_endpoints[], td_shipped_endpoints_end[];
+/* src/server/endpoints.yaml, made by tools/embed.py. */
+struct td_slice td_embedded_endpoints_yaml(void);
 
 struct td_slice td_config_shipped_endpoints(void)
 {
-    return td_slice(td_shipped_endpoints,
-                    (size_t)(td_shipped_endpoints_end - td_shipped_endpoints));
+    return td_embedded_endpoints_yaml();
 }
 
 void td_config_ship_endpoints(struct td_config *config, struct td_buf *errors)
