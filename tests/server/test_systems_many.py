@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projects and records from end to end, who did what, and many of all at once."""
+import contextlib
 import resource
 
 import pytest
@@ -112,15 +113,55 @@ def test_an_admin_sees_who_did_what_filtered_and_resumed(server):
 # --- many ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.options("--jobs.owner_unfinished", "1000")
-def test_a_hundred_jobs_before_a_thousand_viewers_miss_nothing(server):
+@contextlib.contextmanager
+def many_files():
+    """A thousand connections of this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard != resource.RLIM_INFINITY else 4096, hard))
-    token = server.token(sub="ann")
-    ann, watchers = Http(server, token), []
     try:
-        for i in range(1000):
-            watchers.append(Ws(server, f"/api/v1/events?topic=projects/load/proposals/{i % 100}&format=flat", token=token))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
+def thousand_viewers(server, token, path_of):
+    watchers = []
+    with many_files():
+        try:
+            for i in range(1000):
+                watchers.append(Ws(server, path_of(i), token=token(i)))
+            yield watchers
+        finally:
+            for watcher in watchers:
+                watcher.socket.close()
+
+
+@pytest.mark.options("--llm.model", "imitation-silent")
+def test_a_thousand_viewers_of_a_generation_all_see_it_and_its_cancel(server, model):
+    """Twenty tabs of each of fifty users; all see the same messages, whether they came before it or in its middle."""
+    ann, tokens = user(server, "ann"), [server.token(sub=f"user{n}") for n in range(50)]
+    with thousand_viewers(server, lambda i: tokens[i // 20], lambda i: "/api/ws/projects/shop") as watchers:
+        for watcher in watchers:
+            assert watcher.until("connection")["project_id"] == "shop"
+        job_id = ann.call("POST", "/api/projects/shop/generate").json()["job_id"]
+        until(lambda: model.stats()["active"] == 1, "the writer asks the model")
+        with viewer(server, "/api/ws/projects/shop?since=earliest", "late") as late:
+            assert ann.call("POST", f"/api/v1/jobs/{job_id}/cancel").status_code == 202
+            told = read_until(late, "completion")
+        assert told[-1]["status"] == "cancelled" and told[-1]["job_id"] == job_id
+        assert sum(event["type"] == "agent_update" for event in told) == 16
+        for watcher in watchers:
+            assert read_until(watcher, "completion") == told
+    until(lambda: model.stats()["active"] == 0, "the upstream request is closed")
+
+
+@pytest.mark.options("--jobs.owner_unfinished", "1000")
+def test_a_hundred_jobs_before_a_thousand_viewers_miss_nothing(server):
+    token = server.token(sub="ann")
+    ann = Http(server, token)
+    with thousand_viewers(server, lambda i: token,
+                          lambda i: f"/api/v1/events?topic=projects/load/proposals/{i % 100}&format=flat") as watchers:
         for i in range(100):
             start(ann, "validate", params={"project_id": "load", "proposal_id": str(i), "path": "src"})
         for i, watcher in enumerate(watchers):
@@ -128,10 +169,6 @@ def test_a_hundred_jobs_before_a_thousand_viewers_miss_nothing(server):
             assert [event.get("line", event["type"]) for event in events] == [
                 "validation_start", "src/report.py: ok", "src/till.py: ok", "2 files checked, nothing found", "validation_complete"]
             assert {event["proposal_id"] for event in events} == {str(i % 100)}
-    finally:
-        for watcher in watchers:
-            watcher.socket.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.options("--llm.model", "imitation-silent")
