@@ -604,6 +604,31 @@ static void each_limit_of_time_is_kept(void **state)
     }
 }
 
+/* The signs of life of an attempt that failed are not those of the next. */
+static void the_first_token_of_a_retry_has_its_own_time(void **state)
+{
+    struct td_llm_spec spec = spec_init();
+    struct told told;
+
+    spec.retries = 1;
+    spec.first_token_ms = 60;
+    spec.between_tokens_ms = 0;
+    start(&spec, &told);
+    peer_send(request(0), "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+    peer_send(request(1), HEAD ": processing\n\n");
+    td_ns began = td_clock_ns();
+    until(told.ended);
+    assert_int_equal(told.outcome, TD_RUN_FAILED);
+    assert_string_equal(told.code, "upstream_timeout");
+    assert_slice(td_buf_slice(&told.message),
+                 "No first token came from the upstream within 0.06 s.");
+    assert_slice(member(&told.result, "attempts"), "2");
+    assert_slice(member(&told.result, "partial"), "true");
+    assert_true(td_clock_ns() - began < PEER_DEADLINE_NS); /* between tokens there is no limit */
+    until(peer.conns[1].closed);
+    told_done(&told);
+}
+
 /* An upstream that says why it finished, and then neither [DONE] nor the end. */
 static void a_missing_trailer_is_not_waited_for_long(void **state)
 {
@@ -742,6 +767,7 @@ int main(void)
         TEST(failures_say_what_happened),
         TEST(nobody_listens),
         TEST(each_limit_of_time_is_kept),
+        TEST(the_first_token_of_a_retry_has_its_own_time),
         TEST(a_missing_trailer_is_not_waited_for_long),
         TEST(an_answer_that_is_not_streamed_is_one),
         TEST(what_cannot_be_asked_is_said),
