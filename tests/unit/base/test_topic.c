@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #define SEED UINT64_C(0x7469646e67730a)
 
@@ -326,9 +327,43 @@ static void test_intersect_long(void **state)
     assert_int_equal(td_pattern_intersect(TD_S("a/*"), TD_S("b/*"), text), 0);
 }
 
+/* What clients are held to, too: tests/vectors/README.md. */
+static void test_vectors(void **state)
+{
+    json_error_t error;
+    json_t *cases = json_load_file(TD_VECTORS "/match.json", 0, &error);
+    json_t *one;
+    size_t i;
+
+    if (cases == NULL)
+        fail_msg("%s:%d: %s", error.source, error.line, error.text);
+    assert_true(json_array_size(cases) > 0);
+    json_array_foreach(cases, i, one)
+    {
+        const char *name = json_string_value(json_object_get(one, "name"));
+        const char *topic = json_string_value(json_object_get(one, "topic"));
+        const char *pattern = json_string_value(json_object_get(one, "pattern"));
+        const json_t *match = json_object_get(one, "match");
+        const json_t *valid = json_object_get(one, "valid");
+
+        if (match != NULL) {
+            assert_true(td_pattern_valid(str(pattern)) && td_topic_valid(str(topic)));
+            if (td_pattern_match(str(pattern), str(topic)) != json_is_true(match))
+                fail_msg("%s", name);
+            continue;
+        }
+        assert_non_null(valid);
+        if ((topic ? td_topic_valid(str(topic)) : td_pattern_valid(str(pattern))) !=
+            json_is_true(valid))
+            fail_msg("%s", name);
+    }
+    json_decref(cases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_valid),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_match),
