@@ -18,6 +18,9 @@
 #include "edge/ws.h"
 #include <errno.h>
 
+/* What an idle connection may take, with what the allocator and the hub's index add: 400 bytes (docs/performance.md). */
+_Static_assert(sizeof(struct td_conn) <= 336, "a connection has grown");
+
 /* Bytes read from one connection in a turn, before others have theirs. */
 #define READ_TURN_BYTES (4 * TD_SCRATCH_BYTES)
 /* Answers of a connection, ready and held; a page of history is the largest. */
@@ -104,6 +107,17 @@ void td_conn_resumed(struct td_worker *worker, struct td_conn *conn, int result)
     conn->resuming = false;
 }
 
+/* Lets go of what is there in one state only. */
+static void leave_state(struct td_conn *conn)
+{
+    if (conn->state == TD_CONN_POLL)
+        td_poll_free(conn);
+    if (conn->state == TD_CONN_WS) {
+        free(conn->start);
+        conn->start = NULL;
+    }
+}
+
 void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason)
 {
     if (conn->state == TD_CONN_GONE)
@@ -113,7 +127,7 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_conn_uncount(worker, conn);
     td_presence_leave(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
-    td_poll_free(conn);
+    leave_state(conn);
     td_list_remove(&conn->dirty);
     td_conn_drop_inbox(conn);
     td_outbox_free(conn->out);
@@ -121,14 +135,12 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_filter_free(conn);
     td_bound_free(conn);
     td_opened_free(conn);
-    free(conn->start);
     free(conn->why);
     td_owed_free(conn);
     td_admission_gone(worker, conn);
     td_channel_close(conn);
     conn->out = NULL;
     conn->principal = NULL;
-    conn->start = NULL;
     conn->why = NULL;
     conn->state = TD_CONN_GONE;
     TD_UNCOUNT(worker, connections);
@@ -155,7 +167,7 @@ void td_conn_finish(struct td_worker *worker, struct td_conn *conn)
     bool torn = td_hub_is_partial(&conn->subscriber);
     td_presence_leave(worker, conn);
     td_hub_leave(worker->hub, &conn->subscriber);
-    td_poll_free(conn);
+    leave_state(conn);
     td_bound_free(conn); /* a seat is free before the peer has gone, who may come back at once */
     td_conn_drop_inbox(conn);
     if (conn->out)

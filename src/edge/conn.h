@@ -116,8 +116,11 @@ struct td_conn {
     struct td_principal *principal; /* NULL before the token was seen */
     struct td_inbox *in;
     struct td_outbox *out;
-    struct td_filter *filter; /* NULL: it wants all; see edge/filter.h */
-    struct td_poll *poll;
+    struct td_filter *filter;   /* NULL: it wants all; see edge/filter.h */
+    union {                     /* NULL in any other state */
+        struct td_poll *poll;   /* poll */
+        struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
+    };
     struct td_opened *opens;    /* seen besides what is granted; NULL: nothing; see edge/opened.h */
     struct td_present *present; /* topics on which it is shown to be; see presence.h */
     struct td_endpoint *endpoint; /* by which it came; a reference; NULL: by a resource */
@@ -129,7 +132,6 @@ struct td_conn {
     uint8_t controls;       /* ws: pings and pongs since the last sweep */
     uint8_t asks;           /* sent to the desk and not back yet */
     struct td_guest *guest; /* what admission.h knows of it; NULL: nothing */
-    struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
     struct td_owed *owed;   /* in the order of the commands */
     struct td_tls *tls;     /* NULL: plain; see edge/channel.h */
     char *why;              /* the cause of its end, for the log; NULL: none yet */

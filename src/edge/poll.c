@@ -38,8 +38,6 @@ struct page {
 
 void td_poll_free(struct td_conn *conn)
 {
-    if (!conn->poll)
-        return;
     td_list_remove(&conn->poll->list);
     free(conn->poll);
     conn->poll = NULL;
@@ -271,7 +269,7 @@ static void look(struct td_worker *worker, struct td_conn *conn, bool last)
 
 void td_poll_touched(struct td_worker *worker, struct td_conn *conn)
 {
-    if (!conn->poll)
+    if (conn->state != TD_CONN_POLL)
         return;
     td_list_remove(&conn->poll->list);
     td_list_append(&worker->polls, &conn->poll->list);
@@ -295,7 +293,7 @@ void td_polls_run(struct td_worker *worker)
 
 void td_poll_end(struct td_worker *worker, struct td_conn *conn)
 {
-    if (conn->poll)
+    if (conn->state == TD_CONN_POLL)
         look(worker, conn, true);
 }
 

@@ -13,4 +13,5 @@ void td_poll_touched(struct td_worker *worker, struct td_conn *conn);
 void td_polls_run(struct td_worker *worker);
 /* Answers a poll with what there is, if only its position. */
 void td_poll_end(struct td_worker *worker, struct td_conn *conn);
+/* Only in the state poll, which ends. */
 void td_poll_free(struct td_conn *conn);

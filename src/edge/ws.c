@@ -188,6 +188,8 @@ void td_ws_upgrade(struct td_request *request, struct td_query *query, struct td
     uint64_t position = td_since_seq(worker, query->since, query->position, &other_epoch);
     td_control_connection(worker, conn, position);
     td_presence_sync(worker, conn);
+    if (conn->state != TD_CONN_WS)
+        return;
     if (query->n_topics > 0) {
         td_begin(worker, conn, query);
     } else if ((query->since != TD_SINCE_NONE && query->since != TD_SINCE_NOW) ||
