@@ -96,6 +96,7 @@ static void go_alone(struct td_hub *hub, struct td_subscriber *subscriber)
         return;
     }
     td_hub_fall_behind(hub, subscriber);
+    td_list_remove(&subscriber->_list); /* it may have been on its way with history */
     td_list_append(&hub->again, &subscriber->_list);
 }
 

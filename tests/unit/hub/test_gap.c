@@ -66,6 +66,14 @@ static void caught_up(struct td_subscriber *to, void *arg)
     say("caught_up", 9);
 }
 
+static void history_ended(struct td_subscriber *to, struct td_slice ref, void *arg)
+{
+    (void)to;
+    (void)ref;
+    (void)arg;
+    say("ended", 5);
+}
+
 static void never(struct td_subscriber *to, void *arg)
 {
     (void)to;
@@ -76,6 +84,7 @@ static void never(struct td_subscriber *to, void *arg)
 static const struct td_hub_ops ops = {
     .send = take,
     .gap = gap,
+    .history_ended = history_ended,
     .caught_up = caught_up,
     .touched = never,
     .broken = never,
@@ -92,13 +101,18 @@ static uint64_t set(const char *topic, const char *key, const char *data)
     return seq;
 }
 
-/* Output that is dropped soon, so that what was said of it up to here goes. */
-static void flood(void)
+/* So much output that what was said before it goes, of those that are kept as it is. */
+static void flood_of(const char *topic, int n)
 {
-    for (int i = 0; i < 600; i++)
-        append(&log_, "runs/noise", "\"0123456789\"");
+    for (int i = 0; i < n; i++)
+        append(&log_, topic, "\"0123456789\"");
     fixture_commit(&log_);
     fixture_keep(&log_);
+}
+
+static void flood(void)
+{
+    flood_of("runs/noise", 600);
 }
 
 static void run(void)
@@ -126,6 +140,7 @@ static int setup(void **state)
     fixture_init(&log_);
     log_.options.groups = &bulk;
     log_.options.n_groups = 1;
+    log_.options.retain_bytes = 64 * TD_KIB;
     fixture_open(&log_);
     first = set("audit/a", "k", "0");
     set("runs/1", "k", "1");
@@ -134,6 +149,7 @@ static int setup(void **state)
     set("audit/a", "m", "4");
     set("runs/2", "k", "8");
     set("runs/1", "l", "5");
+    flood_of("audit/b", 80);
     flood();
     set("audit/a", "k", "6");
     set("runs/1", "k", "7");
@@ -205,6 +221,21 @@ static void a_gap_behind_the_gap(void **state)
     assert_true(gap_from > first);
 }
 
+/* It is live and has history coming, so that it waits for a turn already, when retention overtakes the hub. */
+static void the_hub_is_outrun_beside_history(void **state)
+{
+    const struct td_slice named[] = {TD_S("audit/a"), TD_S("runs/1")};
+    const struct td_hub_history history = {.named = named, .n_named = 2};
+
+    (void)state;
+    run();
+    said[0] = 0;
+    assert_int_equal(td_hub_send_history(hub, &subscriber, &history), 0);
+    flood_of("audit/b", 2000);
+    run();
+    assert_string_equal(said, "gap 7 ended ");
+}
+
 static void more_is_subscribed_in_a_gap(void **state)
 {
     const struct td_slice more = TD_S("runs/2"), same = TD_S("runs/1");
@@ -232,7 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_kept_goes_before_the_state), TEST(without_state_there_is_the_rest),
         TEST(the_oldest_goes_before_the_state),    TEST(a_gap_behind_the_gap),
-        TEST(more_is_subscribed_in_a_gap),
+        TEST(the_hub_is_outrun_beside_history),    TEST(more_is_subscribed_in_a_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
