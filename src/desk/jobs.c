@@ -59,6 +59,8 @@ static int start_command(void *arg, const struct td_kind_spec *kind,
         .dir = kind->dir,
         .time_ms = kind->time_ms,
         .memory_bytes = kind->memory_bytes,
+        .cpu_s = (kind->cpu_ms + 999) / 1000,
+        .grace_ms = kind->grace_ms,
         .output_bytes = kind->output_bytes,
         .exit_status_is_result = kind->exit_status == 1,
     };
@@ -89,6 +91,10 @@ static int start_llm(void *arg, const struct td_kind_spec *kind, const struct td
     spec.system = kind->system;
     spec.prompt = kind->prompt;
     spec.max_tokens = kind->max_tokens;
+    spec.temperature = td_kind_temperature(kind->temperature);
+    spec.extra = kind->extra;
+    spec.retries = (unsigned)kind->retries;
+    spec.backoff_ms = kind->retry_delay_ms;
     spec.connect_ms = kind->connect_ms;
     spec.first_token_ms = kind->first_byte_ms;
     spec.between_tokens_ms = kind->idle_ms;

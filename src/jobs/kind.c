@@ -2,13 +2,15 @@
 #include "jobs/kind.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "jobs/kind_check.h"
 #include "jobs/template.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
-#define REPEAT_MAX 255
+#define REPEAT_MAX      255
+#define TEMPERATURE_MAX 15 /* bytes of a number */
 
 static const char *const event_names[TD_KIND_EVENTS] = {
     [TD_KIND_START] = "start",       [TD_KIND_STATUS] = "status",
@@ -100,6 +102,33 @@ bool td_kind_who_valid(struct td_slice text)
 
     return td_slice_eq(text, TD_S("publish")) || td_slice_eq(text, TD_S("any")) ||
            (td_slice_starts(text, role) && text.len > role.len);
+}
+
+bool td_kind_extra_valid(struct td_slice text)
+{
+    struct td_slice json;
+
+    return td_json_check(text, &json, NULL) == 0 && td_json_type(json) == TD_JSON_OBJECT;
+}
+
+double td_kind_temperature(struct td_slice text)
+{
+    char number[TEMPERATURE_MAX + 1] = "-1";
+
+    if (text.len > 0 && text.len <= TEMPERATURE_MAX) {
+        memcpy(number, text.ptr, text.len);
+        number[text.len] = '\0';
+    }
+    return strtod(number, NULL);
+}
+
+bool td_kind_temperature_valid(struct td_slice text)
+{
+    struct td_slice json;
+
+    return text.len <= TEMPERATURE_MAX && td_json_check(text, &json, NULL) == 0 &&
+           td_json_type(json) == TD_JSON_NUMBER && td_kind_temperature(json) >= 0 &&
+           td_kind_temperature(json) <= 2;
 }
 
 /* ---- one kind ---- */

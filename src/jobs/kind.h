@@ -58,11 +58,16 @@ struct td_kind_spec {
     struct td_slice dir;        /* empty: the server's */
     unsigned exit_status;       /* 0: another than 0 is a failure; 1: it is a result */
     uint64_t memory_bytes;      /* of each process; 0: no limit */
+    uint64_t cpu_ms;            /* likewise */
+    uint64_t grace_ms;          /* from SIGTERM to SIGKILL */
     uint64_t output_bytes;      /* of all lines; 0: no limit */
 
     /* llm */
     struct td_slice url, model, key_env, key_file, system, prompt;
-    uint64_t max_tokens; /* 0: the upstream's */
+    uint64_t max_tokens;         /* 0: the upstream's */
+    struct td_slice temperature; /* td_kind_temperature; empty: the upstream's */
+    struct td_slice extra;       /* an object of JSON, whose members are sent too; or empty */
+    uint64_t retries, retry_delay_ms;
     uint64_t connect_ms, first_byte_ms, idle_ms;
 };
 
@@ -101,6 +106,10 @@ struct td_kinds {
 bool td_kind_param_valid(struct td_slice text); /* NAME[?]=REGEX */
 bool td_kind_event_valid(struct td_slice text); /* start=NAME */
 bool td_kind_who_valid(struct td_slice text);   /* publish, any, role:NAME */
+bool td_kind_extra_valid(struct td_slice text); /* an object of JSON */
+bool td_kind_temperature_valid(struct td_slice text);
+/* The number of a valid one; negative for an empty one. */
+double td_kind_temperature(struct td_slice text);
 
 /* Compiles kinds.  0; or TD_EINVAL with a line in `errors` for each fault: "jobs.kinds.NAME: a sentence".  -ENOMEM likewise. */
 TD_MUST_USE int td_kinds_new(const struct td_kind_spec *specs, size_t n,

@@ -185,6 +185,8 @@ static void check_fields(struct td_kind_check *check, const struct td_kind *kind
         td_kind_fault(check, "argv: is for the runner command");
     if (spec->runner != TD_RUNNER_LLM && (spec->url.len > 0 || spec->prompt.len > 0))
         td_kind_fault(check, "url and prompt: are for the runner llm");
+    if (spec->runner != TD_RUNNER_LLM && (spec->temperature.len > 0 || spec->extra.len > 0))
+        td_kind_fault(check, "temperature and extra: are for the runner llm");
     if (spec->runner != TD_RUNNER_PIPELINE && spec->steps.n > 0)
         td_kind_fault(check, "steps: are for the runner pipeline");
 }

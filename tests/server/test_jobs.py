@@ -53,6 +53,8 @@ jobs:
     - {name: boss, who: "role:boss", argv: ["true"]}
     - {name: missing, who: any, argv: [/nonexistent/program]}
     - {name: slow, who: any, argv: [sleep, "300"], time: 200ms}
+    - {name: spin, who: any, argv: [sh, -c, "while :; do :; done"], cpu_time: 1s}
+    - {name: deaf, who: any, argv: [sh, -c, 'trap "" TERM; echo "{\"message\":\"deaf\"}" >&3; while :; do sleep 300; done'], grace: 10ms}
     - {name: single, who: any, argv: [sleep, "300"], concurrency: 1, queue: 1}
     - {name: plan, internal: true, title: Planner, params: ["project_id=[a-z0-9-]+"],
        argv: [sh, -c, 'echo planning $1; echo "{\"result\":{\"word\":\"x  y\"}}" >&3', x, "{project_id}"]}
@@ -118,6 +120,17 @@ def descendants(pid):
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
             found += [int(child), *descendants(int(child))]
+    return found
+
+
+def descendants_named(server, name):
+    """Commands of that name below the server."""
+    found = []
+    for pid in descendants(server.process.pid):
+        try:
+            found += [pid] if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name else []
+        except OSError:
+            pass  # it has just ended
     return found
 
 
@@ -189,11 +202,19 @@ def test_an_error_says_what_to_do(server, http):
         "code": "broken", "message": "It broke.", "details": "here", "suggested_actions": ["Mend it."]}
 
 
-@pytest.mark.parametrize("kind, code", [("missing", "not_started"), ("slow", "timeout")])
+@pytest.mark.parametrize("kind, code", [("missing", "not_started"), ("slow", "timeout"), ("spin", "killed")])
 def test_what_can_not_be_run_fails(server, http, kind, code):
     job = ended(http, start(http, kind)["job_id"])
     assert (job["state"], job["error"]["code"]) == ("failed", code)
     assert job["error"]["message"] and job["error"]["suggested_actions"]
+
+
+def test_a_command_that_does_not_end_by_itself_is_killed_after_its_grace(server, http):
+    with Ws(server, f"/ws/job/{start(http, 'deaf')['job_id']}", http.server.token()) as ws:
+        job_id = ws.until("progress", message="deaf")["job_id"]
+        assert cancel(http, job_id).status_code == 202
+        ws.until("cancelled")
+    until(lambda: not descendants_named(server, "sleep"), "nothing of it is left")
 
 
 # ---- who may what ----

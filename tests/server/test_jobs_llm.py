@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that ask a language model: its words as they come, resumed, late, cancelled, and what goes wrong."""
+import http.server
+import json
+import threading
+
 import pytest
 
 from clients import Ws
 from conftest import Server, until
+from systems import user
 from test_imitation_llm import Imitation
 from test_jobs import ended, get, start, told
 
@@ -129,3 +134,46 @@ def test_an_enhancement_goes_on_while_nobody_looks(server):
     until(lambda: [1 for type, _ in told(server, "enhance/ann/s1") if type == "completed"], "it ends")
     with Ws(server, f"/ws/enhance?session=s1&since={since}", server.token()) as ws:
         assert ws.until("completed")["request_id"] == "r1"
+
+
+class Once(http.server.BaseHTTPRequestHandler):
+    """An upstream that is busy the first time, and keeps what it was asked."""
+    asked = []
+
+    def do_POST(self):
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(503 if len(self.asked) == 1 else 200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        if len(self.asked) > 1:
+            self.wfile.write(b'data: {"choices":[{"delta":{"content":"yes"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("retries, state", [(0, "failed"), (1, "done")])
+def test_a_kind_says_what_is_sent_and_how_often(tmp_path, retries, state):
+    Once.asked = []
+    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Once)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    config = tmp_path / "jobs.yaml"
+    config.write_text(f"""
+jobs:
+  kinds:
+    - {{name: ask, runner: llm, who: any, url: "http://127.0.0.1:{upstream.server_port}/v1", model: m, prompt: x, temperature: 0.25,
+       max_tokens: 7, extra: '{{"top_p":0.5,"stop":["."]}}', retries: {retries}, retry_delay: 10ms}}
+""")
+    server = Server(tmp_path, ["--config", str(config)])
+    try:
+        server.start()
+        ann = user(server, "ann")
+        job = ended(ann, start(ann, "ask")["job_id"])
+        assert job["state"] == state and len(Once.asked) == retries + 1
+        assert (job["result"]["text"] == "yes") if retries else (job["error"]["code"] == "upstream_error")
+        for body in Once.asked:
+            assert {name: body[name] for name in ("model", "temperature", "max_tokens", "top_p", "stop")} == {
+                "model": "m", "temperature": 0.25, "max_tokens": 7, "top_p": 0.5, "stop": ["."]}
+    finally:
+        server.kill9()
+        upstream.shutdown()

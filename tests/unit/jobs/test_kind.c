@@ -148,6 +148,9 @@ static void what_is_wrong_is_said(void **state)
     refused((struct td_kind_spec){.runner = TD_RUNNER_EXTERNAL, .who = TD_S("publish")},
             "where there is no topic");
     refused((struct td_kind_spec){.runner = TD_RUNNER_LLM, .who = TD_S("any")}, "url: where");
+    spec = whole();
+    spec.temperature = TD_S("1");
+    refused(spec, "temperature and extra: are for the runner llm");
     refused((struct td_kind_spec){.runner = TD_RUNNER_PIPELINE, .who = TD_S("any")},
             "steps: name one kind at least");
 }
@@ -237,6 +240,21 @@ static void forms_of_texts(void **state)
     assert_true(td_kind_who_valid(TD_S("role:editor")));
     assert_false(td_kind_who_valid(TD_S("role:")));
     assert_false(td_kind_who_valid(TD_S("everyone")));
+    assert_true(td_kind_temperature_valid(TD_S("0")));
+    assert_true(td_kind_temperature_valid(TD_S("0.25")));
+    assert_true(td_kind_temperature_valid(TD_S("2")));
+    assert_false(td_kind_temperature_valid(TD_S("2.1")));
+    assert_false(td_kind_temperature_valid(TD_S("-1")));
+    assert_false(td_kind_temperature_valid(TD_S("0x1")));
+    assert_false(td_kind_temperature_valid(TD_S("warm")));
+    assert_false(td_kind_temperature_valid(TD_S("")));
+    assert_false(td_kind_temperature_valid(TD_S("0.00000000000001")));
+    assert_true(td_kind_temperature(TD_S("0.25")) > 0.24 &&
+                td_kind_temperature(TD_S("0.25")) < 0.26);
+    assert_true(td_kind_temperature(TD_S("")) < 0);
+    assert_true(td_kind_extra_valid(TD_S("{\"top_p\":0.9}")));
+    assert_false(td_kind_extra_valid(TD_S("[1]")));
+    assert_false(td_kind_extra_valid(TD_S("{\"top_p\"}")));
 }
 
 int main(void)
