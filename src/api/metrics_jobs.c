@@ -8,16 +8,16 @@ static void put(const struct td_api *api, struct td_buf *out, const char *name, 
                 const char *help, size_t offset)
 {
     const struct td_jobs *jobs = api->jobs;
-    const struct td_kinds *kinds = td_jobs_kinds(jobs);
+    size_t n = td_jobs_count_kinds(jobs);
     char label[128];
 
     td_metric_head(out, name, type, help);
-    if (kinds->n == 0)
+    if (n == 0)
         td_metric_value(out, name, NULL, 0);
-    for (size_t i = 0; i < kinds->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const char *stat = (const char *)td_jobs_stat(jobs, i);
         const _Atomic uint64_t *value = (const _Atomic uint64_t *)(const void *)(stat + offset);
-        struct td_slice kind = kinds->items[i].spec->name;
+        struct td_slice kind = td_jobs_kind_name(jobs, i);
         snprintf(label, sizeof(label), "kind=\"%.*s\"", (int)kind.len, kind.ptr);
         td_metric_value(out, name, label, atomic_load_explicit(value, memory_order_relaxed));
     }
@@ -27,15 +27,15 @@ static void put_ended(const struct td_api *api, struct td_buf *out)
 {
     static const char *const states[TD_JOB_ENDINGS] = {"done", "failed", "cancelled"};
     const struct td_jobs *jobs = api->jobs;
-    const struct td_kinds *kinds = td_jobs_kinds(jobs);
+    size_t n = td_jobs_count_kinds(jobs);
     const char *name = "tidings_jobs_ended_total";
     char label[160];
 
     td_metric_head(out, name, "counter", "Jobs that have ended.");
-    if (kinds->n == 0)
+    if (n == 0)
         td_metric_value(out, name, NULL, 0);
-    for (size_t i = 0; i < kinds->n; i++) {
-        struct td_slice kind = kinds->items[i].spec->name;
+    for (size_t i = 0; i < n; i++) {
+        struct td_slice kind = td_jobs_kind_name(jobs, i);
         for (size_t j = 0; j < TD_JOB_ENDINGS; j++) {
             snprintf(label, sizeof(label), "kind=\"%.*s\",state=\"%s\"", (int)kind.len, kind.ptr,
                      states[j]);
@@ -60,7 +60,7 @@ void td_api_put_jobs(const struct td_api *api, struct td_buf *out)
     put(api, out, "tidings_jobs_queued", "gauge", "Jobs that wait for their turn.",
         offsetof(struct td_job_stat, queued));
     put_ended(api, out);
-    for (size_t i = 0; i < td_jobs_kinds(jobs)->n; i++)
+    for (size_t i = 0; i < td_jobs_count_kinds(jobs); i++)
         td_histogram_sum(&durations, &td_jobs_stat(jobs, i)->duration);
     td_metric_histogram(out, "tidings_jobs_duration_seconds",
                         "How long jobs took, from their start to their end.", &durations);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "desk/jobs.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "desk/internal.h"
 #include "desk/project.h"
 #include "jobs/command.h"
@@ -13,10 +14,24 @@
 /* Of an answer: its result, which is told with it, is a little more. */
 #define LLM_TEXT_MAX ((size_t)96 * 1024)
 
+/* Commands that run at once, of all kinds together. */
+#define COMMANDS_MAX 4096
+
+/* Kinds and limits that wait to be taken up. */
+struct told {
+    bool is_there;
+    struct td_kinds_lent kinds;
+    struct td_jobs_limits limits;
+};
+
 struct td_desk_jobs {
     struct td_jobs *jobs;
-    struct td_commands *commands; /* NULL: there is no launcher */
-    struct td_llms *llms;
+    struct td_launcher *launcher;
+    struct td_commands *commands; /* NULL: no kind has asked for one yet, or there is no launcher */
+    struct td_llms *llms;         /* likewise */
+    struct td_mutex mutex;        /* over: */
+    struct told told;
+    _Atomic bool has_told;
     bool recovered, cold;
     _Atomic bool draining, drained;
 };
@@ -114,6 +129,12 @@ static void cancel_llm(void *run)
 
 /* ---- open and close ---- */
 
+static void give_back(const struct td_kinds_lent *kinds)
+{
+    if (kinds->done)
+        kinds->done(kinds->arg);
+}
+
 static bool has_runner(const struct td_kinds *kinds, enum td_runner runner)
 {
     for (size_t i = 0; kinds && i < kinds->n; i++)
@@ -122,57 +143,62 @@ static bool has_runner(const struct td_kinds *kinds, enum td_runner runner)
     return false;
 }
 
-/* Only where a kind asks for it. */
-static int open_llms(struct td_desk *desk, struct td_desk_jobs *jobs,
-                     struct td_jobs_options *options)
+/* What runs them is made when a kind first asks for it: it is not free. */
+static int open_llms(struct td_desk *desk)
 {
-    if (!has_runner(options->kinds, TD_RUNNER_LLM))
-        return 0;
+    struct td_desk_jobs *jobs = desk->jobs;
     struct td_upstream *upstream = td_desk_upstream(desk);
     int r = upstream ? td_llms_new(upstream, &jobs->llms) : -ENOMEM;
+
     if (r == 0)
-        options->runners[TD_RUNNER_LLM] = (struct td_job_runner){start_llm, cancel_llm, jobs->llms};
+        td_jobs_use_runner(jobs->jobs, TD_RUNNER_LLM,
+                           &(struct td_job_runner){start_llm, cancel_llm, jobs->llms});
     return r;
 }
 
-/* Commands that may run at once: what the kinds allow together, as far as that is a sensible number. */
-static size_t commands_max(const struct td_kinds *kinds)
+static int open_commands(struct td_desk *desk)
 {
-    size_t n = 0;
+    struct td_desk_jobs *jobs = desk->jobs;
+    int r = td_commands_new(jobs->launcher, COMMANDS_MAX, &jobs->commands);
 
-    for (size_t i = 0; kinds && i < kinds->n; i++)
-        n += kinds->items[i].spec->concurrency;
-    return TD_MIN(n, (size_t)4096);
+    if (r == 0)
+        td_jobs_use_runner(jobs->jobs, TD_RUNNER_COMMAND,
+                           &(struct td_job_runner){start_command, cancel_command, jobs->commands});
+    return r;
+}
+
+static int open_runners(struct td_desk *desk, const struct td_kinds *kinds)
+{
+    struct td_desk_jobs *jobs = desk->jobs;
+    int r = 0;
+
+    if (!jobs->commands && jobs->launcher && has_runner(kinds, TD_RUNNER_COMMAND))
+        r = open_commands(desk);
+    if (r == 0 && !jobs->llms && has_runner(kinds, TD_RUNNER_LLM))
+        r = open_llms(desk);
+    return r;
 }
 
 int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *options)
 {
     struct td_desk_jobs *jobs = calloc(1, sizeof(*jobs));
-    size_t max = commands_max(options->kinds);
-    struct td_jobs_options of_jobs = {
+    const struct td_jobs_options of_jobs = {
         .kinds = options->kinds,
         .reserved = options->reserved,
         .audit = desk->audit,
         .log = {desk->journal, append, state, walk, desk},
-        .unfinished_max = options->unfinished_max,
-        .owner_unfinished_max = options->owner_unfinished_max,
-        .owner_running_max = options->owner_running_max,
+        .limits = options->limits,
     };
-    int r = 0;
 
-    if (!jobs)
+    if (!jobs) {
+        give_back(&options->kinds);
         return -ENOMEM;
+    }
     desk->jobs = jobs;
-    if (options->launcher && max > 0 && has_runner(options->kinds, TD_RUNNER_COMMAND))
-        r = td_commands_new(options->launcher, max, &jobs->commands);
-    if (jobs->commands)
-        of_jobs.runners[TD_RUNNER_COMMAND] =
-            (struct td_job_runner){start_command, cancel_command, jobs->commands};
-    if (r == 0)
-        r = open_llms(desk, jobs, &of_jobs);
-    if (r == 0)
-        r = td_jobs_new(&of_jobs, &jobs->jobs);
-    return r;
+    jobs->launcher = options->launcher;
+    td_mutex_init(&jobs->mutex);
+    int r = td_jobs_new(&of_jobs, &jobs->jobs);
+    return r < 0 ? r : open_runners(desk, options->kinds.kinds);
 }
 
 void td_desk_close_jobs(struct td_desk *desk)
@@ -184,8 +210,56 @@ void td_desk_close_jobs(struct td_desk *desk)
     td_commands_free(jobs->commands);
     td_llms_free(jobs->llms);
     td_jobs_free(jobs->jobs);
+    if (jobs->told.is_there)
+        give_back(&jobs->told.kinds);
+    td_mutex_done(&jobs->mutex);
     free(jobs);
     desk->jobs = NULL;
+}
+
+/* ---- other kinds ---- */
+
+void td_desk_use_kinds(struct td_desk *desk, const struct td_kinds_lent *kinds,
+                       const struct td_jobs_limits *limits)
+{
+    const struct told told = {true, *kinds, *limits};
+    struct told before = {.is_there = false};
+
+    if (!desk || !desk->jobs) {
+        give_back(kinds);
+        return;
+    }
+    td_mutex_lock(&desk->jobs->mutex);
+    before = desk->jobs->told;
+    desk->jobs->told = told;
+    atomic_store(&desk->jobs->has_told, true);
+    td_mutex_unlock(&desk->jobs->mutex);
+    if (before.is_there)
+        give_back(&before.kinds);
+    td_bell_ring(desk->bell);
+}
+
+static void take_told(struct td_desk *desk)
+{
+    struct td_desk_jobs *jobs = desk->jobs;
+    struct told told;
+
+    if (!atomic_exchange(&jobs->has_told, false))
+        return;
+    td_mutex_lock(&jobs->mutex);
+    told = jobs->told;
+    jobs->told.is_there = false;
+    td_mutex_unlock(&jobs->mutex);
+    if (!told.is_there)
+        return;
+    td_jobs_limit(jobs->jobs, &told.limits);
+    int r = open_runners(desk, told.kinds.kinds);
+    if (r < 0)
+        give_back(&told.kinds);
+    else
+        r = td_jobs_use_kinds(jobs->jobs, &told.kinds);
+    if (r < 0)
+        td_log(TD_LOG_ERROR, "reload", "%s: the kinds of jobs stay as they were", td_err_name(r));
 }
 
 const struct td_jobs *td_desk_jobs(const struct td_desk *desk)
@@ -300,6 +374,7 @@ int td_desk_ask_jobs(struct td_desk *desk, struct td_ask *ask)
         ask->err = TD_EUNAVAILABLE;
         return 0;
     }
+    take_told(desk); /* who asks behind a reload is answered by what it brought */
     if (!desk->jobs->recovered)
         return -EAGAIN;
     td_buf_reset(&ask->body);
@@ -345,6 +420,7 @@ void td_desk_turn_jobs(struct td_desk *desk)
 
     if (!jobs)
         return;
+    take_told(desk);
     if (atomic_load(&jobs->draining))
         td_jobs_drain(jobs->jobs);
     td_jobs_turn(jobs->jobs);

@@ -7,14 +7,19 @@
 #include "os/launcher.h"
 
 struct td_desk_jobs_options {
-    const struct td_kinds *kinds; /* these three outlive the desk */
-    struct td_launcher *launcher; /* NULL: commands can't be run */
+    struct td_kinds_lent kinds; /* taken over */
+    struct td_launcher
+        *launcher; /* NULL: commands can't be run; outlives the desk, as the next does */
     struct td_reserved *reserved; /* may be NULL */
-    size_t unfinished_max, owner_unfinished_max, owner_running_max;
+    struct td_jobs_limits limits;
 };
 
 /* Lets the desk have jobs, before its thread is started.  0 or an error. */
 TD_MUST_USE int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *options);
+/* Any thread: new jobs are made of these kinds, within these limits, from the desk's next turn on (td_jobs_use_kinds).  The kinds are taken over; those
+ * that it had no time to take up are given back by the caller's thread. */
+void td_desk_use_kinds(struct td_desk *desk, const struct td_kinds_lent *kinds,
+                       const struct td_jobs_limits *limits);
 /* Any thread: starts are refused from now on, and what runs here is ended; … */
 void td_desk_drain(struct td_desk *desk);
 /* … whether all of that has ended and is told. */

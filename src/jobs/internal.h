@@ -22,6 +22,7 @@
 #define TD_JOB_LEASE_MAX_S 3600
 #define TD_JOB_PROGRESS_NS (100 * TD_NS_PER_MS) /* between two events of progress of one job */
 #define TD_JOB_RETRY_NS    TD_NS_PER_S          /* until the log is tried again */
+#define TD_JOB_ROWS_MAX    1024
 #define TD_JOB_SAID_MAX    ((size_t)16 * 1024 * 1024)
 
 enum td_job_state {
@@ -74,6 +75,8 @@ struct td_job {
     struct td_list dirty; /* of those with something to be written or started */
     struct td_jobs *jobs;
     const struct td_kind *kind; /* NULL: it is not configured any more */
+    struct td_kind_set *set;    /* that of the kind; a reference */
+    struct td_jobs_row *row;    /* of its name */
     struct td_slice kind_name;
     struct td_params params;
     uint64_t owner_hash, session_hash; /* 0: no session */
@@ -117,20 +120,34 @@ struct td_job_count {
     uint32_t unfinished, running;
 };
 
-struct td_jobs_kind {
+/* What there is of the kinds of one name, the configured one and those before it; as long as the jobs. */
+struct td_jobs_row {
+    char name[TD_SEGMENT_LEN_MAX + 1];
+    size_t name_len;
     struct td_list queue;
     size_t n_queued, n_running;
+    uint64_t concurrency; /* as it is configured now, or was last */
     struct td_job_stat stat;
+};
+
+/* Kinds, as long as one of their jobs is there. */
+struct td_kind_set {
+    struct td_kinds_lent lent;
+    size_t refs;
+    struct td_jobs_row *rows[]; /* by the number of the kind */
 };
 
 struct td_jobs {
     struct td_jobs_options options;
     struct td_list all, dirty;
-    struct td_map by_id;    /* hash of the id → struct td_job * */
-    struct td_map owners;   /* hash of the subject → struct td_job_count */
-    struct td_map sessions; /* hash of kind, subject and session → struct td_job_count */
-    struct td_map projects; /* hash of a topic → struct td_job_latest */
-    struct td_jobs_kind *kinds;
+    struct td_map by_id;       /* hash of the id → struct td_job * */
+    struct td_map owners;      /* hash of the subject → struct td_job_count */
+    struct td_map sessions;    /* hash of kind, subject and session → struct td_job_count */
+    struct td_map projects;    /* hash of a topic → struct td_job_latest */
+    struct td_kind_set *set;   /* what new jobs are made of; a reference */
+    struct td_jobs_row **rows; /* TD_JOB_ROWS_MAX of them; each that is counted stays */
+    _Atomic size_t n_rows;
+    struct td_jobs_row unknown; /* of jobs whose kind is not configured any more */
     size_t n, n_runs;
     td_ns next;     /* td_jobs_next */
     td_ns retry_at; /* 0: the log takes what is written */
@@ -183,6 +200,15 @@ void td_jobs_wake_at(struct td_jobs *jobs, td_ns when);
 struct td_job_count *td_job_owner_count(struct td_job *job);
 void td_job_note_project(struct td_jobs *jobs, struct td_slice kind, struct td_slice topic,
                          struct td_slice id, td_unix_ms created);
+
+/* ---- catalog.c: kinds in use ---- */
+TD_MUST_USE int td_catalog_init(struct td_jobs *jobs);
+void td_catalog_done(struct td_jobs *jobs);
+/* The kind of that name that new jobs are of; NULL: there is none. */
+const struct td_kind *td_catalog_find(const struct td_jobs *jobs, struct td_slice name);
+/* Makes the job one of that kind, which is of the set in use; NULL: of none. */
+void td_job_be(struct td_job *job, const struct td_kind *kind);
+void td_job_be_none(struct td_job *job);
 
 /* ---- document.c ---- */
 const char *td_job_state_word(enum td_job_state state);

@@ -13,10 +13,12 @@
 int td_jobs_new(const struct td_jobs_options *options, struct td_jobs **ret_jobs)
 {
     struct td_jobs *jobs = calloc(1, sizeof(*jobs));
-    size_t n = options->kinds ? options->kinds->n : 0;
 
-    if (!jobs)
+    if (!jobs) {
+        if (options->kinds.done)
+            options->kinds.done(options->kinds.arg);
         return -ENOMEM;
+    }
     jobs->options = *options;
     td_list_init(&jobs->all);
     td_list_init(&jobs->dirty);
@@ -25,13 +27,11 @@ int td_jobs_new(const struct td_jobs_options *options, struct td_jobs **ret_jobs
     td_map_init(&jobs->sessions, sizeof(struct td_job_count));
     td_map_init(&jobs->projects, sizeof(struct td_job_latest));
     jobs->next = UINT64_MAX;
-    jobs->kinds = calloc(n + 1, sizeof(*jobs->kinds));
-    if (!jobs->kinds) {
+    int r = td_catalog_init(jobs);
+    if (r < 0) {
         td_jobs_free(jobs);
-        return -ENOMEM;
+        return r;
     }
-    for (size_t i = 0; i <= n; i++)
-        td_list_init(&jobs->kinds[i].queue);
     *ret_jobs = jobs;
     return 0;
 }
@@ -46,8 +46,22 @@ void td_jobs_free(struct td_jobs *jobs)
     td_map_done(&jobs->owners);
     td_map_done(&jobs->sessions);
     td_map_done(&jobs->projects);
-    free(jobs->kinds);
+    td_catalog_done(jobs);
     free(jobs);
+}
+
+void td_jobs_use_runner(struct td_jobs *jobs, enum td_runner which,
+                        const struct td_job_runner *runner)
+{
+    TD_ASSERT(which < TD_ARRAY_LEN(jobs->options.runners));
+    jobs->options.runners[which] = *runner;
+}
+
+void td_jobs_limit(struct td_jobs *jobs, const struct td_jobs_limits *limits)
+{
+    jobs->options.limits = *limits;
+    jobs->queues_changed = true;
+    td_jobs_wake_at(jobs, 0);
 }
 
 uint64_t td_jobs_hash(const struct td_jobs *jobs, const char *what, struct td_slice a,
@@ -176,6 +190,7 @@ void td_job_free(struct td_job *job)
         td_buf_done(bufs[i]);
     if (job->params.kind)
         td_params_done(&job->params);
+    td_job_be_none(job);
     free(job->agents);
     free(job->events);
     free(job);
@@ -234,12 +249,12 @@ td_ns td_jobs_next(const struct td_jobs *jobs)
 }
 
 /* Starts those of a kind that there is room for, the oldest first; one whose owner or session has no room is passed over. */
-static void start_queued(struct td_jobs *jobs, struct td_jobs_kind *kind)
+static void start_queued(struct td_jobs *jobs, struct td_jobs_row *row)
 {
-    struct td_list *node = kind->queue.next, *next;
+    struct td_list *node = row->queue.next, *next;
     size_t place = 0;
 
-    for (; node != &kind->queue; node = next) {
+    for (; node != &row->queue; node = next) {
         struct td_job *job = TD_CONTAINER_OF(node, struct td_job, queue);
         next = node->next;
         if (td_job_fits(job)) {
@@ -318,9 +333,8 @@ void td_jobs_turn(struct td_jobs *jobs)
     if (jobs->retry_at > 0 && td_clock_ns() >= jobs->retry_at)
         jobs->retry_at = 0;
     check_times(jobs);
-    for (size_t i = 0; jobs->queues_changed && jobs->options.kinds && i < jobs->options.kinds->n;
-         i++)
-        start_queued(jobs, &jobs->kinds[i]);
+    for (size_t i = 0; jobs->queues_changed && i < td_jobs_count_kinds(jobs); i++)
+        start_queued(jobs, jobs->rows[i]);
     jobs->queues_changed = false;
     td_list_init(&dirty);
     td_list_splice(&dirty, &jobs->dirty);
@@ -352,14 +366,4 @@ void td_jobs_drain(struct td_jobs *jobs)
         else
             td_job_fail(job, "server_stopping", "The server is stopping.");
     }
-}
-
-const struct td_kinds *td_jobs_kinds(const struct td_jobs *jobs)
-{
-    return jobs->options.kinds;
-}
-
-const struct td_job_stat *td_jobs_stat(const struct td_jobs *jobs, size_t kind)
-{
-    return &jobs->kinds[kind].stat;
 }

@@ -43,20 +43,41 @@ struct td_job_runner {
     void *arg;
 };
 
+/* Kinds that are lent: `done`, which may be NULL, is called when nothing is made of them any more, and no job that began with them is left. */
+struct td_kinds_lent {
+    const struct td_kinds *kinds; /* NULL: none */
+    void (*done)(void *arg);
+    void *arg;
+};
+
+/* Jobs that have not ended: in all, and of one owner. */
+struct td_jobs_limits {
+    size_t unfinished_max, owner_unfinished_max;
+    size_t owner_running_max; /* 0: no limit */
+};
+
 struct td_jobs_options {
-    const struct td_kinds *kinds; /* outlive the jobs, as the next do */
-    struct td_reserved *reserved; /* may be NULL */
+    struct td_kinds_lent kinds;   /* taken over also when td_jobs_new fails */
+    struct td_reserved *reserved; /* may be NULL; outlives the jobs, as the next do */
     struct td_audit *audit;       /* NULL: only lines of the log are made */
     struct td_jobs_log log;
     struct td_job_runner
         runners[2]; /* of TD_RUNNER_COMMAND and TD_RUNNER_LLM; `start` NULL: not available */
-    size_t unfinished_max, owner_unfinished_max;
-    size_t owner_running_max; /* 0: no limit */
+    struct td_jobs_limits limits;
 };
 
 TD_MUST_USE int td_jobs_new(const struct td_jobs_options *options, struct td_jobs **ret_jobs);
 /* Forgets all; nothing is written, no run is ended. */
 void td_jobs_free(struct td_jobs *jobs);
+
+/* New jobs are of these kinds from now on; those under way keep what they began with.  What a kind with the name of an earlier one says of
+ * its concurrency holds for those that are queued, too.  0; or -ENOMEM, or TD_EMANY when there have been too many names, and
+ * then nothing has changed.  The kinds are taken over in either case. */
+TD_MUST_USE int td_jobs_use_kinds(struct td_jobs *jobs, const struct td_kinds_lent *kinds);
+/* Likewise: who runs them from now on. */
+void td_jobs_use_runner(struct td_jobs *jobs, enum td_runner which,
+                        const struct td_job_runner *runner);
+void td_jobs_limit(struct td_jobs *jobs, const struct td_jobs_limits *limits);
 
 /* Ends in the log what was not ended when the server stopped, and takes up what workers elsewhere report.  1 when it is done and jobs may be asked
  * for, 0: call it again in the next turn, -EAGAIN: after the next wake. */
@@ -148,6 +169,7 @@ struct td_job_stat {
     _Atomic uint64_t running, queued;
     struct td_histogram duration; /* of those that ran */
 };
-const struct td_kinds *td_jobs_kinds(const struct td_jobs *jobs);
-/* Of the kind with that number. */
+/* How many kinds there are or have been since the start, by name; what is known of each stays. */
+size_t td_jobs_count_kinds(const struct td_jobs *jobs);
+struct td_slice td_jobs_kind_name(const struct td_jobs *jobs, size_t kind);
 const struct td_job_stat *td_jobs_stat(const struct td_jobs *jobs, size_t kind);

@@ -115,11 +115,13 @@ static struct td_job *remake(struct td_jobs *jobs, const struct td_job_view *vie
         return NULL;
     }
     take_texts(job, view);
-    job->kind = td_kinds_find(jobs->options.kinds, job->kind_name);
+    td_job_be(job, td_catalog_find(jobs, job->kind_name));
     if (job->kind && job->kind->n_steps > 0) {
         job->agents = calloc(job->kind->n_steps, sizeof(*job->agents));
-        if (!job->agents)
-            job->kind = NULL;
+        if (!job->agents) {
+            td_job_free(job);
+            return NULL;
+        }
     }
     if (!td_json_plain(view->created, &text) || td_time_parse(text, &job->created) < 0)
         job->created = td_clock_unix_ms();

@@ -8,13 +8,6 @@
 #include "os/clock.h"
 #include <errno.h>
 
-static struct td_jobs_kind *kind_of(struct td_job *job)
-{
-    size_t none = job->jobs->options.kinds ? job->jobs->options.kinds->n : 0;
-
-    return &job->jobs->kinds[job->kind ? job->kind->index : none];
-}
-
 /* The kind of the run: a step of a pipeline, or the job's own. */
 static const struct td_kind *running_kind(const struct td_job *job)
 {
@@ -28,10 +21,10 @@ bool td_job_fits(struct td_job *job)
     const struct td_job_count *session =
         job->session_hash ? td_map_get(&job->jobs->sessions, job->session_hash) : NULL;
 
-    if (job->jobs->draining || kind_of(job)->n_running >= spec->concurrency)
+    if (job->jobs->draining || job->row->n_running >= job->row->concurrency)
         return false;
-    if (options->owner_running_max > 0 &&
-        td_job_owner_count(job)->running >= options->owner_running_max)
+    if (options->limits.owner_running_max > 0 &&
+        td_job_owner_count(job)->running >= options->limits.owner_running_max)
         return false;
     return !session || spec->session_concurrency == 0 ||
            session->running < spec->session_concurrency;
@@ -40,7 +33,7 @@ bool td_job_fits(struct td_job *job)
 /* Counts it among those that run (by 1) or out of them (by -1). */
 static void count_running(struct td_job *job, int by)
 {
-    struct td_jobs_kind *kind = kind_of(job);
+    struct td_jobs_row *kind = job->row;
     struct td_job_count *session =
         job->session_hash ? td_map_get(&job->jobs->sessions, job->session_hash) : NULL;
 
@@ -56,7 +49,7 @@ static void count_running(struct td_job *job, int by)
 
 void td_job_begin_run(struct td_job *job)
 {
-    struct td_jobs_kind *kind = kind_of(job);
+    struct td_jobs_row *kind = job->row;
 
     if (!td_list_empty(&job->queue)) {
         td_list_remove(&job->queue);
@@ -304,7 +297,7 @@ void td_job_stop(struct td_job *job, enum td_job_why why)
 /* Takes it out of the queue, or out of those that run. */
 static void withdraw(struct td_job *job)
 {
-    struct td_jobs_kind *kind = kind_of(job);
+    struct td_jobs_row *kind = job->row;
 
     if (!td_list_empty(&job->queue)) {
         td_list_remove(&job->queue);
@@ -357,7 +350,7 @@ static void count_end(struct td_job *job)
         [TD_JOB_STATE_FAILED] = TD_JOB_FAILED,
         [TD_JOB_STATE_CANCELLED] = TD_JOB_CANCELLED,
     };
-    struct td_jobs_kind *kind = kind_of(job);
+    struct td_jobs_row *kind = job->row;
 
     atomic_fetch_add(&kind->stat.ended[endings[job->state]], 1);
     if (job->began > 0)

@@ -269,23 +269,22 @@ static int check_room(struct td_job *job, bool external, struct td_job_answer *a
 
     if (jobs->draining)
         return refuse(answer, TD_EDRAINING, "The server is stopping and starts no job any more.");
-    if (jobs->n >= jobs->options.unfinished_max)
+    if (jobs->n >= jobs->options.limits.unfinished_max)
         why = "As many jobs run or wait as this server takes on.";
-    else if (owner && owner->unfinished >= jobs->options.owner_unfinished_max)
+    else if (owner && owner->unfinished >= jobs->options.limits.owner_unfinished_max)
         why = "As many of your jobs run or wait as one may have.";
-    else if (!external && jobs->kinds[job->kind->index].n_queued > 0 &&
-             jobs->kinds[job->kind->index].n_queued >= job->kind->spec->queue)
+    else if (!external && job->row->n_queued > 0 && job->row->n_queued >= job->kind->spec->queue)
         why = "The queue of this kind is full.";
     if (!why)
         return 0;
     answer->retry_after_s = RETRY_AFTER_S;
-    atomic_fetch_add(&jobs->kinds[job->kind->index].stat.refused, 1);
+    atomic_fetch_add(&job->row->stat.refused, 1);
     return refuse(answer, TD_ERATE, why);
 }
 
 static int enqueue(struct td_job *job, struct td_job_answer *answer)
 {
-    struct td_jobs_kind *kind = &job->jobs->kinds[job->kind->index];
+    struct td_jobs_row *kind = job->row;
 
     if (kind->n_queued >= job->kind->spec->queue) {
         answer->retry_after_s = RETRY_AFTER_S;
@@ -365,7 +364,7 @@ static int launch(struct td_job *job, const struct td_job_start *start,
         td_job_undo(job);
         return r;
     }
-    atomic_fetch_add(&job->jobs->kinds[job->kind->index].stat.started, 1);
+    atomic_fetch_add(&job->row->stat.started, 1);
     td_job_note(job, TD_AUDIT_JOB_STARTED, TD_AUDIT_DONE, job->owner, &note);
     td_audit_end(&note);
     td_job_note_project(job->jobs, job->kind_name, td_job_topic(job), td_job_id(job), job->created);
@@ -401,7 +400,7 @@ static int check_kind(const struct td_kind *kind, const struct td_job_start *sta
 int td_jobs_start(struct td_jobs *jobs, const struct td_job_start *start,
                   struct td_job_answer *answer)
 {
-    const struct td_kind *kind = td_kinds_find(jobs->options.kinds, start->kind);
+    const struct td_kind *kind = td_catalog_find(jobs, start->kind);
     char id[TD_JOB_ID_LEN];
     bool found = false;
 
@@ -412,7 +411,7 @@ int td_jobs_start(struct td_jobs *jobs, const struct td_job_start *start,
     struct td_job *job = td_job_new(jobs, td_slice(id, sizeof(id)));
     if (!job)
         return -ENOMEM;
-    job->kind = kind;
+    td_job_be(job, kind);
     r = prepare(job, start, answer);
     if (r == 0 && is_keyed(start))
         r = find_known(job, answer, &found);

@@ -244,7 +244,7 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
     size_t errors_before = errors->len;
 
     TD_ASSERT(config);
-    config->_refs = 1;
+    atomic_init(&config->_refs, 1);
     apply_defaults(config);
     td_config_ship_endpoints(config, errors);
     if (inputs->dev)
@@ -280,13 +280,13 @@ int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret
 struct td_config *td_config_ref(struct td_config *config)
 {
     TD_ASSERT(config->_refs > 0);
-    config->_refs++;
+    atomic_fetch_add(&config->_refs, 1);
     return config;
 }
 
 void td_config_free(struct td_config *config)
 {
-    if (!config || --config->_refs > 0)
+    if (!config || atomic_fetch_sub(&config->_refs, 1) > 1)
         return;
     td_config_release_keys(config);
     td_tls_context_free(config->tls.context);

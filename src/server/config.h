@@ -14,7 +14,7 @@
 #include "base/compiler.h"
 #include "base/log.h"
 #include "edge/endpoint.h"
-#include "jobs/kind.h"
+#include "jobs/jobs.h"
 #include "journal/journal.h"
 #include "os/tls.h"
 #include <stdbool.h>
@@ -163,7 +163,7 @@ struct td_config {
     struct td_config_keys _auth_keys;
     struct td_keys *_keys;
     struct td_config_block *_blocks; /* the memory of texts and lists */
-    unsigned _refs;
+    _Atomic unsigned _refs;
 };
 
 struct td_config_inputs {
@@ -196,10 +196,14 @@ TD_MUST_USE int td_config_flags(int argc, char **argv, struct td_config_inputs *
  * Reads files named by the configuration (secrets, the certificate and its key), nothing else; the data directory is only made in development. */
 TD_MUST_USE int td_config_load(const struct td_config_inputs *inputs, struct td_config **ret_config,
                                struct td_buf *errors);
-/* Another reference to the same; references are counted without atomics, by the main thread. */
+/* Another reference to the same; any thread that has one may take another, and give its own back. */
 struct td_config *td_config_ref(struct td_config *config);
 /* Gives a reference back; the last one frees it. */
 void td_config_free(struct td_config *config);
+
+/* Its kinds of jobs, with a reference that goes when they are done with, and how many jobs there may be. */
+struct td_kinds_lent td_config_lend_kinds(struct td_config *config,
+                                          struct td_jobs_limits *ret_limits);
 
 /* The endpoints that ship, as a file that says the same would. */
 struct td_slice td_config_shipped_endpoints(void);

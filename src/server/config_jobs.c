@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What kinds of jobs are given that do not say it themselves: the model of all, and, those of the examples, where they are. */
+/* What kinds of jobs are given that do not say it themselves: the model of all, and, those of the examples, where they are; and how they are lent. */
 #include "base/err.h"
 #include "os/process.h"
 #include "server/config_schema.h"
@@ -22,6 +22,22 @@ void td_config_default_llm(struct td_config *config, const char *const *env)
         if (key && kind->key_env.len == 0 && kind->key_file.len == 0)
             kind->key_env = config->llm.key_env;
     }
+}
+
+static void give_back(void *arg)
+{
+    td_config_free(arg);
+}
+
+struct td_kinds_lent td_config_lend_kinds(struct td_config *config,
+                                          struct td_jobs_limits *ret_limits)
+{
+    *ret_limits = (struct td_jobs_limits){
+        .unfinished_max = config->jobs.unfinished,
+        .owner_unfinished_max = config->jobs.owner_unfinished,
+        .owner_running_max = config->jobs.owner_running,
+    };
+    return (struct td_kinds_lent){config->jobs.kinds, give_back, td_config_ref(config)};
 }
 
 /* A path within a template: a brace of its own is no name. */

@@ -2,6 +2,7 @@
 #include "server/reload.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "desk/jobs.h"
 #include "os/clock.h"
 
 static void log_lines(enum td_log_level level, struct td_slice lines, const char *behind)
@@ -68,6 +69,9 @@ bool td_reload(struct td_setups *setups, const struct td_config *started,
         td_config_free(config);
         return false;
     }
+    struct td_jobs_limits limits;
+    struct td_kinds_lent kinds = td_config_lend_kinds(config, &limits);
+    td_desk_use_kinds(setups->desk, &kinds, &limits);
     td_log_set_level((enum td_log_level)config->log.level);
     warn_of_fixed(started, config);
     td_log_certificate(config);

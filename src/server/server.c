@@ -213,20 +213,17 @@ static int open_jwks(struct server *server)
 
 static int open_desk(struct server *server)
 {
-    const struct td_config *config = server->options->config;
-    const struct td_desk_jobs_options options = {
-        .kinds = config->jobs.kinds,
+    struct td_config *config = server->options->config;
+    struct td_desk_jobs_options options = {
         .launcher = &server->launcher,
         .reserved = &server->reserved,
-        .unfinished_max = config->jobs.unfinished,
-        .owner_unfinished_max = config->jobs.owner_unfinished,
-        .owner_running_max = config->jobs.owner_running,
     };
 
     int r = td_desk_new(server->journal, &server->desk);
     if (r < 0)
         return r;
     td_desk_audit(server->desk, &server->audit);
+    options.kinds = td_config_lend_kinds(config, &options.limits);
     return td_desk_open_jobs(server->desk, &options);
 }
 

@@ -124,15 +124,22 @@ static struct td_principal *someone(const char *subject, bool admin)
     return principal;
 }
 
+static size_t n_lent_back;
+
+static void lent_back(void *arg)
+{
+    (void)arg;
+    n_lent_back++;
+}
+
 static void open_jobs(void)
 {
     const struct td_jobs_options options = {
-        .kinds = kinds,
+        .kinds = {kinds,  lent_back,                 NULL},
         .reserved = &reserved,
-        .log = {journal, append, state, walk, NULL},
-        .runners = {{fake_start, fake_cancel, NULL},   {fake_start, fake_cancel, NULL}    },
-        .unfinished_max = 10,
-        .owner_unfinished_max = 5,
+        .log = {journal,      append,                         state, walk, NULL},
+        .runners = {{fake_start, fake_cancel, NULL}, {fake_start, fake_cancel, NULL}},
+        .limits = {.unfinished_max = 10,      .owner_unfinished_max = 5},
     };
     int r;
 
@@ -513,7 +520,7 @@ static void what_does_not_fit_is_queued_then_refused(void **state_)
     assert_int_equal(cancel(ann, td_slice(fourth, TD_JOB_ID_LEN)), 0);
     says(body, "\"state\":\"cancelled\"");
     assert_int_equal(jobs->n, 3);
-    struct td_job *queued = TD_CONTAINER_OF(jobs->kinds[0].queue.next, struct td_job, queue);
+    struct td_job *queued = TD_CONTAINER_OF(jobs->rows[0]->queue.next, struct td_job, queue);
     memcpy(third, td_job_id(queued).ptr, TD_JOB_ID_LEN);
     end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
     assert_int_equal(n_runs, 3);
@@ -748,6 +755,51 @@ static void jobs_are_listed_to_who_may_see_them(void **state_)
     assert_int_equal(count(body, "\"job_id\""), 0);
 }
 
+static void other_kinds_are_for_new_jobs(void **state_)
+{
+    struct td_kind_spec other[] = {specs[0], specs[4]};
+    struct td_buf errors = TD_BUF_INIT(4096);
+    struct td_kinds *others;
+
+    (void)state_;
+    n_lent_back = 0;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    assert_int_equal(n_runs, 2);
+    other[0].events = LIST(TD_S("output=said"), TD_S("complete=over"));
+    other[0].concurrency = 3;
+    other[1].name = TD_S("more");
+    assert_int_equal(td_kinds_new(other, 2, &others, &errors), 0);
+    assert_int_equal(td_jobs_use_kinds(jobs, &(struct td_kinds_lent){others, lent_back, NULL}), 0);
+    td_jobs_turn(jobs);
+    assert_int_equal(n_runs, 3); /* there is room for one more of those that wait */
+    assert_int_equal(start("generate", "{\"p\":\"b\"}"), TD_EINVAL);
+    assert_int_equal(start("more", ""), 0);
+    assert_int_equal(start("validate", "{\"p\":\"c\"}"), TD_ERATE);
+    td_jobs_limit(jobs, &(struct td_jobs_limits){.unfinished_max = 10, .owner_unfinished_max = 6});
+    assert_int_equal(start("validate", "{\"p\":\"c\"}"), 0);
+    for (size_t i = 0; i < 3; i++) { /* they began as kinds of before */
+        runs[i].ops->line(runs[i].arg, TD_S("hello"), false);
+        end_run(i, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    }
+    assert_int_equal(count(told("projects/a"), "output {"), 3);
+    assert_int_equal(count(told("projects/a"), "complete {"), 3);
+    assert_int_equal(n_lent_back, 0); /* one waits still, or runs */
+    assert_int_equal(n_runs, 6);
+    end_run(4, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(n_lent_back, 1);
+    end_run(3, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    end_run(5, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(count(told("projects/c"), "over {"), 1);
+    assert_int_equal(td_jobs_count_kinds(jobs), 7); /* of each name, also of those before */
+    assert_int_equal(jobs->n, 0);
+    td_jobs_free(jobs);
+    assert_int_equal(n_lent_back, 2);
+    td_kinds_free(others);
+    td_buf_done(&errors);
+    open_jobs();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -768,6 +820,7 @@ int main(void)
         TEST(a_job_that_takes_too_long_is_ended),
         TEST(a_drain_ends_what_runs),
         TEST(jobs_are_listed_to_who_may_see_them),
+        TEST(other_kinds_are_for_new_jobs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
