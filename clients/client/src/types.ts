@@ -29,9 +29,18 @@ export type EntityOf<S extends Schema, T extends string> = S['entities'] extends
 export type JobKind<S extends Schema> = keyof NonNullable<S['jobs']> & string;
 export type ParamsOf<S extends Schema, K extends string> = S['jobs'] extends { [kind in K]: { params: infer P } } ? P : Record<string, unknown>;
 export type ResultOf<S extends Schema, K extends string> = S['jobs'] extends { [kind in K]: { result: infer R } } ? R : unknown;
-/** Events of a pattern: a union over its types, so that `switch (event.type)` narrows `data`. */
-export type EventOf<S extends Schema, P extends string> = S['topics'] extends { [pattern in P]: infer E }
-  ? { [T in keyof E & string]: TidingsEvent<E[T], T> }[keyof E & string]
+/** A pattern as a type of the topics it matches; a `*` of it stands for any text here, also for one with a `/`. */
+export type TopicsOf<P extends string> = P extends `${infer A}**` ? `${A}${string}` : P extends `${infer A}*${infer B}` ? `${A}${string}${TopicsOf<B>}` : P;
+type UnionOf<E> = E extends unknown ? { [T in keyof E & string]: TidingsEvent<E[T], T> }[keyof E & string] : never;
+/**
+ * Events of a pattern: a union over its types, so that `switch (event.type)` narrows `data`. A topic, as `projects/42` or
+ * `projects/${id}`, has those of the patterns of the schema that match it.
+ */
+export type EventOf<S extends Schema, P extends string> = S['topics'] extends infer M extends object
+  ? P extends keyof M ? UnionOf<M[P]>
+    : { [K in keyof M & string]: P extends TopicsOf<K> ? K : never }[keyof M & string] extends infer K
+      ? [K] extends [never] ? TidingsEvent : UnionOf<M[K & keyof M]>
+      : never
   : TidingsEvent;
 
 // ---- events -----------------------------------------------------------------------------------------------------------------
