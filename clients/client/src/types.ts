@@ -388,11 +388,25 @@ export interface Presence {
   readonly users: readonly PresenceMember[];
   readonly count: number;
   readonly status: 'loading' | 'live' | 'stale' | 'denied';
+  /** Why it is denied: `forbidden`, or `not_found` when no presence is kept of the topic. */
+  readonly error?: TidingsErrorShape;
   watch(fn: () => void): Stop;
   close(): void;
 }
 
-export interface LockState { readonly name: string; readonly holder?: string; readonly until?: string; readonly mine: boolean; readonly fence?: number }
+export interface LockState {
+  readonly name: string;
+  /** Absent when it is free. */
+  readonly holder?: string;
+  /** Until when it is held, unless renewed: RFC 3339. */
+  readonly until?: string;
+  /** Held by this client's subject, here or elsewhere. */
+  readonly mine: boolean;
+  /** Send it along with what you write under the lock; the other side refuses a lower one than it has seen. */
+  readonly fence?: number;
+  /** It was kept here and is not any more, though nobody gave it back. */
+  readonly lost?: boolean;
+}
 
 export interface Lock {
   readonly state: LockState;
