@@ -68,6 +68,14 @@ static void put_member(struct td_buf *out, const char *name, struct td_slice tex
     td_buf_putc(out, ',');
 }
 
+/* What was left out and could not be told is told with a later one. */
+static void keep_left_out(struct td_audit *audit, uint64_t left_out)
+{
+    td_mutex_lock(&audit->_mutex);
+    audit->_left_out += left_out;
+    td_mutex_unlock(&audit->_mutex);
+}
+
 static void append(const struct td_audit_note *note, uint64_t left_out)
 {
     const struct row *row = &rows[note->_action];
@@ -100,6 +108,8 @@ static void append(const struct td_audit_note *note, uint64_t left_out)
                               &seq);
     if (r < 0)
         atomic_fetch_add_explicit(&note->_audit->lost, 1, memory_order_relaxed);
+    if (r < 0 && left_out > 0)
+        keep_left_out(note->_audit, left_out);
     td_buf_done(&data);
     td_buf_done(&actor);
 }
@@ -166,7 +176,7 @@ void td_audit_end(struct td_audit_note *note)
         atomic_fetch_add_explicit(&audit->counts[note->_action][note->_outcome], 1,
                                   memory_order_relaxed);
         if (audit->_stores &&
-            (note->_action != TD_AUDIT_REFUSED || may_store_refusal(audit, &left_out)))
+            (note->_outcome != TD_AUDIT_DENIED || may_store_refusal(audit, &left_out)))
             append(note, left_out);
     }
     td_buf_done(&note->_detail);

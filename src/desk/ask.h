@@ -42,6 +42,7 @@ struct td_ask_job {
     } what;
     struct td_slice id, kind, params, given, viewers, key, session, scope, request_id, proposal_id,
         project_id, state, after, token, json;
+    struct td_slice connection; /* of START: the id of the WebSocket that it comes from */
     size_t limit;
     bool external;
     uint64_t lease_s;

@@ -185,6 +185,7 @@ int td_desk_open_jobs(struct td_desk *desk, const struct td_desk_jobs_options *o
     const struct td_jobs_options of_jobs = {
         .kinds = options->kinds,
         .reserved = options->reserved,
+        .busy = options->busy,
         .audit = desk->audit,
         .log = {desk->journal, append, state, walk, desk},
         .limits = options->limits,
@@ -297,6 +298,8 @@ static int start(struct td_jobs *jobs, struct td_ask *ask, struct td_job_answer 
                              .session = job->session,
                              .request_id = job->request_id,
                              .scope = job->scope,
+                             .address = ask->address,
+                             .connection = job->connection,
                              .external = job->external,
                              .lease_s = job->lease_s,
                          },
@@ -352,6 +355,7 @@ static int carry_out(struct td_desk *desk, struct td_ask *ask, struct td_job_ans
         .scope = ask->job.scope,
         .proposal_id = ask->job.proposal_id,
         .project_id = ask->job.project_id,
+        .address = ask->address,
     };
 
     switch (ask->job.what) {

@@ -11,6 +11,7 @@ struct td_desk_jobs_options {
     struct td_launcher
         *launcher; /* NULL: commands can't be run; outlives the desk, as the next does */
     struct td_reserved *reserved; /* may be NULL */
+    struct td_reserved *busy;     /* connections that have started jobs; may be NULL */
     struct td_jobs_limits limits;
 };
 

@@ -173,6 +173,7 @@ void td_command_start(struct td_worker *worker, struct td_conn *conn, struct td_
 {
     struct td_buf given = TD_BUF_INIT(16 * 1024);
     struct td_slice params = {NULL, 0}, viewers = {NULL, 0};
+    char id[17];
     int r = put_given(conn, &given);
 
     if (!td_admission_publish(worker, conn)) {
@@ -193,6 +194,8 @@ void td_command_start(struct td_worker *worker, struct td_conn *conn, struct td_
         job->params = td_ask_text(&ask->ask, params);
         job->viewers = td_ask_text(&ask->ask, viewers);
         job->given = td_ask_text(&ask->ask, td_buf_slice(&given));
+        td_conn_id(conn, id);
+        job->connection = td_ask_text(&ask->ask, td_slice_str(id));
         if (!take_text(ask, command, "kind", &job->kind) || job->kind.len == 0 ||
             !take_text(ask, command, "request_id", &job->request_id))
             refuse(worker, conn, ask, ref,

@@ -14,6 +14,7 @@
 #include "edge/stream.h"
 #include "edge/worker.h"
 #include "edge/ws.h"
+#include "jobs/reserved.h"
 
 #define CLOSING_GRACE_TICKS (2 * TD_TICKS_PER_S)
 /* Connections drained in a tick, at the least; more when there are so many that drain_s would not do. */
@@ -58,6 +59,22 @@ static void send_heartbeat(struct td_worker *worker, struct td_conn *conn)
     td_control_send(&control, worker, conn);
 }
 
+/* Nothing is subscribed, nothing was said for long, and no job runs that it has started. */
+static bool is_idle(struct td_worker *worker, struct td_conn *conn,
+                    const struct td_conn_limits *limits)
+{
+    char id[17];
+
+    if (limits->idle_timeout_s == 0 || td_hub_count_named(&conn->subscriber) > 0 ||
+        worker->tick - conn->active < seconds(limits->idle_timeout_s))
+        return false;
+    td_conn_id(conn, id);
+    if (!td_reserved_has(worker->busy, td_slice_str(id)))
+        return true;
+    conn->active = worker->tick; /* its time begins anew */
+    return false;
+}
+
 static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
 {
     const struct td_conn_limits *limits = td_conn_limits(worker, conn);
@@ -83,8 +100,7 @@ static void sweep_ws(struct td_worker *worker, struct td_conn *conn)
         td_ws_close(worker, conn, 4008, "heartbeat timeout");
         return;
     }
-    if (limits->idle_timeout_s > 0 && td_hub_count_named(&conn->subscriber) == 0 &&
-        now - conn->active >= seconds(limits->idle_timeout_s)) {
+    if (is_idle(worker, conn, limits)) {
         td_ws_close(worker, conn, 4008, "idle timeout: nothing is subscribed");
         return;
     }

@@ -46,6 +46,7 @@ int td_worker_new(const struct td_worker_options *options, struct td_worker **re
     worker->desk = options->desk;
     worker->audit = options->audit;
     worker->reserved = options->reserved;
+    worker->busy = options->busy;
     td_mailbox_init(&worker->mailbox, wake, worker);
     td_list_init(&worker->dirty);
     td_list_init(&worker->waiting);

@@ -147,6 +147,7 @@ struct td_worker {
     struct td_presence *presence; /* likewise; NULL: nobody is shown to be there */
     struct td_desk *desk;         /* likewise; NULL: there is none, and what needs it is refused */
     struct td_reserved *reserved; /* likewise: topics of jobs that run */
+    struct td_reserved *busy;     /* likewise: connections that have started jobs */
     struct td_mailbox mailbox;    /* of td_mail.list */
     struct td_audit *audit;       /* shared by all; NULL: there is only the log */
     int listeners[TD_LISTENERS_MAX];
@@ -201,6 +202,7 @@ struct td_worker_options {
     struct td_journal *journal;
     struct td_quota *quota;       /* may be NULL; outlives the worker */
     struct td_reserved *reserved; /* may be NULL; outlives the worker */
+    struct td_reserved *busy;     /* likewise */
     struct td_presence *presence; /* likewise */
     struct td_desk *desk;         /* may be NULL; its thread ends before the worker is freed */
     struct td_audit *audit;       /* may be NULL; outlives the worker */

@@ -97,14 +97,14 @@ struct td_job {
     uint64_t text_offset;
     size_t place;    /* in the queue as it was told last; 0: none */
     int exit_status; /* -1: unknown */
-    bool is_reserved, progress_pending, step_pending, text_told, gone;
+    bool is_reserved, is_busy, progress_pending, step_pending, text_told, gone;
 
     char topic[TD_TOPIC_LEN_MAX + 1]; /* of its kind; empty: none */
     size_t topic_len;
     char own[sizeof("jobs/") + TD_JOB_ID_LEN];
     char content[2 * 16 + 1]; /* the hash of what was asked for, or empty */
     struct td_buf texts;      /* these, one behind the other: */
-    struct td_slice owner, actor, viewers, session, request_id, carried,
+    struct td_slice owner, actor, viewers, session, request_id, carried, connection,
         segment; /* actor: the owner as raw JSON; segment: as topics say it */
     struct td_buf message, last_line, result, code, error, details, actions;
     struct td_buf logs[TD_JOB_LOGS_MAX]; /* a ring of raw objects */

@@ -142,6 +142,12 @@ int td_job_enter(struct td_job *job)
             return r;
         job->is_reserved = true;
     }
+    if (jobs->options.busy && job->connection.len > 0) {
+        int r = td_reserved_add(jobs->options.busy, job->connection);
+        if (r < 0)
+            return r;
+        job->is_busy = true;
+    }
     struct td_job **place = td_map_put(&jobs->by_id, hash, NULL);
     if (!place)
         return -ENOMEM;
@@ -177,6 +183,8 @@ void td_job_free(struct td_job *job)
         leave(job);
     if (job->is_reserved)
         td_reserved_drop(job->jobs->options.reserved, td_job_topic(job));
+    if (job->is_busy)
+        td_reserved_drop(job->jobs->options.busy, job->connection);
     td_list_remove(&job->list);
     td_list_remove(&job->queue);
     td_list_remove(&job->dirty);

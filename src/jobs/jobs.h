@@ -59,6 +59,7 @@ struct td_jobs_limits {
 struct td_jobs_options {
     struct td_kinds_lent kinds;   /* taken over also when td_jobs_new fails */
     struct td_reserved *reserved; /* may be NULL; outlives the jobs, as the next do */
+    struct td_reserved *busy;     /* connections that have started jobs; may be NULL */
     struct td_audit *audit;       /* NULL: only lines of the log are made */
     struct td_jobs_log log;
     struct td_job_runner
@@ -111,6 +112,9 @@ struct td_job_start {
     struct td_slice key;               /* Idempotency-Key, or empty */
     struct td_slice session;           /* of the endpoint, or empty */
     struct td_slice request_id, scope; /* or empty; `scope`: within what it names one job */
+    struct td_slice address;           /* who asks from where, for the audit; or empty */
+    struct td_slice
+        connection; /* the id of the WebSocket that asks, which the job holds open; or empty */
     bool external;
     uint64_t lease_s; /* of an external one; 0: the default */
 };
@@ -121,6 +125,7 @@ TD_MUST_USE int td_jobs_start(struct td_jobs *jobs, const struct td_job_start *s
 struct td_job_which {
     const struct td_principal *principal;
     struct td_slice id, request_id, scope, proposal_id, project_id;
+    struct td_slice address; /* who asks from where, for the audit; or empty */
 };
 /* `body`: an array of {"job_id","state"}.  TD_ENOTFOUND, TD_EFORBIDDEN. */
 TD_MUST_USE int td_jobs_cancel(struct td_jobs *jobs, const struct td_job_which *which,

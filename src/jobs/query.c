@@ -143,16 +143,24 @@ static void put_state(struct td_buf *out, struct td_slice id, struct td_slice st
                 (int)state.len, state.ptr);
 }
 
-static void cancel_live(struct td_job *job, const struct td_principal *principal,
-                        struct td_job_answer *answer)
+static void note_cancel(const struct td_job *job, const struct td_job_which *which,
+                        enum td_audit_outcome outcome)
 {
     struct td_audit_note note;
+
+    td_job_note(job, TD_AUDIT_JOB_CANCELLED, outcome, which->principal->subject, &note);
+    if (which->address.len > 0)
+        td_audit_address(&note, which->address);
+    td_audit_end(&note);
+}
+
+static void cancel_live(struct td_job *job, const struct td_job_which *which,
+                        struct td_job_answer *answer)
+{
     uint64_t last = 0;
 
-    if (job->why == TD_JOB_WHY_NONE && !td_job_has_ended(job)) {
-        td_job_note(job, TD_AUDIT_JOB_CANCELLED, TD_AUDIT_DONE, principal->subject, &note);
-        td_audit_end(&note);
-    }
+    if (job->why == TD_JOB_WHY_NONE && !td_job_has_ended(job))
+        note_cancel(job, which, TD_AUDIT_DONE);
     td_job_stop(job, TD_JOB_WHY_CANCEL);
     if (job->jobs->retry_at == 0)
         (void)td_job_flush(job, &last); /* what fails is tried again by the turn */
@@ -171,10 +179,11 @@ static int cancel_one(struct td_jobs *jobs, const struct td_job_which *which,
     int r = look(jobs, which, &job, &record);
 
     if (job && may_cancel(which->principal, job)) {
-        cancel_live(job, which->principal, answer);
+        cancel_live(job, which, answer);
         return 0;
     }
     if (r == 0 && job) {
+        note_cancel(job, which, TD_AUDIT_DENIED);
         td_buf_puts(answer->why, "You may see this job, but not cancel it.");
         return TD_EFORBIDDEN;
     }
@@ -203,7 +212,7 @@ static int cancel_proposal(struct td_jobs *jobs, const struct td_job_which *whic
 {
     struct td_list *node = jobs->all.next, *next;
     size_t before = answer->body->len;
-    bool seen = false;
+    const struct td_job *denied = NULL; /* one that may be seen */
 
     for (; node != &jobs->all; node = next) {
         struct td_job *job = TD_CONTAINER_OF(node, struct td_job, list);
@@ -212,15 +221,17 @@ static int cancel_proposal(struct td_jobs *jobs, const struct td_job_which *whic
             (which->project_id.len > 0 && !has_param(job, TD_S("project_id"), which->project_id)))
             continue;
         if (may_cancel(which->principal, job))
-            cancel_live(job, which->principal, answer);
-        else
-            seen |= may_see_live(which->principal, job);
+            cancel_live(job, which, answer);
+        else if (may_see_live(which->principal, job))
+            denied = job;
     }
     if (answer->body->len > before)
         return 0;
-    td_buf_puts(answer->why, seen ? "You may see this job, but not cancel it."
-                                  : "No job of this proposal runs that you may cancel.");
-    return seen ? TD_EFORBIDDEN : TD_ENOTFOUND;
+    td_buf_puts(answer->why, denied ? "You may see this job, but not cancel it."
+                                    : "No job of this proposal runs that you may cancel.");
+    if (denied)
+        note_cancel(denied, which, TD_AUDIT_DENIED);
+    return denied ? TD_EFORBIDDEN : TD_ENOTFOUND;
 }
 
 int td_jobs_cancel(struct td_jobs *jobs, const struct td_job_which *which,

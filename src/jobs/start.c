@@ -71,7 +71,8 @@ static int keep_texts(struct td_job *job, const struct td_job_start *start,
 
     if (td_buf_reserve(&job->texts, start->viewers.len + start->principal->subject.len +
                                         start->principal->subject_json.len + start->session.len +
-                                        start->request_id.len + CARRIED_MAX + 1024) < 0)
+                                        start->request_id.len + start->connection.len +
+                                        CARRIED_MAX + 1024) < 0)
         return -ENOMEM;
     job->kind_name = job->kind->spec->name;
     job->owner = keep(job, start->principal->subject);
@@ -79,6 +80,7 @@ static int keep_texts(struct td_job *job, const struct td_job_start *start,
     job->segment = keep(job, start->principal->segment);
     job->session = keep(job, start->session);
     job->request_id = keep(job, start->request_id);
+    job->connection = keep(job, start->connection);
     int r = keep_viewers(job, start->viewers, answer);
     if (r < 0)
         return r;
@@ -366,6 +368,8 @@ static int launch(struct td_job *job, const struct td_job_start *start,
     }
     atomic_fetch_add(&job->row->stat.started, 1);
     td_job_note(job, TD_AUDIT_JOB_STARTED, TD_AUDIT_DONE, job->owner, &note);
+    if (start->address.len > 0)
+        td_audit_address(&note, start->address);
     td_audit_end(&note);
     td_job_note_project(job->jobs, job->kind_name, td_job_topic(job), td_job_id(job), job->created);
     answer->position = job->seq;
@@ -380,6 +384,21 @@ static int launch(struct td_job *job, const struct td_job_start *start,
                     token, (unsigned long long)job->lease_s);
     }
     return r;
+}
+
+/* There is no job, but somebody has tried to start one: on the topic that it would have had. */
+static void note_denied(const struct td_job *job, const struct td_job_start *start)
+{
+    struct td_audit_note note;
+
+    td_audit_begin(&note, job->jobs->options.audit, TD_AUDIT_JOB_STARTED, TD_AUDIT_DENIED);
+    td_audit_actor(&note, start->principal->subject);
+    if (job->topic_len > 0)
+        td_audit_topic(&note, td_job_topic(job));
+    if (start->address.len > 0)
+        td_audit_address(&note, start->address);
+    td_audit_str(&note, "kind", job->kind->spec->name);
+    td_audit_end(&note);
 }
 
 static int check_kind(const struct td_kind *kind, const struct td_job_start *start,
@@ -413,6 +432,8 @@ int td_jobs_start(struct td_jobs *jobs, const struct td_job_start *start,
         return -ENOMEM;
     td_job_be(job, kind);
     r = prepare(job, start, answer);
+    if (r == TD_EFORBIDDEN)
+        note_denied(job, start);
     if (r == 0 && is_keyed(start))
         r = find_known(job, answer, &found);
     if (r == 0 && !found)

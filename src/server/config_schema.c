@@ -310,7 +310,7 @@ const struct td_config_option td_config_options[] = {
     {"heartbeat.timeout", TD_CONFIG_DURATION, AT(heartbeat.timeout_ms), .standard = "10s", .min = SECOND, .max = HOUR, .reloadable = true,
         .help = "How long a pong may take; then the connection is closed (4008)."},
     {"heartbeat.idle", TD_CONFIG_DURATION, AT(heartbeat.idle_ms), .standard = "10m", .min = SECOND, .max = DAY, .off = "never", .reloadable = true,
-        .help = "A connection with no subscription and nothing but heartbeats for so long is closed (4008)."},
+        .help = "A WebSocket with no subscription, no job of its own that runs or waits, and nothing but heartbeats for so long is closed (4008)."},
     {"heartbeat.behind", TD_CONFIG_DURATION, AT(heartbeat.behind_ms), .standard = "40s", .min = SECOND, .max = HOUR, .reloadable = true,
         .help = "A connection with unsent data whose peer acknowledges nothing for so long is closed (4008)."},
 

@@ -34,7 +34,7 @@ struct server {
     struct td_thread *threads;
     size_t n_workers, n_started;
     struct td_quota *quota;
-    struct td_reserved reserved;
+    struct td_reserved reserved, busy;
     struct td_presence *presence;
     struct td_desk *desk;
     struct td_audit audit;
@@ -188,6 +188,7 @@ static int make_worker(struct server *server, size_t number)
         .desk = server->desk,
         .audit = &server->audit,
         .reserved = &server->reserved,
+        .busy = &server->busy,
         .listeners = sockets,
         .n_listeners = n,
         .n_tls_listeners = server->options->config->tls.listen.n,
@@ -217,6 +218,7 @@ static int open_desk(struct server *server)
     struct td_desk_jobs_options options = {
         .launcher = &server->launcher,
         .reserved = &server->reserved,
+        .busy = &server->busy,
     };
 
     int r = td_desk_new(server->journal, &server->desk);
@@ -435,6 +437,7 @@ static void finish(struct server *server)
         td_journal_close(server->journal);
     td_quota_free(server->quota);
     td_reserved_done(&server->reserved);
+    td_reserved_done(&server->busy);
     td_presence_free(server->presence);
     td_jwks_free(server->jwks);
     if (server->bell >= 0)
@@ -484,6 +487,7 @@ static int run(struct server *server)
         return r;
     td_audit_init(&server->audit, server->journal, options->config->audit.events);
     td_reserved_init(&server->reserved, td_journal_seed(server->journal));
+    td_reserved_init(&server->busy, td_journal_seed(server->journal));
     r = open_jwks(server);
     if (r == 0)
         r = make_workers(server);

@@ -91,7 +91,7 @@ def test_it_can_be_switched_off(server, admin):
 @pytest.mark.options("--audit.events", "true", "--audit.publishes", "true")
 def test_publishes_are_noted_when_that_is_wanted(server, admin):
     Http(server, server.token("ann")).publish("a/b", {"secret": "no"}, type="t")
-    [note] = notes(admin, "event_published")
+    [note] = until(lambda: notes(admin, "event_published"), "it is noted")
     assert note["actor"] == "ann" and note["topic"] == "a/b" and note["detail"] == {"type": "t"}
 
 

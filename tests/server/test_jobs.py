@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs on real commands: started, watched, cancelled, refused, and ended exactly once whatever happens."""
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -609,12 +610,33 @@ def test_jobs_on_the_command_line(server, http):
         assert server.run(*wrong).returncode == 2
 
 
-def test_jobs_are_audited(tmp_path):
-    config = tmp_path / "jobs.yaml"
+@contextlib.contextmanager
+def serving(directory, *options):
+    config = directory / "jobs.yaml"
     config.write_text(KINDS)
-    server = Server(tmp_path, ["--config", str(config), "--audit.events", "true"])
+    server = Server(directory, ["--config", str(config), *options])
+    server.start()
     try:
-        server.start()
+        yield server
+    finally:
+        server.kill9()
+
+
+def test_who_has_started_a_job_that_runs_is_not_idle(tmp_path):
+    with serving(tmp_path, "--heartbeat.idle", "1s") as server, Ws(server, "/ws", server.token()) as waits, \
+            Ws(server, "/ws", server.token()) as idle:
+        waits.send("start", kind="wait", params={"project_id": "p1", "proposal_id": "7"}, ref=1)
+        job_id = waits.until("started")["job_id"]
+        for _ in range(2):  # one after the other, so that a second is over for who came first
+            assert idle.closed() == (4008, "idle timeout: nothing is subscribed")
+            idle = Ws(server, "/ws", server.token())
+        waits.send("cancel", job_id=job_id, ref=2)
+        assert waits.until("cancelling")["job_id"] == job_id
+        assert waits.closed()[0] == 4008, "its job has ended"
+
+
+def test_jobs_are_audited(tmp_path):
+    with serving(tmp_path, "--audit.events", "true") as server:
         ann, root = Http(server, server.token()), server.token("root", ["admin"])
         job = start(ann, "wait", {"project_id": "p1", "proposal_id": "7", "mark": "s3cret"})
         assert cancel(Http(server, server.token("bob")), job["job_id"]).status_code == 202
@@ -625,8 +647,34 @@ def test_jobs_are_audited(tmp_path):
         assert all(e["data"]["detail"]["job_id"] == job["job_id"] and e["data"]["topic"] == f"jobs/{job['job_id']}"
                    for e in events)
         assert "s3cret" not in json.dumps(events)
-    finally:
-        server.kill9()
+        assert all(e["data"]["address"].startswith("127.0.0.1:") for e in events[:2])
+
+
+def test_what_is_not_allowed_is_audited_and_bounded(tmp_path):
+    with serving(tmp_path, "--audit.events", "true") as server:
+        ann, root = Http(server, server.token()), server.token("root", ["admin"])
+        bob = Http(server, server.token("bob", publish=["none/x"], subscribe=["projects/p1/**"]))
+        params = {"project_id": "p1", "proposal_id": "7", "mark": "s3cret"}
+        assert start(bob, "wait", params, status=403) == (403, "forbidden")
+        job = start(ann, "wait", params, viewers=["bob"])
+        assert problem(cancel(bob, job["job_id"])) == (403, "forbidden")
+
+        def denied():
+            return [e["data"] for e in server.events("audit/jobs", root) if e["data"]["outcome"] == "denied"]
+        begun, ended = until(lambda: len(denied()) == 2 and denied(), "two are told")
+        assert (begun["action"], begun["actor"], begun["topic"]) == ("job_started", "bob", "projects/p1/proposals/7")
+        assert (ended["action"], ended["actor"], ended["topic"]) == ("job_cancelled", "bob", f"jobs/{job['job_id']}")
+        assert begun["detail"]["kind"] == "wait" and begun["address"].startswith("127.0.0.1:") and ended["address"]
+        assert "s3cret" not in json.dumps([begun, ended])
+        for _ in range(60):
+            start(bob, "wait", params, status=403)
+
+        def counted():
+            told = [e["data"] for e in server.events("audit/**", root) if e["data"]["outcome"] == "denied"]
+            return sum(note["action"] != "connection_refused" for note in told) + sum(
+                note["detail"].get("left_out", 0) for note in told)
+        until(lambda: counted() == 62, "each is noted or counted")
+        assert len(denied()) < 62
 
 
 def test_text_that_is_refused_holds_up_neither_its_job_nor_others(tmp_path):
