@@ -12,6 +12,7 @@ struct td_api_reload {
 };
 
 struct td_jobs;
+struct td_api_dev;
 
 /* What the resources need to know of the whole server; immutable while workers run. */
 struct td_api {
@@ -23,8 +24,7 @@ struct td_api {
     const char *version;          /* of the program */
     td_unix_ms started;           /* 0: unknown */
     struct td_api_reload *reload; /* written by the main thread; NULL: there are no reloads */
-    bool dev;                     /* `tidings dev`: the live page at / signs itself in */
-    struct td_slice dev_token;    /* set as cookie on / in dev mode */
+    const struct td_api_dev *dev; /* `tidings dev`: its workbench is at /; NULL otherwise */
 };
 
 /* The edge's handler; `arg` is a struct td_api.  A body is let in only where one is taken, from who has a valid token. */
@@ -53,7 +53,10 @@ void td_api_presence(struct td_request *request, const struct td_api *api);
 void td_api_healthz(struct td_request *request, const struct td_api *api);
 void td_api_readyz(struct td_request *request, const struct td_api *api);
 void td_api_metrics(struct td_request *request, const struct td_api *api);
-void td_api_live_page(struct td_request *request, const struct td_api *api);
+void td_api_page(struct td_request *request, const struct td_api *api);
+void td_api_dev_people(struct td_request *request, const struct td_api *api);
+bool td_api_dev_admit(struct td_request *request, const struct td_api *api);
+void td_api_dev_token(struct td_request *request, const struct td_api *api);
 
 /* The same for the role admin, or answers 403. */
 bool td_api_admin(struct td_request *request);

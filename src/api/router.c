@@ -17,7 +17,8 @@ struct route {
     unsigned methods;
     const char *allow; /* the Allow header */
     void (*serve)(struct td_request *request, const struct td_api *api);
-    unsigned body_methods; /* those that take a body; they need a token */
+    unsigned body_methods; /* those that take a body; they need a token, … */
+    bool open;             /* … or to be in `tidings dev` */
 };
 
 /* clang-format off */
@@ -42,7 +43,11 @@ static const struct route routes[] = {
     {"/healthz", GET | HEAD, "GET, HEAD", td_api_healthz},
     {"/readyz", GET | HEAD, "GET, HEAD", td_api_readyz},
     {"/metrics", GET | HEAD, "GET, HEAD", td_api_metrics},
-    {"/", GET | HEAD, "GET, HEAD", td_api_live_page},
+    {"/", GET | HEAD, "GET, HEAD", td_api_page},
+    {"/console", GET | HEAD, "GET, HEAD", td_api_page},
+    {"/assets/{}", GET | HEAD, "GET, HEAD", td_api_page},
+    {"/dev/people", GET, "GET, OPTIONS", td_api_dev_people},
+    {"/dev/token", POST, "POST, OPTIONS", td_api_dev_token, POST, true},
 };
 /* clang-format on */
 
@@ -133,14 +138,14 @@ bool td_api_admit(struct td_request *request, void *arg)
 {
     struct td_request closing = *request;
 
-    (void)arg;
+    const struct td_api *api = arg;
     /* The body of what is refused here has not come, so nothing behind it can be read. */
     closing.reply.keep_alive = false;
     const struct route *route = find(&closing);
     if (!route)
         return false;
     if (route->body_methods & 1u << request->head->method)
-        return td_api_authenticate(&closing);
+        return route->open ? td_api_dev_admit(&closing, api) : td_api_authenticate(&closing);
     td_respond_error(&closing, TD_ETOOLARGE, TD_S("This request takes no body."));
     return false;
 }

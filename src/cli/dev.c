@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `tidings dev`: a server without any configuration, with the examples beside the program. */
+#include "api/dev.h"
 #include "auth/token.h"
 #include "base/err.h"
 #include "cli/cli.h"
@@ -13,9 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* A day: long enough for an afternoon's work, short enough not to be kept. */
-#define DEV_TOKEN_TTL_MS (UINT64_C(24) * 60 * 60 * 1000)
-#define PATH_BYTES       ((size_t)8 * 1024)
+#define PATH_BYTES ((size_t)8 * 1024)
 
 struct dev {
     struct td_config_inputs inputs;
@@ -170,29 +169,40 @@ static int sign(const struct dev *dev, const struct td_claims *claims, struct td
     struct td_claims whole = *claims;
 
     whole.iat = now;
-    whole.exp = now + DEV_TOKEN_TTL_MS;
+    whole.exp = now + TD_DEV_TOKEN_S * 1000;
     *token = TD_BUF_INIT(TD_TOKEN_LEN_MAX);
     return td_token_sign(dev->config->auth.keys, &dev->config->auth.rules, &whole, token);
 }
 
-/* Who signs in as whom: `dev` is an admin, as is `root`; `ann` works, `bob` looks on. */
+static const struct td_slice admin[] = {TD_S("admin")};
+static const struct td_slice look[] = {TD_S("projects/demo/**"), TD_S("entities/**")};
+static const struct td_slice work[] = {TD_S("projects/**"), TD_S("entities/**"), TD_S("locks/**")};
+
+/* Whom to sign in as. */
+static const struct td_dev_person people[TD_DEV_PEOPLE] = {
+    {.name = TD_S("Dev"),
+     .about = TD_S("An admin: may do everything, and sees the audit."),
+     .claims = {.sub = TD_S("dev"), .roles = {admin, 1}}       },
+    {.name = TD_S("Ann"),
+     .about = TD_S("Works on all projects and records."),
+     .claims = {.sub = TD_S("ann"),
+                .has_grants = true,
+                .grants.subscribe = {work, TD_ARRAY_LEN(work)},
+                .grants.publish = {work, 2}}                   },
+    {.name = TD_S("Bob"),
+     .about = TD_S("Only looks at the project demo and at records."),
+     .claims = {.sub = TD_S("bob"),
+                .has_grants = true,
+                .grants.subscribe = {look, TD_ARRAY_LEN(look)}}},
+    {.name = TD_S("Root"),
+     .about = TD_S("An admin: may do everything, and sees the audit."),
+     .claims = {.sub = TD_S("root"), .roles = {admin, 1}}      },
+};
+
 static int sign_tokens(struct dev *dev)
 {
-    const struct td_slice admin = TD_S("admin");
-    const struct td_slice read[] = {TD_S("projects/demo/**"), TD_S("entities/**")};
-    const struct td_slice work[] = {TD_S("projects/**"), TD_S("entities/**"), TD_S("locks/**")};
-    const struct td_claims people[TD_DEV_PEOPLE] = {
-        {.sub = TD_S("dev"),          .roles = {&admin, 1}                  },
-        {.sub = TD_S("ann"),
-         .has_grants = true,
-         .grants.subscribe = {work, TD_ARRAY_LEN(work)},
-         .grants.publish = {work, 2}},
-        {.sub = TD_S("bob"), .has_grants = true,                                       .grants.subscribe = {read, TD_ARRAY_LEN(read)}},
-        {.sub = TD_S("root"),         .roles = {&admin, 1}},
-    };
-
     for (size_t i = 0; i < TD_DEV_PEOPLE; i++) {
-        int r = sign(dev, &people[i], &dev->tokens[i]);
+        int r = sign(dev, &people[i].claims, &dev->tokens[i]);
         if (r < 0)
             return td_cli_failed("dev", "can't sign a token: %s", td_err_name(r));
         dev->banner.tokens[i] = td_buf_slice(&dev->tokens[i]);
@@ -232,8 +242,8 @@ int td_cli_dev(int argc, char **argv)
             .config = dev.config,
             .inputs = &dev.inputs,
             .version = TD_VERSION,
-            .dev = true,
-            .dev_token = dev.banner.tokens[0],
+            .dev = &(struct td_api_dev){people, TD_ARRAY_LEN(people), dev.config->auth.keys,
+                                        &dev.config->auth.rules, dev.banner.tokens[0]},
             .ready = td_dev_banner_print,
             .arg = &dev.banner,
         });

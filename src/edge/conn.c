@@ -35,7 +35,7 @@ struct td_outbox *td_conn_out(struct td_worker *worker, struct td_conn *conn)
 {
     if (!conn->out)
         conn->out = td_outbox_new(conn, OUT_MAX);
-    if (!conn->out)
+    if (!conn->out || td_outbox_own(conn->out) < 0)
         td_conn_drop(worker, conn, "no memory");
     return conn->out;
 }
@@ -185,15 +185,15 @@ bool td_conn_send_out(struct td_worker *worker, struct td_conn *conn)
     struct td_outbox *out = conn->out;
 
     while (td_outbox_unsent(out) > 0) {
+        struct iovec parts[2];
         if (!conn->writable)
             return false;
-        const struct iovec part = {out->ready.ptr + out->sent, td_outbox_unsent(out)};
-        int64_t n = td_channel_send(conn, &part, 1);
+        int64_t n = td_channel_send(conn, parts, td_outbox_parts(out, parts));
         if (n < 0) {
             td_conn_drop(worker, conn, "send failed");
             return false;
         }
-        out->sent += (size_t)n;
+        td_outbox_sent(out, (size_t)n);
         conn->sent_bytes += (uint64_t)n;
         TD_COUNT_BY(worker, bytes_sent, (uint64_t)n);
         if (conn->state == TD_CONN_HTTP)

@@ -27,6 +27,7 @@ struct td_response {
     const char *content_type; /* NULL: none */
     struct td_slice headers;  /* more header lines, each with its CRLF */
     struct td_slice body;
+    bool lasting;      /* the body is part of the program: it is sent from where it lies */
     uint64_t position; /* of Tidings-Position, when … */
     bool has_position; /* … it is given; otherwise what is readable now is told */
     uint64_t wait_for; /* hold the answer until this sequence is readable; 0: send it */

@@ -68,6 +68,37 @@ int td_outbox_release(struct td_outbox *out, uint64_t readable)
     return 1;
 }
 
+int td_outbox_own(struct td_outbox *out)
+{
+    if (out->lent.len == 0)
+        return 0;
+    int r = td_buf_put(&out->ready, out->lent);
+    if (r == 0)
+        out->lent = TD_S("");
+    return r;
+}
+
+int td_outbox_parts(const struct td_outbox *out, struct iovec parts[2])
+{
+    int n = 0;
+
+    if (out->ready.len > out->sent)
+        parts[n++] = (struct iovec){out->ready.ptr + out->sent, out->ready.len - out->sent};
+    if (out->lent.len > 0)
+        parts[n++] =
+            (struct iovec){(void *)(uintptr_t)out->lent.ptr, out->lent.len}; /* only read */
+    return n;
+}
+
+void td_outbox_sent(struct td_outbox *out, size_t n)
+{
+    size_t of_ready = TD_MIN(n, out->ready.len - out->sent);
+
+    out->sent += of_ready;
+    if (n > of_ready)
+        out->lent = td_slice_from(out->lent, n - of_ready);
+}
+
 size_t td_outbox_forget(struct td_outbox *out)
 {
     size_t n = out->n;

@@ -83,8 +83,8 @@ struct td_reply td_reply_to(const struct td_http_request *head)
     };
 }
 
-static void build(struct td_request *request, const struct td_response *response,
-                  struct td_buf *out)
+static void build_head(struct td_request *request, const struct td_response *response,
+                       struct td_buf *out)
 {
     uint64_t position =
         response->has_position ? response->position : td_journal_readable(request->worker->journal);
@@ -109,6 +109,12 @@ static void build(struct td_request *request, const struct td_response *response
     else if (request->reply.http10)
         td_buf_puts(out, "Connection: keep-alive\r\n");
     td_buf_puts(out, "\r\n");
+}
+
+static void build(struct td_request *request, const struct td_response *response,
+                  struct td_buf *out)
+{
+    build_head(request, response, out);
     if (!request->reply.head_only)
         td_buf_put(out, response->body);
 }
@@ -147,6 +153,10 @@ void td_respond(struct td_request *request, const struct td_response *response)
         /* dropped below */
     } else if (wait) {
         r = hold(request, response, out);
+    } else if (response->lasting && !request->reply.head_only) {
+        build_head(request, response, &out->ready);
+        r = out->ready.err;
+        out->lent = response->body;
     } else {
         build(request, response, &out->ready);
         r = out->ready.err;

@@ -269,7 +269,6 @@ static int make_workers(struct server *server)
         .started = td_clock_unix_ms(),
         .reload = &server->reload,
         .dev = server->options->dev,
-        .dev_token = server->options->dev_token,
     };
     for (size_t i = 0; i < n; i++) {
         r = make_worker(server, i);

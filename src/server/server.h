@@ -10,8 +10,7 @@ struct td_server_options {
     struct td_config *config;              /* borrowed */
     const struct td_config_inputs *inputs; /* what it was loaded from, and is again on SIGHUP */
     const char *version;                   /* of the program */
-    bool dev;
-    struct td_slice dev_token; /* with dev: signs the live page in */
+    const struct td_api_dev *dev;          /* NULL but in `tidings dev` */
     /* Called once all addresses are listened on, with the URL of the first of them. */
     void (*ready)(const char *url, void *arg);
     void *arg;
