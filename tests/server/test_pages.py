@@ -14,6 +14,7 @@ from conftest import ROOT, until
 DIST = ROOT / "web" / "dist"
 FILES = sorted(path for path in DIST.rglob("*") if path.is_file())
 PATHS = ["/" + path.relative_to(DIST).as_posix() for path in FILES]
+PAGES = [shown for shown, file in (("/", "index.html"), ("/console", "console.html")) if DIST / file in FILES]
 LARGEST = max(FILES, key=lambda path: path.stat().st_size)
 
 
@@ -48,7 +49,7 @@ def test_what_is_large_goes_compressed(server):
 
 
 def test_what_is_known_is_not_sent_again(server):
-    for path in ("/", "/console", "/" + LARGEST.relative_to(DIST).as_posix()):
+    for path in (*PAGES, "/" + LARGEST.relative_to(DIST).as_posix()):
         tag = get(server, path).headers["ETag"]
         for known in (tag, f"W/{tag}", f'"other", {tag}'):
             answer = get(server, path, If_None_Match=known)
@@ -57,7 +58,7 @@ def test_what_is_known_is_not_sent_again(server):
 
 
 def test_a_page_runs_only_what_came_with_it(server):
-    for path in ("/", "/console"):
+    for path in PAGES:
         answer = get(server, path)
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
