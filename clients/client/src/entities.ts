@@ -4,7 +4,8 @@ import { follow, isObject, plain, sendOnce, Watched } from './parts.ts';
 import { ownWrites } from './writes.ts';
 import type { Writes } from './writes.ts';
 import type {
-  Client, Entity, EntityChange, EntityList, EntityOf, EntityState, EntityType, Position, Schema, Stop, TidingsEvent, Topic, WriteOptions,
+  Client, Entity, EntityChange, EntityList, EntityOf, EntityState, EntityType, Position, Schema, Stop, TidingsEvent, Topic, TopicOptions,
+  WriteOptions,
 } from './types.ts';
 
 /** An entity as the server answers it. */
@@ -42,7 +43,7 @@ class Following<D> {
   #stop: Stop;
   #take: Take<D>;
 
-  constructor(client: Client<Schema>, pattern: string, on: { take: Take<D>; gap: () => void; phase: () => void }) {
+  constructor(client: Client<Schema>, pattern: string, on: { take: Take<D>; gap: () => void; phase: () => void }, options?: TopicOptions) {
     this.#client = client;
     this.#writes = ownWrites(client);
     this.#take = on.take;
@@ -50,7 +51,7 @@ class Following<D> {
       event: event => { this.#held.push(event); this.#drain(); },
       gap: () => { this.#drain(true); on.gap(); },
       phase: on.phase,
-    });
+    }, options);
     this.#stop = this.#writes.settled(() => this.#drain());
   }
 
@@ -224,4 +225,18 @@ export function entity<S extends Schema, T extends EntityType<S>>(client: Client
 /** All entities of a type that may be seen; `limit` shows only so many, the first by their ids. */
 export function entities<S extends Schema, T extends EntityType<S>>(client: Client<S>, type: T, options: { limit?: number } = {}): EntityList<EntityOf<S, T>> {
   return new Many<EntityOf<S, T>>(plain(client), type, options.limit ?? Infinity);
+}
+
+/** Tells each change of entities from now on, of a type or, for `*`, of all that may be seen. Nothing is kept of them. */
+export function changes<S extends Schema, T extends EntityType<S> | '*'>(
+  client: Client<S>, type: T, fn: (change: EntityChange<T extends '*' ? unknown : EntityOf<S, T>>) => void,
+): Stop {
+  const take: Take<unknown> = ({ change }, shown) => { if (!shown) fn(change as never); };
+  const following = new Following<unknown>(plain(client), `entities/${type}/*`, { take, gap: () => {}, phase: () => {} }, { state: false });
+  return () => following.close();
+}
+
+/** Whether the change that left an entity with this `etag` was made by this client. Of the latest 256 writes it is known. */
+export function isOwn<S extends Schema>(client: Client<S>, etag: Position): boolean {
+  return ownWrites(plain(client)).made(etag);
 }

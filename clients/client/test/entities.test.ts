@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { entities, entity } from '../src/entities.ts';
+import { changes, entities, entity, isOwn } from '../src/entities.ts';
 import type { Client, EntityChange, EntityState } from '../src/types.ts';
 import { FakeClient, problem } from './fake_client.ts';
 
@@ -194,5 +194,27 @@ describe('a list', () => {
     await fake.next().answer({ ...answer(1, 'a'), event_id: 'a.1' });
     await writing;
     expect(own).toEqual([true]);
+  });
+});
+
+describe('changes', () => {
+  test('of all types are told as they come, and which are ours; state is none', async () => {
+    const { fake, client } = open(), seen: string[] = [];
+    const stop = changes(client, '*', change => seen.push(`${change.action} ${change.type}/${change.id}${change.own ? ' own' : ''}`));
+    const topic = fake.followed('entities/*/*');
+    expect(topic.options).toMatchObject({ since: 'now', state: false });
+    topic.say(event('UPDATED', 2, 'a', { state: true }));
+    topic.say(event('UPDATED', 3, 'b'));
+    topic.say({ ...event('CREATED', 1, 'c', { id: 'e.9' }), topic: 'entities/book/b1' });
+    const one = entity(client, 'sheet', 's1');
+    const writing = one.put({ name: 'mine' });
+    await fake.next().answer(answer(4, 'mine'));
+    await writing;
+    topic.say(event('UPDATED', 4, 'mine'));
+    expect(seen).toEqual(['updated sheet/s1', 'created book/b1', 'updated sheet/s1 own']);
+    expect([isOwn(client, 'e.4'), isOwn(client, 'e.3')]).toEqual([true, false]);
+    stop();
+    expect(topic.closed).toBe(true);
+    one.close();
   });
 });
