@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a job wrote, line by line.
 import { useEffect, useMemo, useState } from 'react';
-import type { Client, LogLine, TidingsEvent } from '@tidings/client';
+import { logLine } from '@tidings/client/jobs';
+import type { Client, LogLine } from '@tidings/client';
 import { useTidings } from './context.ts';
 import { holdJob } from './jobs.ts';
 import { pacer } from './pace.ts';
@@ -19,15 +20,6 @@ interface Log extends Watchable { readonly shown: Lines; /** Views that do not f
 
 const NONE: Lines = { lines: [], total: 0 };
 const linesOf = (log: Log | undefined) => log?.shown ?? NONE;
-
-/** The line that an event of a job is; undefined of one that is none. */
-export function lineOf({ data, time, id }: TidingsEvent): LogLine | undefined {
-  if (typeof data !== 'object' || !data) return undefined;
-  const { line, stream, message, level } = data as Record<string, unknown>;
-  const text = typeof line === 'string' ? line : typeof message === 'string' && typeof level === 'string' ? message : undefined;
-  if (text === undefined) return undefined;
-  return { text, time, id, stream: typeof stream === 'string' ? stream : undefined, level: typeof level === 'string' ? level : undefined };
-}
 
 // While somebody reads further up the lines below his eyes must not be taken away, but memory has its end too.
 const READING = 5;
@@ -55,7 +47,7 @@ function log(client: Client, id: string, window: number): Log {
     watchers.tell();
   });
   const stop = job.onEvent(event => {
-    const line = lineOf(event);
+    const line = logLine(event);
     if (!line) return;
     total++;
     fresh.push(line);
