@@ -18,7 +18,8 @@ function makeJob(id: string) {
   return jobs.at(-1)!.job;
 }
 
-vi.mock('@tidings/client/jobs', () => ({
+vi.mock('@tidings/client/jobs', async original => ({
+  ...await original<object>(),
   job: (_: unknown, id: string) => makeJob(id),
   startJob: async (_: unknown, ...given: unknown[]) => {
     starts.push(given);
