@@ -168,6 +168,10 @@ static void put_internal(const struct td_job *job, struct td_buf *out)
         for (size_t i = 0; i < sizeof(job->lease_hash); i++)
             td_buf_putf(out, "%02x", job->lease_hash[i]);
         td_buf_putc(out, '"');
+        if (job->report_seq >
+            0) /* then each report that says something is followed by a document */
+            td_buf_putf(out, ",\"seq\":%llu,\"offset\":%llu", (unsigned long long)job->report_seq,
+                        (unsigned long long)job->text_offset);
     }
     td_buf_puts(out, "}}");
 }

@@ -144,6 +144,21 @@ static int take_error(struct reading *reading, struct td_slice raw)
     return 0;
 }
 
+/* ---- what is repeated ---- */
+
+/* The number of a report; 0 when it has none. */
+static int read_seq(struct reading *reading, struct td_slice json, uint64_t *ret_seq)
+{
+    struct td_slice raw;
+
+    *ret_seq = 0;
+    if (!td_json_get(json, "seq", &raw))
+        return 0;
+    if (td_json_type(raw) == TD_JSON_NUMBER && td_json_u64(raw, ret_seq) == 0 && *ret_seq > 0)
+        return 0;
+    return refuse(reading, TD_EINVAL, "`seq` must be a whole number from 1 on.");
+}
+
 /* What a report says of the end: the state that it is to have. */
 static int read_state(struct reading *reading, struct td_slice json, enum td_job_state *ret_state)
 {
@@ -214,7 +229,7 @@ static int take_end(struct reading *reading, struct td_slice json, enum td_job_s
     return r;
 }
 
-static int take(struct reading *reading, struct td_slice json)
+static int take(struct reading *reading, struct td_slice json, uint64_t seq)
 {
     enum td_job_state state = TD_JOB_STATE_RUNNING;
     struct td_slice events, name, event;
@@ -225,7 +240,10 @@ static int take(struct reading *reading, struct td_slice json)
     if (r < 0)
         return r;
     size_t n_events = reading->job->n_events, said = reading->job->said.len;
+    uint64_t last_seq = reading->job->report_seq;
     reading->job->holds = true;
+    if (seq > 0)
+        reading->job->report_seq = seq;
     if (td_json_get(json, "events", &events)) {
         struct td_json_iter it = td_json_iter(events);
         while (r == 0 && td_json_next(&it, &name, &event))
@@ -233,9 +251,14 @@ static int take(struct reading *reading, struct td_slice json)
     }
     if (r == 0)
         r = take_progress(reading, json);
+    /* The number lies in the log beside what was said, so that it is known after a crash too; an end says it itself. */
+    if (r == 0 && seq > 0 && state == TD_JOB_STATE_RUNNING && reading->job->n_events > n_events)
+        td_job_tell(reading->job, "progress", TD_CLASS_LATEST);
     if (r == 0)
         r = take_end(reading, json, state);
     reading->job->holds = false;
+    if (r < 0)
+        reading->job->report_seq = last_seq;
     if (r < 0 && reading->job->n_events >= n_events) { /* a report counts whole or not at all */
         reading->job->n_events = n_events;
         reading->job->said.len = said;
@@ -243,36 +266,55 @@ static int take(struct reading *reading, struct td_slice json)
     return r;
 }
 
-int td_jobs_report(struct td_jobs *jobs, const struct td_job_report *report,
-                   struct td_job_answer *answer)
+/* Answers with the job, and takes care that what it said is written. */
+static int answer_report(struct td_job *job, struct td_job_answer *answer)
 {
-    struct td_job *job = td_jobs_find(jobs, report->id);
     struct td_buf data = TD_BUF_INIT(TD_JOB_SAID_MAX);
-    struct reading reading = {job, answer, TD_BUF_INIT(report->json.len + 1024)};
     uint64_t last = 0;
 
-    if (!job || job->lease_s == 0 || td_job_has_ended(job) || !token_fits(job, report->token)) {
-        td_buf_puts(answer->why, "No such job is reported with this lease, or it has ended.");
-        return TD_ENOTFOUND;
-    }
-    uint64_t offset = job->text_offset;
-    int r = take(&reading, report->json);
-    td_buf_done(&reading.texts);
-    if (r < 0) {
-        job->text_offset = offset;
-        return r;
-    }
-    td_job_renew(job);
-    r = td_job_flush(job, &last);
+    int r = td_job_flush(job, &last);
     if (r < 0) /* it is kept, and written when the log takes it again */
         td_buf_puts(answer->why, "It is noted, but can't be written yet.");
     if (r == 0)
         r = td_job_put_document(job, false, &data);
     if (r == 0)
-        r = td_job_put_shown(jobs, td_buf_slice(&data), job->seq, answer->body);
+        r = td_job_put_shown(job->jobs, td_buf_slice(&data), job->seq, answer->body);
     td_buf_done(&data);
     answer->position = job->seq;
-    answer->wait_for = last;
+    answer->wait_for = TD_MAX(last, job->seq);
     td_job_soil(job);
     return r;
+}
+
+int td_jobs_report(struct td_jobs *jobs, const struct td_job_report *report,
+                   struct td_job_answer *answer)
+{
+    struct td_job *job = td_jobs_find(jobs, report->id);
+    struct reading reading = {job, answer, TD_BUF_INIT(report->json.len + 1024)};
+    uint64_t seq;
+
+    if (!job || job->lease_s == 0 || !token_fits(job, report->token) ||
+        (td_job_has_ended(job) && job->report_seq == 0)) {
+        td_buf_puts(answer->why, "No such job is reported with this lease, or it has ended.");
+        return TD_ENOTFOUND;
+    }
+    int r = read_seq(&reading, report->json, &seq);
+    if (r < 0)
+        return r;
+    bool is_repeat = seq > 0 && seq <= job->report_seq;
+    if (td_job_has_ended(job) && !is_repeat) {
+        td_buf_puts(answer->why, "No such job is reported with this lease, or it has ended.");
+        return TD_ENOTFOUND;
+    }
+    uint64_t offset = job->text_offset;
+    if (!is_repeat)
+        r = take(&reading, report->json, seq);
+    td_buf_done(&reading.texts);
+    if (r < 0) {
+        job->text_offset = offset;
+        return r;
+    }
+    if (!td_job_has_ended(job))
+        td_job_renew(job);
+    return answer_report(job, answer);
 }

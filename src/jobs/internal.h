@@ -90,6 +90,7 @@ struct td_job {
     td_ns lease_until;     /* of an external one */
     uint64_t lease_s;      /* 0: it is none */
     unsigned char lease_hash[32];
+    uint64_t report_seq; /* of the last report that had a number; 0: none had */
     double progress;
     size_t step; /* of a pipeline: the one that runs */
     struct td_job_agent *agents;

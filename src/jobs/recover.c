@@ -68,6 +68,10 @@ static void take_lease(struct td_job *job, struct td_slice internal)
             job->lease_s = 0;
         job->lease_hash[i] = (unsigned char)(high << 4 | low);
     }
+    struct td_slice seq = member(internal, "seq"), offset = member(internal, "offset");
+    if (seq.len == 0 || offset.len == 0 || td_json_u64(seq, &job->report_seq) < 0 ||
+        td_json_u64(offset, &job->text_offset) < 0)
+        job->report_seq = job->text_offset = 0;
 }
 
 static double read_progress(struct td_slice raw)

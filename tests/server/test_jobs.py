@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from clients import Http, Ws, problem
+from clients import Http, Sse, Ws, problem
 from conftest import Server, until
 
 # A shell script as a command's argument; what stands behind it are its $1, $2, …
@@ -525,6 +525,35 @@ def test_a_worker_elsewhere_outlives_a_restart(server, http):
     job = start(http, "outside", external=True, lease=30)
     server.restart()
     assert report(http, job, events=[{"line": "still here"}], state="done").json()["state"] == "done"
+
+
+def test_a_report_with_a_number_counts_once(server, http):
+    job = start(http, "outside", external=True, lease=30)
+    one = {"seq": 1, "events": [{"line": "one"}, {"type": "custom", "data": {"a": 1}}], "progress": 10}
+    assert report(http, job, **one).json()["progress"] == 10
+    assert report(http, job, **one).status_code == 200
+    assert problem(report(http, job, seq=2, events=[{"line": "two"}, 7])) == (400, "bad_request")
+    assert report(http, job, seq=2, events=[{"line": "two"}]).status_code == 200
+    for seq in (0, -1, 1.5, "3"):
+        assert problem(report(http, job, seq=seq)) == (400, "bad_request")
+    server.restart()
+    for seq, line in ((1, "one"), (2, "two"), (3, "three"), (3, "three")):
+        assert report(http, job, seq=seq, events=[{"line": line}]).status_code == 200
+    assert report(http, job, seq=4, state="done").json()["state"] == "done"
+    said = [(type, data.get("line") or data.get("a")) for type, data in told(server, f"outside/{job['job_id']}")]
+    assert said == [("output", "one"), ("custom", 1), ("output", "two"), ("output", "three"), ("finished", None)]
+
+
+def test_a_job_is_read_by_http_too(server, http):
+    job = start(http, "outside", external=True, lease=30)
+    path = f"/ws/job/{job['job_id']}"
+    assert report(http, job, state="done").status_code == 200
+    page = http.call("GET", path, params={"since": job["position"], "wait": 20})
+    assert [event["type"] for event in page.json()["events"]] == ["completed"]
+    bob = Http(server, server.token("bob", subscribe=["outside/**"], publish=["outside/**"]))
+    assert problem(bob.call("GET", path)) == (404, "not_found")
+    with Sse(server, "", server.token(), path=path) as stream:
+        assert stream.message()[1]["status"] == "completed"
 
 
 # ---- the end of the server ----
