@@ -389,10 +389,13 @@ int td_authorizer_ask(struct td_desk *desk, struct td_ask *ask)
 {
     struct td_authorizer *authorizer = desk->authorizer;
     struct td_buf key = TD_BUF_INIT(TD_KIB * 128);
+    struct td_slice id;
 
     ask->permits->_left = 1; /* so that none that fails at once gives the ask away */
     for (size_t i = 0; i < ask->permits->n; i++) {
         struct td_permit *permit = &ask->permits->items[i];
+        if (td_permit_of_job(permit->pattern, &id))
+            continue;
         permit->err = TD_EFORBIDDEN;
         if (!authorizer->settings)
             continue;

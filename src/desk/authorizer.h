@@ -59,5 +59,5 @@ struct td_authorizer *td_authorizer_new(void);
 void td_authorizer_free(struct td_authorizer *authorizer);
 /* Takes up what it was told, at the beginning of a turn. */
 void td_authorizer_turn(struct td_desk *desk);
-/* Answers ask->permits.  0: now; 1: the ask is kept, and its `answered` called later. */
+/* Answers ask->permits, but for those of jobs.  0: now; 1: the ask is kept, and its `answered` called later. */
 TD_MUST_USE int td_authorizer_ask(struct td_desk *desk, struct td_ask *ask);

@@ -6,6 +6,7 @@
 #include "desk/internal.h"
 #include "desk/jobs.h"
 #include "desk/locks.h"
+#include "desk/permit.h"
 #include "desk/revoke.h"
 #include "desk/revoked.h"
 #include "jobs/upstream.h"
@@ -250,7 +251,7 @@ static int (*const verbs[])(struct td_desk *desk, struct td_ask *ask) = {
     [TD_ASK_LOCK] = td_lock_take,
     [TD_ASK_UNLOCK] = td_lock_give_back,
     [TD_ASK_LOCKED] = td_lock_get,
-    [TD_ASK_PERMITS] = td_authorizer_ask,
+    [TD_ASK_PERMITS] = td_permits_ask,
 };
 /* clang-format on */
 

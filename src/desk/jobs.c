@@ -396,6 +396,17 @@ int td_desk_ask_jobs(struct td_desk *desk, struct td_ask *ask)
     return 0;
 }
 
+int td_desk_job_access(struct td_desk *desk, const struct td_principal *principal,
+                       struct td_slice id)
+{
+    if (!desk->jobs)
+        return TD_ENOTFOUND;
+    if (!desk->jobs->recovered)
+        return -EAGAIN;
+    return td_jobs_access(desk->jobs->jobs,
+                          &(struct td_job_which){.principal = principal, .id = id});
+}
+
 /* ---- turns ---- */
 
 int td_desk_hear_jobs(struct td_desk *desk)

@@ -33,6 +33,9 @@ struct td_desk_jobs;
 void td_desk_close_jobs(struct td_desk *desk);
 /* Carries out an ask about jobs.  0, also when the answer is an error, or -EAGAIN. */
 TD_MUST_USE int td_desk_ask_jobs(struct td_desk *desk, struct td_ask *ask);
+/* Whether a principal may see a job.  0, TD_ENOTFOUND, also when there are no jobs at all; -EAGAIN while they are being taken up; or another error. */
+TD_MUST_USE int td_desk_job_access(struct td_desk *desk, const struct td_principal *principal,
+                                   struct td_slice id);
 /* Hears what the runners have to say; at the beginning of a turn.  1 when asks that were put off may be carried out now. */
 int td_desk_hear_jobs(struct td_desk *desk);
 /* Goes on with what there is to do; at the end of a turn. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an ask wants the authorizer to be asked (TD_ASK_PERMITS): patterns that a subject may subscribe or not, and what came of each. */
+/* What an ask wants to know (TD_ASK_PERMITS): patterns that a subject may subscribe or not, and what came of each.  A job's topic is decided by the job, any
+ * other by the authorizer. */
 #pragma once
 
 #include "base/addr.h"
@@ -9,14 +10,17 @@
 #include "base/units.h"
 
 struct td_ask;
+struct td_desk;
 
 struct td_permit {
-    struct td_slice pattern; /* valid, and not private; a text of the ask's */
+    struct td_slice
+        pattern; /* valid, and not private unless it is a job's topic; a text of the ask's */
 
     /* ---- the answer ---- */
     int err; /* 0: it may subscribe it; TD_EFORBIDDEN: it may not; TD_EUNAVAILABLE: nobody knows */
-    td_ns renew_at;   /* when to ask again, … */
-    td_ns expires_at; /* … and until when a permission holds */
+    td_ns renew_at; /* when to ask again, … */
+    td_ns
+        expires_at; /* … and until when a permission holds; both 0 of a job's topic, which is shown for good */
 
     struct td_list _list; /* among those that wait for the same question; see authorizer.c */
     struct td_ask *_ask;
@@ -36,3 +40,7 @@ struct td_permits {
 struct td_permits *td_permits_new(size_t n);
 /* The one of a pattern, or NULL; `permits` may be NULL. */
 struct td_permit *td_permits_find(struct td_permits *permits, struct td_slice pattern);
+/* Whether a valid pattern is the topic of one job, jobs/{job_id}; `ret_id` is that. */
+bool td_permit_of_job(struct td_slice pattern, struct td_slice *ret_id);
+/* For desk.c: answers ask->permits.  0: now; 1: the ask is kept, and its `answered` called later; -EAGAIN: the jobs are not known yet. */
+TD_MUST_USE int td_permits_ask(struct td_desk *desk, struct td_ask *ask);

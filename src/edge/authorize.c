@@ -16,11 +16,13 @@ static bool is_to_be_asked(const struct td_worker *worker, const struct td_conn 
                            struct td_slice pattern)
 {
     const struct td_principal *principal = conn->principal;
-    struct td_slice patterns[TD_GRANTS_MAX];
+    struct td_slice patterns[TD_GRANTS_MAX], id;
     bool check;
 
-    if (worker->options->authorizer == 0 || !principal || principal->is_public ||
-        td_topic_private(pattern) || td_opened_find(conn, pattern))
+    if (!principal || principal->is_public || td_opened_find(conn, pattern))
+        return false;
+    if (!td_permit_of_job(pattern, &id) &&
+        (worker->options->authorizer == 0 || td_topic_private(pattern)))
         return false;
     for (size_t i = 0; i < principal->taken.n; i++)
         if (td_pattern_covers(principal->taken.items[i], pattern))
@@ -144,12 +146,16 @@ int td_authorize_command(struct td_worker *worker, struct td_conn *conn, struct 
 
 static int take_one(struct td_worker *worker, struct td_conn *conn, const struct td_permit *permit)
 {
+    struct td_slice id;
     const struct td_opened times = {
-        .version = worker->options->authorizer,
+        .version =
+            td_permit_of_job(permit->pattern, &id) ? TD_OPENED_BY_JOB : worker->options->authorizer,
         .renew_at = permit->renew_at,
         .expires_at = permit->expires_at,
     };
 
+    if (times.version == 0) /* the authorizer was taken away meanwhile */
+        return 0;
     return td_open(conn, &times, permit->pattern);
 }
 
@@ -158,12 +164,15 @@ int td_authorized_take(struct td_worker *worker, struct td_conn *conn,
 {
     int r = 0;
 
-    if (worker->options->authorizer == 0) /* it was taken away meanwhile */
-        return 0;
     for (size_t i = 0; permits && r == 0 && i < permits->n; i++)
         if (permits->items[i].err == 0)
             r = take_one(worker, conn, &permits->items[i]);
     return r;
+}
+
+static bool is_for_good(const struct td_opened *opened)
+{
+    return opened->version == 0 || opened->version == TD_OPENED_BY_JOB;
 }
 
 static bool is_over(const struct td_worker *worker, const struct td_opened *opened)
@@ -184,7 +193,7 @@ static void end(struct td_worker *worker, struct td_conn *conn)
 
     for (struct td_opened *opened = conn->opens; opened; opened = next) {
         next = opened->next;
-        if (opened->version == 0 || !is_over(worker, opened))
+        if (is_for_good(opened) || !is_over(worker, opened))
             continue;
         td_opened_close(conn, td_opened_pattern(opened));
         ended = true;
@@ -221,7 +230,7 @@ static void renewed(struct td_worker *worker, struct td_conn *conn, struct td_ed
 /* By other settings it may be another answer. */
 static bool is_due(const struct td_worker *worker, struct td_opened *opened)
 {
-    if (opened->version == 0 || opened->asked)
+    if (is_for_good(opened) || opened->asked)
         return false;
     if (opened->version != worker->options->authorizer)
         opened->renew_at = 0;

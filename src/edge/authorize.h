@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking the authorizer (desk/authorizer.h) for what the token of a connection does not grant: when somebody comes, when he subscribes, and again as long as he stays.
+/* Asking for what the token of a connection does not grant: the authorizer (desk/authorizer.h), when somebody comes, when he subscribes, and again as long as he stays;
+ * of the topic of a job (jobs/{job_id}) the desk, once, because whom a job is shown to does not change.
  *
- * It is asked for a named pattern of which nothing is granted, unless that is private or taken from the subject.  What it permits is opened for that subscription
+ * The authorizer is asked for a named pattern of which nothing is granted, unless that is private or taken from the subject.  What it permits is opened for that subscription
  * (opened.h), and asked for again before its time is over; a refusal ends it (`access_lost`), and so does no answer for longer than a grace. */
 #pragma once
 

@@ -77,6 +77,7 @@ size_t td_opened_add(const struct td_conn *conn, struct td_slice name,
                      char text[TD_OPENED_PARTS_MAX][TD_TOPIC_LEN_MAX + 1],
                      struct td_slice *patterns, size_t n, bool *ret_check)
 {
+    const struct td_slices *taken = &conn->principal->taken;
     size_t parts = 0;
 
     for (const struct td_opened *opened = conn->opens; opened; opened = opened->next) {
@@ -86,10 +87,12 @@ size_t td_opened_add(const struct td_conn *conn, struct td_slice name,
             continue;
         TD_ASSERT(parts < TD_OPENED_PARTS_MAX);
         int len = td_pattern_intersect(name, pattern, text[parts]);
-        if (len <= 0 || is_covered(td_slice(text[parts], (size_t)len), patterns, n))
+        struct td_slice part = td_slice(text[parts], len > 0 ? (size_t)len : 0);
+        if (len <= 0 || is_covered(part, patterns, n) || is_covered(part, taken->items, taken->n))
             continue;
-        *ret_check |= begins_wild(pattern) || conn->principal->taken.n > 0;
-        patterns[n++] = td_slice(text[parts++], (size_t)len);
+        *ret_check |= begins_wild(pattern) || taken->n > 0;
+        patterns[n++] = part;
+        parts++;
     }
     return n;
 }

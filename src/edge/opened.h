@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a connection may see besides what its token grants: by the rule of its endpoint, as long as it is bound to that, or because the authorizer said so
- * for one of its subscriptions, until that is asked for again. */
+ * for one of its subscriptions, until that is asked for again, or because it subscribed a job that is shown to it. */
 #pragma once
 
 #include "base/compiler.h"
@@ -8,6 +8,9 @@
 #include "base/topic.h"
 #include "base/units.h"
 #include "edge/conn.h"
+
+/* For td_opened.version: the job did, for good. */
+#define TD_OPENED_BY_JOB UINT64_MAX
 
 struct td_opened {
     struct td_opened *next;
@@ -26,12 +29,12 @@ static inline struct td_slice td_opened_pattern(const struct td_opened *opened)
 /* Opens a pattern, or sets the times of one that is open.  0 or -ENOMEM. */
 TD_MUST_USE int td_open(struct td_conn *conn, const struct td_opened *times,
                         struct td_slice pattern);
-/* The one that the authorizer opened for that name; NULL: none. */
+/* The one that the authorizer, or a job, opened for that name; NULL: none. */
 struct td_opened *td_opened_find(const struct td_conn *conn, struct td_slice name);
-/* What the authorizer opened for that name is open no more. */
+/* What they opened for that name is open no more. */
 void td_opened_close(struct td_conn *conn, struct td_slice name);
 void td_opened_free(struct td_conn *conn);
-/* By the rule, and by the authorizer. */
+/* By the rule, and by the authorizer or a job. */
 #define TD_OPENED_PARTS_MAX 2
 /* Appends to the `n` patterns that a subscription comes to those parts of its name that are opened and that none of them covers, with their texts in `text`.  Returns how
  * many they are then.  `*ret_check` is set when some of these may match what the connection does not see all the same. */

@@ -312,6 +312,61 @@ def test_a_queued_job_can_be_cancelled(server, http):
 
 # ---- cancel ----
 
+def test_a_job_is_followed_by_whom_it_is_shown_to(server, http):
+    """On any connection, by the name of its topic, with nothing of jobs/** granted."""
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7"}, viewers=["carl"])
+    topic = f"jobs/{job['job_id']}"
+    with Ws(server, token=server.token("ann")) as ann, Ws(server, token=server.token("carl")) as carl, \
+            Ws(server, token=server.token("bob")) as bob:
+        for ws in (ann, carl):
+            assert ws.subscribe("rooms/1", topic, state=True)["topics"] == ["rooms/1", topic]
+            assert ws.receive_events(1)[0]["data"]["job_id"] == job["job_id"]
+        for pattern in (topic, "jobs/" + "0" * 32, "jobs/*", f"{topic}/**"):
+            bob.send("SUBSCRIBE", topics=[pattern], ref=pattern)
+            error = bob.until("command_error")
+            assert (error["code"], error["ref"], error["message"]) == ("forbidden", pattern, f"{pattern}: nothing of it is granted to you.")
+        assert problem(Http(server, server.token("bob")).call("GET", params={"topic": topic})) == (403, "forbidden")
+        assert http.page(topic, since="earliest")["events"][0]["topic"] == topic
+        ann.send("auth", token=server.token("ann"))
+        assert ann.until("authenticated")["lost"] == []
+        ann.send("UNSUBSCRIBE", topics=[topic])
+        ann.until("unsubscribed")
+        ann.subscribe(topic)
+        with Sse(server, f"topic={topic}", server.token("carl")) as stream:
+            stream.until("caught_up")
+            assert cancel(http, job["job_id"]).status_code == 202
+            for messages in (ann, carl, stream):
+                events = []
+                while not events or events[-1]["type"] not in ENDS:
+                    events += messages.receive_events(1)
+                assert (events[-1]["topic"], events[-1]["type"]) == (topic, "cancelled")
+
+
+def test_a_job_that_was_taken_from_its_owner_is_not_followed(server, http):
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7"})
+    topic = f"jobs/{job['job_id']}"
+    root = Http(server, server.token("root", ["admin"]))
+    with Ws(server, token=server.token("ann")) as ws:
+        ws.subscribe(topic)
+        assert root.call("POST", "/api/v1/subjects/ann/revoke", json={"subscribe": [topic]}).status_code == 200
+        assert ws.until("access_lost")["topics"] == [topic]
+        ws.send("SUBSCRIBE", topics=[topic])
+        assert ws.until("command_error")["code"] == "forbidden"
+    cancel(http, job["job_id"])
+
+
+def test_a_job_is_followed_again_after_a_restart(server, http):
+    job = start(http, "wait", {"project_id": "p1", "proposal_id": "7"})
+    server.kill9()
+    server.start()
+    with Ws(server, token=server.token("ann")) as ws:
+        ws.subscribe(f"jobs/{job['job_id']}", state=True)
+        events = ws.receive_events(1)
+        while events[-1]["type"] not in ENDS:
+            events += ws.receive_events(1)
+        assert events[-1]["data"]["code"] == "orphaned"
+
+
 def test_cancel_ends_all_processes_and_everyone_sees_it(server, http):
     viewers = [Ws(server, "/ws/projects/p1", server.token(sub)) for sub in ("bob", "carl", "ann")]
     for ws in viewers:

@@ -6,8 +6,8 @@ import type {
   TidingsEvent, Topic,
 } from './types.ts';
 
-/** How often a job is asked for that can be seen, but not followed. */
-const LOOK_MS = 2000;
+/** When no answer came to the question for a job it is asked again after this. */
+const AGAIN_MS = 2000;
 
 type Document = Record<string, unknown>;
 
@@ -62,7 +62,7 @@ class Watching<R> implements Job<R> {
     if (hasEnded(this.state.status)) return;
     this.#topic = follow(client, `jobs/${id}`, {
       event: event => { if (isObject(event.data)) this.#take(event.data); },
-      // Live and nothing was shown: there is no such job, or its state was dropped.  Not granted: it may be seen all the same.
+      // Live and nothing was shown, or not granted: there is no such job, it is not ours, or its state was dropped.
       phase: phase => { if ((phase === 'live' && !this.state.status) || phase === 'denied') this.#look(); },
     });
   }
@@ -126,26 +126,18 @@ class Watching<R> implements Job<R> {
     this.#job.tell({ ...this.state, refused: error });
   }
 
-  /** Asks for the job, and goes on asking where it can't be followed. */
+  /** Asks for the job: what it was, or why it can't be shown. */
   #look(): void {
     if (this.#looking || this.#closed || hasEnded(this.state.status)) return;
     this.#looking = true;
     this.#client.request<Document>('GET', path(this.id)).then(answer => {
-      this.#looking = false;
       this.#take(answer.data);
-      if (this.#topic?.phase === 'denied') this.#later();
+      if (this.#topic?.phase === 'denied' && this.#topic.error && !hasEnded(this.state.status)) this.#refuse(this.#topic.error);
     }, (error: TidingsErrorShape) => {
-      this.#looking = false;
       if (this.#closed) return;
       if (codeOf(error) === 'not_found' || codeOf(error) === 'forbidden') this.#refuse(error);
-      else this.#later();
-    });
-  }
-
-  #later(): void {
-    if (this.#closed || hasEnded(this.state.status)) return;
-    this.#client.clock.clearTimeout(this.#timer);
-    this.#timer = this.#client.clock.setTimeout(() => this.#look(), LOOK_MS);
+      else this.#timer = this.#client.clock.setTimeout(() => this.#look(), AGAIN_MS);
+    }).finally(() => { this.#looking = false; });
   }
 }
 

@@ -50,16 +50,13 @@ describe('a job', () => {
     expect(client.idle).toBe(true);
   });
 
-  test('that can be seen but not followed is asked for', async () => {
+  test('is asked for until there is an answer; what may not be followed is shown as it was', async () => {
     const client = new FakeClient(), watched = job(client, 'j1');
     client.followed('jobs/j1').become('denied', problem(403, 'forbidden'));
-    await client.next().answer(running);
-    expect(watched.state.status).toBe('running');
-    await client.clock.advance(2000);
     await client.next().refuse(problem(0, 'network'));
     await client.clock.advance(2000);
-    await client.next().answer({ ...running, state: 'done', result: 1 });
-    expect(await watched.done).toBe(1);
+    await client.next().answer(running);
+    expect(watched.state).toMatchObject({ status: 'running', refused: { code: 'forbidden' } });
     expect(client.idle).toBe(true);
   });
 
@@ -82,8 +79,8 @@ describe('a job', () => {
 
   test('closed rejects who waits, and asks no more', async () => {
     const client = new FakeClient(), watched = job(client, 'j1');
-    client.followed('jobs/j1').become('denied');
-    await client.next().answer(running);
+    client.followed('jobs/j1').become('live');
+    await client.next().refuse(problem(0, 'network'));
     watched.close();
     await expect(watched.done).rejects.toMatchObject({ code: 'closed' });
     expect(client.idle).toBe(true);
