@@ -24,6 +24,7 @@ export function library(directory: string, environment: 'node' | 'jsdom' = 'node
       },
       rolldownOptions: { external: id => /^(@tidings\/|@tanstack\/|react$|react\/|react-dom)/.test(id) },
     },
-    test: { environment, include: ['test/**/*.test.{ts,tsx}'], testTimeout: 10_000 },
+    // Node 20 has a WebSocket only when asked for it.
+    test: { environment, include: ['test/**/*.test.{ts,tsx}'], testTimeout: 10_000, execArgv: ['--experimental-websocket'] },
   } as Parameters<typeof defineConfig>[0]);
 }

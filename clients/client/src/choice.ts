@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which transport is tried: the one that worked, else in the order of the option.
+import type { TransportName } from './types.ts';
+
+const REMEMBERED_MS = 3_600_000, AVOIDED_MS = 600_000;
+const DROPS = 3, WITHIN_MS = 60_000, SOON_MS = 10_000;
+/** Rounds in which nothing but what worked last is tried: the server is more likely away than its transport gone. */
+const PATIENT_ROUNDS = 2;
+
+export interface Choice {
+  /** To try, in this order. `last`: polling too. */
+  names(base: URL, last: boolean): TransportName[];
+  worked(name: TransportName): void;
+  /** A connection that lasted so long broke; true when that happens too often. */
+  dropped(lastedMs: number): boolean;
+  /** Not for ten minutes. */
+  avoid(name: TransportName): void;
+  /** Only this one; undefined: all again. */
+  pin(name: TransportName | undefined): void;
+  readonly pinned: TransportName | undefined;
+}
+
+// Time is the wall clock's: it is compared with what another page has written down.
+export function choice(all: TransportName[], canWebSocket: boolean): Choice {
+  const avoided = new Map<TransportName, number>();
+  let pinned: TransportName | undefined, key = '', rounds = 0;
+  /** What this page found out itself. */
+  let proven: { name: TransportName; until: number } | undefined;
+  let drops: number[] = [];
+
+  // Storage may be absent, full or forbidden.
+  function remembered(): TransportName | undefined {
+    let known = proven;
+    try {
+      known ??= JSON.parse(localStorage.getItem(key)!);
+    } catch { /* then nothing is known */ }
+    return known && known.until > Date.now() ? known.name : undefined;
+  }
+
+  return {
+    get pinned() { return pinned; },
+    pin(name) {
+      pinned = name;
+      rounds = 0;
+      avoided.clear();
+    },
+    names(base, last) {
+      if (pinned) return [pinned];
+      key = `tidings:transport:${base.origin}`;
+      const good = all.filter(name => (name !== 'websocket' || canWebSocket) && !((avoided.get(name) ?? 0) > Date.now()));
+      const known = remembered();
+      const polls: TransportName[] = last ? ['poll'] : [];
+      if (!known || !good.includes(known)) return [...good, ...polls];
+      return [...proven && rounds++ < PATIENT_ROUNDS ? [known] : new Set([known, ...good]), ...polls];
+    },
+    worked(name) {
+      if (name === 'poll') return;
+      // No longer than one that is better is avoided.
+      proven = { name, until: Date.now() + (avoided.size ? AVOIDED_MS : REMEMBERED_MS) };
+      rounds = 0;
+      try {
+        localStorage.setItem(key, JSON.stringify(proven));
+      } catch { /* then it is tried anew */ }
+    },
+    dropped(lastedMs) {
+      if (lastedMs > SOON_MS) return false;
+      const now = Date.now();
+      drops = [...drops.filter(at => now - at < WITHIN_MS), now];
+      return drops.length >= DROPS;
+    },
+    avoid(name) {
+      avoided.set(name, Date.now() + AVOIDED_MS);
+      drops = [];
+      proven = undefined;
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests beside the connection, with the same token.
+import type { Auth } from './auth.ts';
+import { errorOf, TidingsError } from './errors.ts';
+import { urlOf } from './transport/link.ts';
+import type { Answer, RequestOptions } from './types.ts';
+
+export interface HttpDeps {
+  auth: Auth;
+  base(): Promise<URL>;
+  fetch: typeof fetch;
+}
+
+export async function request<T>(d: HttpDeps, method: string, path: string, o: RequestOptions = {}): Promise<Answer<T>> {
+  const headers: Record<string, string> = { accept: 'application/json', ...o.headers };
+  if (o.body !== undefined) headers['content-type'] = o.contentType ?? 'application/json';
+  for (let again = false; ; again = true) {
+    const url = urlOf(await d.base(), path, o.query);
+    const token = await d.auth.get();
+    if (token) headers.authorization = `Bearer ${token}`;
+    let response, text;
+    try {
+      response = await d.fetch(url, {
+        method, headers, signal: o.signal, body: o.body === undefined ? undefined : JSON.stringify(o.body),
+        credentials: token ? 'same-origin' : 'include',
+      });
+      text = await response.text();
+    } catch (error) {
+      if (o.signal?.aborted) throw new TidingsError('aborted', 'The request was aborted.');
+      throw new TidingsError('network', `No answer from ${url.host}: ${(error as Error).message}`);
+    }
+    const data = parse(text);
+    if (response.ok) return { status: response.status, headers: response.headers, data: data as T, position: response.headers.get('tidings-position') ?? undefined };
+    if (response.status === 401) {
+      d.auth.refuse(token);
+      // It was not carried out. When no other token can be had, that is what is thrown.
+      if (!again) continue;
+    }
+    const wait = Number(response.headers.get('retry-after') ?? NaN);
+    throw errorOf((data ?? {}) as Record<string, unknown>, response.status, wait >= 0 ? wait : undefined);
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

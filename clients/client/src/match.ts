@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Patterns: docs/protocol.md, Words.
+
+const PATTERN = /^(?!.{256})(?:(?:[\w.~@:-]{1,64}|\*)(?:\/(?:[\w.~@:-]{1,64}|\*)){0,14}(?:\/(?:[\w.~@:-]{1,64}|\*\*?))?|\*\*)$/;
+
+/** Whether the server would read it as a pattern. */
+export function isPattern(text: string): boolean {
+  return PATTERN.test(text);
+}
+
+/** Whether an event on `topic` belongs to `pattern`, both being legal. */
+export function matches(pattern: string, topic: string): boolean {
+  if (!pattern.includes('*')) return pattern === topic;
+  const wanted = pattern.split('/'), given = topic.split('/');
+  for (const [i, segment] of wanted.entries()) {
+    if (segment === '**') return true;
+    if (i >= given.length || (segment !== '*' && segment !== given[i])) return false;
+  }
+  return wanted.length === given.length;
+}

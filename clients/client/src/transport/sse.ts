@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Server-Sent Events, read by fetch: it can send the Authorization header, which EventSource can't.
+import type { Ending } from '../errors.ts';
+import { eventStream } from './eventstream.ts';
+import type { Link, LinkOptions } from './link.ts';
+import { overHttp } from './overhttp.ts';
+import type { Reading } from './overhttp.ts';
+
+/** The server writes at once: who hears nothing for so long is behind a proxy that holds it back. */
+const FIRST_MS = 5000;
+
+export function sse(o: LinkOptions): Link {
+  return overHttp(o, { interval: 15, timeout: 30 }, read);
+}
+
+function read(r: Reading): Promise<Partial<Ending>> {
+  const { clock, heard } = r.o;
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimeout(() => resolve({ useless: true, message: 'Nothing came of an event stream within 5 s.' }), FIRST_MS);
+    const quiet = () => clock.clearTimeout(timer);
+    r.signal.addEventListener('abort', quiet);
+    follow(r, () => { quiet(); heard(); }).then(resolve, reject).finally(quiet);
+  });
+}
+
+async function follow(r: Reading, heard: () => void): Promise<Partial<Ending>> {
+  const response = await r.get({ since: r.position }, 'text/event-stream');
+  let retryAfter: number | undefined, retries = 0;
+  const parse = eventStream({
+    event({ id, type, data }) {
+      const message = JSON.parse(data);
+      if (type === 'tidings' && message.type === 'caught_up') {
+        r.position = message.position;
+        r.caughtUp();
+      } else {
+        if (!message.state && type !== 'tidings') r.position = id;
+        r.tell(message);
+      }
+    },
+    id(id) { if (id) r.position = id; },
+    // The first one is for EventSource; another is how a server that stops spreads its clients.
+    retry(ms) { if (retries++) retryAfter = ms; },
+  });
+  const reader = response.body!.getReader(), decoder = new TextDecoder();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return { retryAfter };
+    heard();
+    parse(decoder.decode(value, { stream: true }));
+  }
+}
