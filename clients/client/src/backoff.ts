@@ -7,16 +7,37 @@ const PROFILES: Record<'steady' | 'brief', BackoffProfile> = {
   brief: { base: 2000, factor: 1.5, max: 30_000, attempts: 5 },
 };
 
-export function profileOf(option: ClientOptions['backoff']): BackoffProfile {
-  return typeof option === 'object' ? option : PROFILES[option ?? 'steady'];
+export interface Backoff {
+  readonly profile: BackoffProfile;
+  /** A try has failed, or what it came to: milliseconds to wait; undefined when there are no tries left. `retryAfter` is the server's word. */
+  failed(retryAfter?: number, slow?: boolean): number | undefined;
+  /** What is waited between tries that are not counted. */
+  longest(): number;
+  /** Tries that have failed since the last reset. */
+  readonly tries: number;
+  reset(): void;
 }
 
-/**
- * Milliseconds before try `n`, counted from 0. The cap comes before the jitter: else all clients that have reached it would
- * come at the same time.
- */
-export function delay(profile: BackoffProfile, n: number, random: () => number): number {
-  const longest = Math.min(profile.max, profile.base * profile.factor ** n);
-  if (profile.jitter === 'none') return longest;
-  return profile.jitter === 'full' ? random() * longest : longest / 2 + random() * longest / 2;
+export function backoff(option: ClientOptions['backoff'], random: () => number): Backoff {
+  const profile = typeof option === 'object' ? option : PROFILES[option ?? 'steady'];
+  const { base, factor, max, attempts = Infinity, jitter = 'equal' } = profile;
+  let tries = 0;
+
+  // The cap comes before the jitter: else all clients that have reached it would come at the same time.
+  function delay(n: number): number {
+    const longest = Math.min(max, base * factor ** n);
+    const part = jitter === 'none' ? 0 : jitter === 'full' ? 1 : 0.5;
+    return Math.floor(longest * (1 - part * random()));
+  }
+
+  return {
+    profile,
+    get tries() { return tries; },
+    failed(retryAfter, slow) {
+      const n = tries++;
+      return n >= attempts ? undefined : retryAfter ?? delay(slow ? Infinity : n);
+    },
+    longest: () => delay(Infinity),
+    reset() { tries = 0; },
+  };
 }

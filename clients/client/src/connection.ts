@@ -2,9 +2,9 @@
 // Which link is the current one, and what follows when it is gone.  Each try has a number; what belongs to an older one is not
 // listened to.
 import type { Auth } from './auth.ts';
-import { delay, profileOf } from './backoff.ts';
+import { backoff as backoffOf } from './backoff.ts';
 import type { Choice } from './choice.ts';
-import { codeOf, reasonOf, TidingsError } from './errors.ts';
+import { actionOf, reasonOf, TidingsError } from './errors.ts';
 import type { Ending } from './errors.ts';
 import { liveness } from './liveness.ts';
 import { usedAgain } from './page.ts';
@@ -51,11 +51,11 @@ export interface Connection {
 
 export function connection(d: ConnectionDeps): Connection {
   const { options, auth, choice, clock, random } = d;
-  const profile = profileOf(options.backoff);
+  const backoff = backoffOf(options.backoff, random);
   const watchers = new Set<(state: ConnectionState) => void>();
   let link: Link | undefined, welcome: Message | undefined;
   let giveUp: Stop | undefined; // the try under way
-  let number = 0, tries = 0, attempt = 0;
+  let number = 0, attempt = 0;
   let wanted = false, degraded = false, ordered = false, isOffline = false;
   let retryTimer: unknown, stableTimer: unknown, token: string | undefined, drainMs: number | undefined;
   let stopWaiting: Stop | undefined;
@@ -99,11 +99,11 @@ export function connection(d: ConnectionDeps): Connection {
         const result = await tryOne(name, mine, common);
         if (!result) return;
         end = result;
-        if (codeOf(end.code) > 1013 || end.retryAfter !== undefined) break;
+        if (actionOf(end.code) !== 'retry' || end.retryAfter !== undefined) break;
       }
     } catch (error) {
       if (mine !== number) return;
-      if (error instanceof TidingsError && error.status === 401) return fail({ ...reasonOf({ code: 4001 }), name: error.code, message: error.message });
+      if (error instanceof TidingsError && error.status === 401) return fail(reasonOf({ code: 4001, name: error.code, message: error.message }));
       end = { code: 0, message: String(error) };
     }
     if (mine === number) ended(end, isBeside ? 'beside' : 'try');
@@ -157,9 +157,9 @@ export function connection(d: ConnectionDeps): Connection {
     choice.worked(name);
     auth.accept(message.token_expires_in as number | undefined);
     live.start(message.heartbeat as { interval: number; timeout: number } | undefined, name === 'websocket');
-    if (!degraded) stableTimer = clock.setTimeout(() => { tries = 0; }, profile.stableAfter ?? STABLE_MS);
+    if (!degraded) stableTimer = clock.setTimeout(backoff.reset, backoff.profile.stableAfter ?? STABLE_MS);
     // While it polls it looks now and then whether there is better.
-    if (degraded && !choice.pinned) again(delay(profile, Infinity, random), undefined);
+    if (degraded && !choice.pinned) again(backoff.longest(), undefined);
     else set('online', { transport: name });
     d.online(message);
   }
@@ -194,32 +194,32 @@ export function connection(d: ConnectionDeps): Connection {
 
   // What ended: the link, a try to have one, or a try to have a better one.
   function ended(end: Ending, what: 'link' | 'try' | 'beside') {
-    const reason = reasonOf(end), code = codeOf(end.code);
+    const reason = reasonOf(end), action = actionOf(end.code);
     d.log({ level: 'info', message: `connection: ${reason.message}`, detail: end });
     if (!wanted) return;
-    if (what === 'beside' && code < 4000) return again(delay(profile, Infinity, random), reason);
-    if (code === 4001) {
+    if (what === 'beside' && action === 'retry') return again(backoff.longest(), reason);
+    if (action === 'token') {
       auth.refuse(token);
       // With another token at once, unless connections like that keep ending.
-      return again(what === 'link' && tries++ ? delay(profile, tries, random) : 0, reason);
+      return again(what === 'link' && backoff.tries ? backoff.failed() ?? backoff.longest() : 0, reason);
     }
-    if (code === 4003 || code === 4004) return fail(reason);
-    if (code === 4009) {
+    if (action !== 'retry') {
       fail(reason);
-      stopWaiting = usedAgain(open);
+      if (action === 'used') stopWaiting = usedAgain(open);
       return;
     }
-    if (code === 4029) tries = Math.max(tries, 3);
     ordered = end.retryAfter !== undefined;
-    const n = tries++;
-    if (profile.attempts !== undefined && tries > profile.attempts && !ordered) {
-      if (options.degrade === false) return fail({ ...reason, retry: false, whatToDo: 'Try again later: open().' });
+    const isFirst = !backoff.tries;
+    let wait = backoff.failed(end.retryAfter, reason.name === 'rate_limited');
+    if (wait === undefined) {
+      if (options.degrade === false) return fail({ ...reason, whatToDo: 'Try again later: open().' });
       if (!degraded) {
         degraded = true;
         return void connect('poll');
       }
+      wait = backoff.longest();
     }
-    again(end.retryAfter ?? (end.wake && !n ? random() * 1000 : delay(profile, n, random)), reason);
+    again(end.wake && isFirst ? random() * 1000 : wait, reason);
   }
 
   // Connects in so many milliseconds.
@@ -250,7 +250,8 @@ export function connection(d: ConnectionDeps): Connection {
   function open() {
     if (wanted) return;
     wanted = true;
-    tries = attempt = 0;
+    backoff.reset();
+    attempt = 0;
     degraded = false;
     connect();
   }
@@ -288,7 +289,7 @@ export function connection(d: ConnectionDeps): Connection {
     anew() {
       leave(false);
       wanted = true;
-      tries = 0;
+      backoff.reset();
       degraded = false;
       connect();
     },

@@ -52,13 +52,19 @@ const REASONS: Record<number, [string, string, string, boolean]> = {
   4029: ['rate_limited', 'Too much was asked in too short a time.', BY_ITSELF, true],
 };
 
-const BY_STATUS: Record<number, number> = { 401: 4001, 403: 4003, 404: 4004, 413: 1009, 429: 4029, 503: 1013 };
+// HTTP statuses that mean the same as a close code.
+const BY_STATUS: Record<number, number> = { 401: 4001, 403: 4003, 404: 4004, 429: 4029, 503: 1013 };
 
-/** The close code that means the same as an HTTP status. */
-export const codeOf = (code: number): number => BY_STATUS[code] ?? code;
+/** What follows an ending of this code or status; `used`: it is tried again when the page is used again. */
+export function actionOf(code: number): 'retry' | 'token' | 'never' | 'used' {
+  code = BY_STATUS[code] ?? code;
+  if (code === 4001) return 'token';
+  if (code === 4009) return 'used';
+  return code === 4003 || code === 4004 || code === 400 || code === 413 ? 'never' : 'retry';
+}
 
 export function reasonOf(end: Ending): Reason {
-  const [name, message, whatToDo, retry] = REASONS[codeOf(end.code)] ?? REASONS[0]!;
+  const [name, message, whatToDo, retry] = REASONS[BY_STATUS[end.code] ?? end.code] ?? REASONS[0]!;
   return { code: end.code, name: end.name ?? name, message: end.message || message, whatToDo, retry };
 }
 
