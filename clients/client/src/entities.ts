@@ -5,7 +5,7 @@ import { ownWrites } from './writes.ts';
 import type { Writes } from './writes.ts';
 import type {
   Client, Entity, EntityChange, EntityList, EntityOf, EntityState, EntityType, Position, Schema, Stop, TidingsEvent, Topic, TopicOptions,
-  WriteOptions,
+  TopicPhase, WriteOptions,
 } from './types.ts';
 
 /** An entity as the server answers it. */
@@ -227,12 +227,24 @@ export function entities<S extends Schema, T extends EntityType<S>>(client: Clie
   return new Many<EntityOf<S, T>>(plain(client), type, options.limit ?? Infinity);
 }
 
+export interface ChangesOptions {
+  /** Of this one only. */
+  id?: string;
+  /** A part was missed. */
+  onGap?: () => void;
+  /** Whether all is told now: `live`; the others as of a topic. */
+  onPhase?: (phase: TopicPhase) => void;
+}
+
 /** Tells each change of entities from now on, of a type or, for `*`, of all that may be seen. Nothing is kept of them. */
 export function changes<S extends Schema, T extends EntityType<S> | '*'>(
-  client: Client<S>, type: T, fn: (change: EntityChange<T extends '*' ? unknown : EntityOf<S, T>>) => void,
+  client: Client<S>, type: T, fn: (change: EntityChange<T extends '*' ? unknown : EntityOf<S, T>>) => void, options: ChangesOptions = {},
 ): Stop {
-  const take: Take<unknown> = ({ change }, shown) => { if (!shown) fn(change as never); };
-  const following = new Following<unknown>(plain(client), `entities/${type}/*`, { take, gap: () => {}, phase: () => {} }, { state: false });
+  const following = new Following<unknown>(plain(client), `entities/${type}/${options.id ?? '*'}`, {
+    take: ({ change }, shown) => { if (!shown) fn(change as never); },
+    gap: () => options.onGap?.(),
+    phase: () => options.onPhase?.(following.topic.phase),
+  }, { state: false });
   return () => following.close();
 }
 

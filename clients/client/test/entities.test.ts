@@ -217,4 +217,16 @@ describe('changes', () => {
     expect(topic.closed).toBe(true);
     one.close();
   });
+
+  test('of one, with gaps and phases', () => {
+    const { fake, client } = open(), seen: string[] = [];
+    const stop = changes(client, 'sheet', change => seen.push(change.action), { id: 's1', onGap: () => seen.push('gap'), onPhase: phase => seen.push(phase) });
+    const topic = fake.followed(TOPIC);
+    topic.become('live');
+    topic.say(event('UPDATED', 2, 'a'));
+    topic.gap();
+    topic.become('paused');
+    expect(seen).toEqual(['live', 'updated', 'gap', 'paused']);
+    stop();
+  });
 });

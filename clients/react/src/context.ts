@@ -29,15 +29,23 @@ export function useLatest<T>(value: T): RefObject<T> {
   return latest;
 }
 
+// Before a token ends another one is asked for; here it comes by a render, and until then there is none to give.
+function givenBy(token: RefObject<string | null | undefined>): ClientOptions['token'] {
+  let given: string | null;
+  return why => {
+    const now = token.current ?? null;
+    if (why === 'expiring' && now === given) throw new Error('The token ends soon: give the provider another one.');
+    return given = now;
+  };
+}
+
 export function TidingsProvider(props: TidingsProviderProps): ReactElement {
   const { token, children } = props;
   const latestToken = useLatest(token);
   const [made] = useState<Client | null>(() => {
     if (props.client) return null;
     if (!props.options) throw new Error('TidingsProvider needs `client`, or `options` to make one.');
-    // The first token is read before anything was shown, the others when the server asks.
-    const ruled = token === undefined ? {} : { token: () => latestToken.current ?? null };
-    return createClient({ ...props.options, ...ruled });
+    return createClient(token === undefined ? props.options : { ...props.options, token: givenBy(latestToken) });
   });
   const client = props.client ?? made!;
   const signedIn = token !== null;
@@ -45,25 +53,25 @@ export function TidingsProvider(props: TidingsProviderProps): ReactElement {
   const closing = useRef<{ client: Client; timer: unknown }>(undefined);
   const shown = useRef<{ client: Client; token?: string | null }>(undefined);
 
+  // Before it is opened again: a client that was closed would send the token of who was there before.
+  useEffect(() => {
+    const before = shown.current;
+    shown.current = { client, token };
+    if (!token || before?.client !== client || before.token === token) return;
+    // A token that the server does not take shows as the connection's state.
+    client.reauth(token).catch(() => undefined);
+  }, [client, token]);
+
   useEffect(() => {
     if (closing.current?.client === client) client.clock.clearTimeout(closing.current.timer);
     closing.current = undefined;
-    if (!signedIn) return;
+    if (!signedIn) return client.close();
     client.open();
     return () => {
       if (client !== made) return;
       closing.current = { client, timer: client.clock.setTimeout(() => client.close(), LINGER) };
     };
   }, [client, made, signedIn]);
-
-  useEffect(() => {
-    const before = shown.current;
-    shown.current = { client, token };
-    if (before?.client !== client || before.token === token || token === undefined) return;
-    if (token === null) client.close();
-    // A token that the server does not take shows as the connection's state.
-    else if (before.token) client.reauth(token).catch(() => undefined);
-  }, [client, token]);
 
   return createElement(TidingsContext.Provider, { value: client }, children);
 }

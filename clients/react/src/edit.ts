@@ -60,6 +60,10 @@ export interface Edit<D> extends Source<EditState<D>> {
   takeTheirs(): void;
   /** Theirs with my changes; what both changed as `pick` says. Of what they deleted: as keepMine. */
   merge(pick?: Pick<D>): void;
+  /**
+   * Saves the draft on top of the version that it began from, by `fn` or as the entity; first merged with what they changed, where that is
+   * other fields. Where it is the same ones, or when that is found out by saving (412): `conflict`, and nothing is saved. Other errors reject.
+   */
   save(fn?: SaveFunction<D>): Promise<'saved' | 'conflict'>;
 }
 
@@ -97,8 +101,8 @@ export function edit<D>(
   let draft = base;
   let etag: Position | undefined;
   let theirs: Theirs<D> | undefined;
-  // Seen while saving: whether they are ours is known behind it.
-  let meanwhile: Theirs<D> | undefined;
+  // Seen while saving, the latest of it, which is ours when all of it was: what it means is known behind it.
+  let meanwhile: { from: Theirs<D>; own: boolean } | undefined;
   let saving = false;
   let notify: (() => void) | undefined;
   let state = read();
@@ -113,9 +117,9 @@ export function edit<D>(
 
   // Says what has changed; what they did is settled when it comes to the same as what is here.
   function tell(): void {
-    if (theirs?.data !== undefined && theirs.data !== null && threeWay(base as D, draft as D, theirs.data).conflict === 'none') {
-      const { merged } = threeWay(base as D, draft as D, theirs.data);
-      begin(theirs, merged as D);
+    if (theirs) {
+      const { conflict, merged } = threeWay(base as D, draft as D, theirs.data);
+      if (conflict === 'none') begin(theirs, merged as D);
     }
     state = read();
     notify?.();
@@ -124,7 +128,7 @@ export function edit<D>(
   // From here on: this is what is stored, that is the draft.
   function begin(from: Theirs<D>, next: D | undefined): void {
     base = from.data ?? undefined;
-    ({ version, etag } = from);
+    ({ version, etag } = from.data === null ? {} as Partial<Theirs<D>> : from);
     draft = next;
     theirs = undefined;
   }
@@ -136,15 +140,18 @@ export function edit<D>(
   }
 
   function take(from: Theirs<D>, own: boolean): void {
+    if (saving) {
+      meanwhile = { from, own: own && (meanwhile?.own ?? true) };
+      return;
+    }
     if (base === undefined && draft === undefined && from.data !== null) begin(from, from.data);
     else if (!isNews(from)) {
       if (from.version === version) etag ??= from.etag;
       return;
-    } else if (own) {
+    } else if (own && !theirs) {
       // Of this page too, from elsewhere on it: what is not in the draft comes into it.
       if (from.data !== null) begin(from, threeWay(base as D, draft as D, from.data).merged as D);
-    } else if (saving) meanwhile = from;
-    else theirs = from;
+    } else theirs = from;
     tell();
   }
 
@@ -155,6 +162,11 @@ export function edit<D>(
       // That it was deleted before one began to edit a new one is nothing new.
       if (version !== undefined) take({ data: null, version: at, by, at: time }, own);
     } else if (data !== undefined) take({ data, version: at, etag: tag, by, at: time }, own);
+  }
+
+  function merge(pick: Pick<D>): void {
+    if (theirs) begin(theirs, theirs.data === null ? draft : resolved(base as D, draft as D, theirs.data, pick));
+    tell();
   }
 
   async function put(request: SaveRequest<D>): Promise<Saved<D>> {
@@ -184,6 +196,8 @@ export function edit<D>(
   }
 
   async function save(fn: SaveFunction<D> = put, isLast = false): Promise<'saved' | 'conflict'> {
+    // What fits together is put together; for the rest somebody has to choose.
+    if (state.conflict === 'other-fields') merge({});
     if (theirs) return 'conflict';
     if (saving || !state.dirty || draft === undefined) return 'saved';
     const sent = draft;
@@ -203,7 +217,7 @@ export function edit<D>(
       saving = false;
       const late = meanwhile;
       meanwhile = undefined;
-      if (late && isNews(late)) theirs = late;
+      if (late) take(late.from, late.own);
       tell();
     }
     if (theirs) return 'conflict';
@@ -242,10 +256,7 @@ export function edit<D>(
       if (theirs) begin(theirs, theirs.data ?? undefined);
       tell();
     },
-    merge(pick = {}) {
-      if (theirs) begin(theirs, theirs.data === null ? draft : resolved(base as D, draft as D, theirs.data, pick));
-      tell();
-    },
+    merge: (pick = {}) => merge(pick),
     save: fn => save(fn),
   };
 }

@@ -51,12 +51,13 @@ test('with `token` nothing opens before there is one; another is handed over, an
   }
   const { rerender } = render(<App token={null} />);
   const { fake, options } = made[0]!;
-  const ask = () => (options.token as (why: 'first') => string | null)('first');
-  expect(fake.calls).toEqual([]);
+  const ask = (why = 'first') => (options.token as (why: string) => string | null)(why);
+  expect(fake.calls.filter(([call]) => call !== 'close')).toEqual([]);
   expect(ask()).toBe(null);
   rerender(<App token="one" />);
   expect(fake.state.phase).toBe('online');
   expect(ask()).toBe('one');
+  expect(() => ask('expiring')).toThrow('give the provider another one');
   fake.calls.length = 0;
   rerender(<App token="two" />);
   expect(fake.calls).toEqual([['reauth', 'two']]);
@@ -65,7 +66,7 @@ test('with `token` nothing opens before there is one; another is handed over, an
   fake.clock.turn(10_000);
   fake.calls.length = 0;
   rerender(<App token="three" />);
-  expect(fake.calls).toEqual([['open']]);
+  expect(fake.calls).toEqual([['reauth', 'three'], ['open']]);
   expect(ask()).toBe('three');
   fake.clock.turn(10_000);
   expect(fake.state.phase).toBe('online');
