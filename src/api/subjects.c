@@ -252,7 +252,7 @@ static void put_history(struct td_buf *out, struct td_worker *worker, struct td_
         .until = td_journal_readable(worker->journal),
         .records = &record,
         .records_max = 1,
-        .gap_told = UINT64_MAX,
+        .told = td_told_upto(UINT64_MAX),
     };
 
     td_journal_newest(worker->reader, &read);
@@ -267,7 +267,7 @@ static void put_history(struct td_buf *out, struct td_worker *worker, struct td_
         td_buf_putf(out, ",\"newest\":{\"id\":\"%s\",\"time\":\"%s\"}", id, time);
     }
     td_buf_putf(out, ",\"trimmed\":%s",
-                td_journal_last_trimmed(worker->reader, &wanted, 1) > 0 ? "true" : "false");
+                td_journal_trimmed_after(worker->reader, &wanted, 0) ? "true" : "false");
 }
 
 static void answer_why(struct td_request *request, const struct question *q,

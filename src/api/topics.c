@@ -49,7 +49,7 @@ static bool count_topics(struct td_worker *worker, struct td_map *rows)
         .records = records,
         .records_max = EVENTS_MAX,
         .examined_max = EVENTS_MAX,
-        .gap_told = UINT64_MAX,
+        .told = td_told_upto(UINT64_MAX),
     };
 
     td_journal_newest(worker->reader, &read);

@@ -158,7 +158,7 @@ static int send_history(struct td_worker *worker, struct td_conn *conn, struct t
         .named = topics->items,
         .n_named = topics->n,
         .since = seq,
-        .gap_told = td_since_told(worker, conn, start->since, other_epoch),
+        .told = td_since_told(worker, conn, start->since, other_epoch),
         .ref = ref,
     };
     return td_hub_send_history(worker->hub, &conn->subscriber, &history);

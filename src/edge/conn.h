@@ -94,8 +94,8 @@ struct td_reply {
 struct td_poll {
     struct td_list list; /* in the worker's list of those to be looked at again */
     struct td_conn *conn;
-    uint64_t after;    /* the position from which it is read */
-    uint64_t gap_told; /* gaps of retention up to here are not told (any more) */
+    uint64_t after;      /* the position from which it is read */
+    struct td_told told; /* see td_read */
     td_ticks deadline;
     uint32_t limit; /* events */
     enum td_wire wire : 8;

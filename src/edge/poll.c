@@ -76,7 +76,7 @@ static void find_newest(struct page *page)
     td_journal_newest(page->worker->reader, &read);
     page->cold = read.end == TD_READ_COLD;
     page->poll->after = read.position;
-    page->poll->gap_told = td_journal_last_trimmed(page->worker->reader, wanted, read.n_wanted);
+    page->poll->told = td_journal_told(page->worker->reader, wanted, read.n_wanted);
     page->poll->newest = page->cold;
 }
 
@@ -104,7 +104,7 @@ static int read_page(struct page *page)
             .wanted = wanted,
             .n_wanted = td_hub_wanted(&page->conn->subscriber, wanted),
             .after = page->position,
-            .gap_told = poll->gap_told,
+            .told = poll->told,
             .until = until,
             .records = records,
             .records_max = TD_MIN((size_t)PAGE_READ, poll->limit - page->n),
@@ -128,11 +128,11 @@ static int read_page(struct page *page)
             poll->gap_from = td_here(page->worker, page->position);
             poll->gap_to = read.gap_to;
             if (read.gap_reason == TD_GAP_RETENTION) /* what was kept in between still comes */
-                poll->gap_told = read.gap_to;
+                poll->told = td_told_upto(read.gap_to);
             else
                 page->position = poll->after = read.gap_to;
             if (instead && read.gap_reason != TD_GAP_RETENTION)
-                poll->gap_told = 0;
+                poll->told = (struct td_told){0};
         } else if (read.end == TD_READ_COLD) {
             page->cold = page->more =
                 true; /* what has been gathered is answered; the next page goes on */
@@ -342,7 +342,7 @@ void td_page_start(struct td_request *request, const struct td_query *query)
         poll->newest = true;
     else
         poll->after = td_since_seq(worker, query->since, query->position, &other_epoch);
-    poll->gap_told = td_since_told(worker, conn, query->since, other_epoch);
+    poll->told = td_since_told(worker, conn, query->since, other_epoch);
     poll->state = (uint8_t)query->state;
     poll->waits = query->has_wait && query->wait_s > 0 && query->since != TD_SINCE_NONE;
     if (other_epoch) {

@@ -142,15 +142,14 @@ uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
     return td_journal_horizon(worker->journal);
 }
 
-uint64_t td_since_told(const struct td_worker *worker, const struct td_conn *conn,
-                       enum td_since since, bool other_epoch)
+struct td_told td_since_told(const struct td_worker *worker, const struct td_conn *conn,
+                             enum td_since since, bool other_epoch)
 {
     struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
 
     if (since != TD_SINCE_EARLIEST && !other_epoch)
-        return 0;
-    return td_journal_last_trimmed(worker->reader, wanted,
-                                   td_hub_wanted(&conn->subscriber, wanted));
+        return (struct td_told){0};
+    return td_journal_told(worker->reader, wanted, td_hub_wanted(&conn->subscriber, wanted));
 }
 
 void td_tell_other_epoch(struct td_worker *worker, struct td_conn *conn, struct td_position from,

@@ -30,9 +30,9 @@ void td_tell_other_epoch(struct td_worker *worker, struct td_conn *conn, struct 
  * the reader begins at the oldest event of this one. */
 uint64_t td_since_seq(const struct td_worker *worker, enum td_since since,
                       struct td_position position, bool *ret_other_epoch);
-/* Gaps of retention up to here such a reader of the connection's topics need not be told: it begins at the oldest that there is. */
-uint64_t td_since_told(const struct td_worker *worker, const struct td_conn *conn,
-                       enum td_since since, bool other_epoch);
+/* Of which gaps of retention such a reader of the connection's topics need not be told: it may begin at the oldest that there is. */
+struct td_told td_since_told(const struct td_worker *worker, const struct td_conn *conn,
+                             enum td_since since, bool other_epoch);
 /* Begins to send what a query asks for, which is subscribed: from where `since` says, the state first where it is wanted. */
 void td_begin(struct td_worker *worker, struct td_conn *conn, const struct td_query *query);
 /* Moves the connection to where `since` says, telling a gap when that is of another log. */

@@ -122,7 +122,7 @@ int td_hub_send_state(struct td_hub *hub, struct td_subscriber *subscriber,
     td_hub_fall_behind(hub, subscriber);
     aside->is_state = true;
     /* What retention dropped of the stream in between may live on as state; what it left goes first. */
-    aside->until = TD_MAX(td_hub_position(hub, subscriber), subscriber->_gap_told);
+    aside->until = TD_MAX(td_hub_position(hub, subscriber), subscriber->_told_upto);
     add(hub, subscriber, aside);
     subscriber->_owes_caught_up = true;
     return 0;
@@ -136,7 +136,7 @@ int td_hub_send_history(struct td_hub *hub, struct td_subscriber *subscriber,
     if (!aside)
         return -ENOMEM;
     aside->position = history->since;
-    aside->gap_told = history->gap_told;
+    aside->told = history->told;
     aside->until = td_hub_position(hub, subscriber);
     add(hub, subscriber, aside);
     return 0;
@@ -241,7 +241,7 @@ static enum td_step history_step(struct td_hub *hub, struct td_subscriber *subsc
         .wanted = wanted,
         .n_wanted = wanted_of(subscriber, aside, wanted),
         .after = aside->position,
-        .gap_told = aside->gap_told,
+        .told = aside->told,
         .until = aside->until,
         .records = records,
         .records_max = TD_LAYOUT_RECORDS,
@@ -257,18 +257,15 @@ static enum td_step history_step(struct td_hub *hub, struct td_subscriber *subsc
     budget->records -= TD_MIN(budget->records, read.examined + 1);
     aside->position = read.position;
     bool is_gap = read.end == TD_READ_GAP;
-    uint64_t from = read.position;
-    if (is_gap && read.gap_reason == TD_GAP_RETENTION) {
-        from = TD_MAX(from, aside->gap_told);
-        aside->gap_told = read.gap_to;
-    } else if (is_gap) {
+    if (is_gap && read.gap_reason == TD_GAP_RETENTION)
+        aside->told = td_told_upto(read.gap_to);
+    else if (is_gap)
         aside->position = read.gap_to;
-    }
     enum td_step next = send(hub, subscriber, records, read.n, &marks, budget);
     if (!subscriber->_asides)
         return next;
     if (is_gap) {
-        const struct td_gap gap = {from, read.gap_to, read.gap_reason, true, aside->ref};
+        const struct td_gap gap = {read.gap_from, read.gap_to, read.gap_reason, true, aside->ref};
         hub->ops->gap(subscriber, &gap, hub->arg);
     } else if (read.end == TD_READ_DONE || aside->position >= aside->until) {
         finish(hub, subscriber, aside);

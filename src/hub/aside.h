@@ -19,7 +19,7 @@ struct td_aside {
     bool is_state;
     uint64_t position;             /* history: sent up to here */
     uint64_t until;                /* history: where it ends; state: as of here */
-    uint64_t gap_told;             /* history */
+    struct td_told told;           /* history */
     struct td_state_cursor cursor; /* state */
     struct td_slice ref;           /* raw, or empty; lies behind the patterns */
     size_t n_named;                /* 0: all that is subscribed */

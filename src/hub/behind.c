@@ -14,7 +14,7 @@ static enum td_step finish_partial(struct td_hub *hub, struct td_subscriber *sub
         .n_wanted = 1,
         .after = subscriber->_partial_seq - 1,
         .until = subscriber->_partial_seq,
-        .gap_told = UINT64_MAX,
+        .told = td_told_upto(UINT64_MAX),
         .records = &bytes,
         .records_max = 1,
     };
@@ -105,21 +105,22 @@ static bool send_layout(struct td_hub *hub, struct td_subscriber *subscriber)
     return false;
 }
 
-/* Of what retention dropped up to there it is not told. */
-static uint64_t gap_told(const struct td_subscriber *subscriber)
+static struct td_told told(const struct td_subscriber *subscriber)
 {
-    return subscriber->_gap_again ? 0 : subscriber->_gap_told;
+    if (subscriber->_gap_again)
+        return (struct td_told){0};
+    return (struct td_told){subscriber->_told_upto, subscriber->_told_trims};
 }
 
 static enum td_step tell_gap(struct td_hub *hub, struct td_subscriber *subscriber,
                              const struct td_read *read)
 {
-    struct td_gap gap = {
-        .from = subscriber->_position, .to = read->gap_to, .reason = read->gap_reason};
+    const struct td_gap gap = {
+        .from = read->gap_from, .to = read->gap_to, .reason = read->gap_reason};
 
     if (read->gap_reason == TD_GAP_RETENTION) { /* what was kept in between still comes */
-        gap.from = TD_MAX(gap.from, gap_told(subscriber));
-        subscriber->_gap_told = read->gap_to;
+        subscriber->_told_upto = read->gap_to;
+        subscriber->_told_trims = TD_TRIMS_ALL;
         subscriber->_gap_again = false;
     } else {
         subscriber->_position = read->gap_to;
@@ -128,7 +129,7 @@ static enum td_step tell_gap(struct td_hub *hub, struct td_subscriber *subscribe
     if (!subscriber->_behind || subscriber->stateless)
         return TD_STEP_ON;
     /* Not before what was kept in between: that would take its keys back to what they were. */
-    uint64_t as_of = TD_MAX(read->gap_to, subscriber->_gap_told);
+    uint64_t as_of = TD_MAX(read->gap_to, subscriber->_told_upto);
     if (td_aside_state(hub, subscriber, as_of) < 0) {
         hub->ops->broken(subscriber, hub->arg);
         return TD_STEP_BLOCKED;
@@ -158,7 +159,7 @@ static enum td_step ahead(struct td_hub *hub, struct td_subscriber *subscriber)
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
         .until = td_journal_readable(hub->journal),
-        .gap_told = gap_told(subscriber),
+        .told = told(subscriber),
         .records = &none,
         .records_max = 1,
     };
@@ -186,7 +187,7 @@ static enum td_step stream_step(struct td_hub *hub, struct td_subscriber *subscr
         .wanted = wanted,
         .n_wanted = td_hub_wanted(subscriber, wanted),
         .after = subscriber->_position,
-        .gap_told = gap_told(subscriber),
+        .told = told(subscriber),
         .until = TD_MIN(hub->position, stop),
         .records = records,
         .records_max = TD_LAYOUT_RECORDS,

@@ -151,9 +151,18 @@ static void stopped_short(struct td_hub *hub, struct td_subscriber *subscriber,
 
 /* ---- those that are paced ---- */
 
+/* How long one has to wait.  The low bits of the clock come round: what lies further ahead than a pace lies behind. */
+static uint32_t wait_ms(const struct td_hub *hub, const struct td_subscriber *subscriber)
+{
+    if (subscriber->pace_ms == 0)
+        return 0;
+    uint32_t ahead = subscriber->_due_ms - (uint32_t)(hub->now / TD_NS_PER_MS);
+    return ahead <= subscriber->pace_ms ? ahead : 0;
+}
+
 bool td_hub_is_early(const struct td_hub *hub, const struct td_subscriber *subscriber)
 {
-    return subscriber->pace_ms > 0 && hub->now < subscriber->_due;
+    return wait_ms(hub, subscriber) > 0;
 }
 
 void td_hub_wait(struct td_hub *hub, struct td_subscriber *subscriber)
@@ -161,16 +170,19 @@ void td_hub_wait(struct td_hub *hub, struct td_subscriber *subscriber)
     struct td_list *before = hub->paced.prev;
 
     /* Most are paced alike, so the place is mostly at the end. */
-    while (before != &hub->paced &&
-           TD_CONTAINER_OF(before, struct td_subscriber, _list)->_due > subscriber->_due)
+    while (before != &hub->paced && wait_ms(hub, TD_CONTAINER_OF(before, struct td_subscriber,
+                                                                 _list)) > wait_ms(hub, subscriber))
         before = before->prev;
     td_list_append(before->next, &subscriber->_list);
 }
 
 void td_hub_sent(const struct td_hub *hub, struct td_subscriber *subscriber)
 {
-    if (subscriber->pace_ms > 0)
-        subscriber->_due = hub->now + subscriber->pace_ms * TD_NS_PER_MS;
+    if (subscriber->pace_ms == 0)
+        return;
+    /* Up to a whole millisecond, so that the next is never early. */
+    uint32_t now_ms = (uint32_t)((hub->now + TD_NS_PER_MS - 1) / TD_NS_PER_MS);
+    subscriber->_due_ms = now_ms + subscriber->pace_ms;
 }
 
 void td_hub_tick(struct td_hub *hub, td_ns now)
@@ -182,7 +194,8 @@ td_ns td_hub_next_due(const struct td_hub *hub)
 {
     if (td_list_empty(&hub->paced))
         return UINT64_MAX;
-    return TD_CONTAINER_OF(hub->paced.next, struct td_subscriber, _list)->_due;
+    uint32_t wait = wait_ms(hub, TD_CONTAINER_OF(hub->paced.next, struct td_subscriber, _list));
+    return wait > 0 ? (hub->now / TD_NS_PER_MS + wait) * TD_NS_PER_MS : hub->now;
 }
 
 /* ---- a wakeup ---- */

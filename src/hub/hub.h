@@ -45,10 +45,11 @@ struct td_subscriber {
         _list; /* in the hub's list of those to run again, or of those that wait for a cold segment */
     uint64_t
         _position; /* everything at or before it has been sent (behind); live: see td_hub_position */
-    uint64_t _gap_told;    /* gaps of retention up to here have been told, see td_read */
+    uint64_t _told_upto;   /* see td_told, … */
     uint64_t _partial_seq; /* the record of which `_partial_sent` bytes are out; 0: none */
-    td_ns _due;            /* paced: nothing is sent before this */
     uint32_t _partial_sent;
+    uint32_t _told_trims; /* … and this, too */
+    uint32_t _due_ms;     /* paced: nothing is sent before this, in the low bits of the clock */
     uint32_t
         _touched; /* its place among those that the wakeup touches, if it is the one that stands there */
     struct td_subscription *_subs; /* `_one` as long as it suffices */
@@ -134,9 +135,9 @@ bool td_hub_has_named(const struct td_subscriber *subscriber, struct td_slice na
 size_t td_hub_count_named(const struct td_subscriber *subscriber);
 
 /* Sets the position to go on from; the subscriber is behind (even at the hub's own position), will be run again by
- * td_hub_run, and gets ops->caught_up once it meets the hub's.  Of what retention has dropped up to `gap_told` it is not told. */
+ * td_hub_run, and gets ops->caught_up once it meets the hub's.  `told`: see td_read. */
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position,
-                 uint64_t gap_told);
+                 struct td_told told);
 /* Sends the retained state of what was named, marked as such, as of the position where the subscriber stands, or when what retention
  * has dropped was told beyond it, once it has got there; its stream goes on behind that, and ops->caught_up follows.  0 or -ENOMEM. */
 TD_MUST_USE int td_hub_send_state(struct td_hub *hub, struct td_subscriber *subscriber,
@@ -147,7 +148,7 @@ struct td_hub_history {
     const struct td_slice *named;
     size_t n_named;
     uint64_t since;
-    uint64_t gap_told;   /* as of td_hub_seek */
+    struct td_told told; /* as of td_hub_seek */
     struct td_slice ref; /* raw, or empty */
 };
 TD_MUST_USE int td_hub_send_history(struct td_hub *hub, struct td_subscriber *subscriber,

@@ -40,7 +40,7 @@ struct td_hub {
     struct td_encoder encoder;
     struct td_list again; /* behind, and able to go on at once */
     struct td_list cold;  /* behind, waiting for a segment to be read in */
-    struct td_list paced; /* may be sent more at their `_due`, the first first */
+    struct td_list paced; /* may be sent more at their `_due_ms`, the first first */
     td_ns now;
     struct td_layout *layout;
     struct td_buf scratch; /* the record that went in part, made again; ephemeral events */

@@ -62,7 +62,7 @@ static void look_for_gap(struct td_hub *hub, struct td_subscriber *subscriber,
 {
     uint64_t position = td_hub_position(hub, subscriber);
 
-    if (!subscriber->_behind || position >= subscriber->_gap_told)
+    if (!subscriber->_behind || position >= subscriber->_told_upto)
         return;
     for (size_t i = 0; i < n && !subscriber->_gap_again; i++) {
         struct td_wanted wanted = td_pattern_wanted(fresh[i].pattern);
@@ -173,12 +173,13 @@ size_t td_hub_wanted(const struct td_subscriber *subscriber, struct td_wanted *r
 }
 
 void td_hub_seek(struct td_hub *hub, struct td_subscriber *subscriber, uint64_t position,
-                 uint64_t gap_told)
+                 struct td_told told)
 {
     /* The rest of a record that is out in part goes first, and leaves the new position alone. */
     subscriber->_sought = td_hub_is_partial(subscriber);
     subscriber->_position = position;
-    subscriber->_gap_told = gap_told;
+    subscriber->_told_upto = told.upto;
+    subscriber->_told_trims = told.trims;
     subscriber->_gap_again = false;
     subscriber->_behind = true;
     subscriber->_owes_caught_up = true;

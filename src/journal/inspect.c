@@ -212,7 +212,7 @@ static int dump_all(struct td_journal *journal, struct td_journal_reader *reader
         r = give(dump, &read);
         bool retention = read.end == TD_READ_GAP && read.gap_reason == TD_GAP_RETENTION;
         if (retention)
-            read.gap_told = read.gap_to;
+            read.told = td_told_upto(read.gap_to);
         read.after = read.end == TD_READ_GAP && !retention ? read.gap_to : read.position;
         if (read.end == TD_READ_COLD && td_journal_keep_step(journal) <= 0)
             return TD_EDAMAGED;

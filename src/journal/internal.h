@@ -79,7 +79,8 @@ struct td_journal {
     struct td_mutex index_lock;
     struct td_mutex trimmed_lock;
     struct td_trimmed trimmed;
-    _Atomic uint64_t trimmed_top; /* as in it */
+    _Atomic uint64_t trimmed_top; /* as in it, … */
+    _Atomic uint32_t trims;       /* … and this */
     bool trimmed_dirty;           /* of the keeper */
     td_ns retain_after;           /* of the keeper: it has failed, and is tried again then */
     td_ns recheck_at;             /* likewise: looks then for what is kept in vain */

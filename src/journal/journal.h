@@ -203,7 +203,7 @@ enum td_read_end {
     TD_READ_DONE,   /* everything at or before `until` has been looked at */
     TD_READ_BUDGET, /* a maximum was reached; go on after `position` */
     TD_READ_COLD,   /* the next segment is being read in and verified; `wake` will be called */
-    TD_READ_GAP, /* what lies up to `gap_to` can't be had; tell, then go on after it (but see td_read.gap_told) */
+    TD_READ_GAP, /* what lies up to `gap_to` can't be had; tell, then go on after it (but see td_read.told) */
 };
 
 enum td_gap_reason {
@@ -213,6 +213,20 @@ enum td_gap_reason {
     TD_GAP_DAMAGED,
 };
 #define TD_GAP_REASONS 4
+
+/* Of which gaps of retention a reader need not be told (any more): of what is gone up to `upto`, if it went with one of the first
+ * `trims` times that something was let go in this run. */
+struct td_told {
+    uint64_t upto;
+    uint32_t trims;
+};
+#define TD_TRIMS_ALL UINT32_MAX
+
+/* As of one who has been told a gap up to there: that says of whatever goes in it that it is gone. */
+static inline struct td_told td_told_upto(uint64_t seq)
+{
+    return (struct td_told){seq, TD_TRIMS_ALL};
+}
 
 struct td_read {
     /* in */
@@ -224,17 +238,17 @@ struct td_read {
     size_t records_max;
     size_t bytes_max;    /* of frames, but at least one record is given; 0: no bound */
     size_t examined_max; /* of records looked at; 0: no bound */
-    /* Gaps of retention up to here have been told.  What retention drops is no prefix of the log: among what is gone lies what was
-     * kept.  So such a gap (TD_GAP_RETENTION) leaves `position` where it is: the caller tells it, remembers its `gap_to` here, and
-     * reads on from the same position.  Who begins at the oldest that there is, and so has missed nothing, begins with
-     * td_journal_last_trimmed. */
-    uint64_t gap_told;
+    /* What retention drops is no prefix of the log: among what is gone lies what was kept.  So such a gap (TD_GAP_RETENTION) leaves
+     * `position` where it is: the caller tells it, remembers td_told_upto(gap_to) here, and reads on from the same position.  Who
+     * begins at the oldest that there is, and so has missed nothing, begins with td_journal_told. */
+    struct td_told told;
     /* out */
     size_t n;
     size_t examined;   /* how many records were looked at */
     uint64_t position; /* everything at or before it has been given */
     enum td_read_end end;
-    uint64_t gap_to; /* with TD_READ_GAP */
+    uint64_t gap_from,
+        gap_to; /* with TD_READ_GAP; of retention it may begin behind `position`, where the last one ended */
     enum td_gap_reason gap_reason;
 };
 
@@ -247,9 +261,10 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read);
 TD_MUST_USE int td_journal_at(struct td_journal_reader *reader, uint64_t seq,
                               struct td_record *ret_record);
 
-/* The last sequence trimmed that one of the patterns may have matched; 0: none. */
-uint64_t td_journal_last_trimmed(struct td_journal_reader *reader, const struct td_wanted *wanted,
-                                 size_t n_wanted);
+/* As of one who begins at the oldest that there is of some patterns: is told of nothing that is gone by now, but of what goes from now
+ * on before he has read it. */
+struct td_told td_journal_told(struct td_journal_reader *reader, const struct td_wanted *wanted,
+                               size_t n_wanted);
 /* Whether anything of the pattern after `after` has been trimmed.  May say yes wrongly, never no. */
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,
                               uint64_t after);

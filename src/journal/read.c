@@ -28,12 +28,13 @@ static enum step end(struct walk *walk, enum td_read_end how, uint64_t position)
     return STEP_ENDED;
 }
 
-static enum step gap(struct walk *walk, enum td_gap_reason reason, uint64_t position, uint64_t to)
+static enum step gap(struct walk *walk, enum td_gap_reason reason, uint64_t from, uint64_t to)
 {
-    TD_ASSERT(reason == TD_GAP_UNSYNCED || to > position);
+    TD_ASSERT(reason == TD_GAP_UNSYNCED || to > from);
     walk->read->gap_reason = reason;
+    walk->read->gap_from = from;
     walk->read->gap_to = to;
-    return end(walk, TD_READ_GAP, position);
+    return end(walk, TD_READ_GAP, walk->read->position);
 }
 
 /* Takes the first offset off the merge; whether one of the patterns that it is filed under matches. */
@@ -135,16 +136,14 @@ size_t td_set_find(const struct td_set *set, uint64_t after)
     return low > 0 ? low - 1 : 0;
 }
 
-/* The last sequence trimmed that one of the patterns may have matched. */
-static uint64_t last_trimmed(struct td_journal *journal, const struct td_wanted *wanted, size_t n)
+/* What was trimmed of all that is wanted, as `look` asks for it. */
+static void look_for_trimmed(struct td_journal *journal, const struct td_wanted *wanted, size_t n,
+                             struct td_trimmed_look *look)
 {
-    uint64_t last = 0;
-
     td_mutex_lock(&journal->trimmed_lock);
     for (size_t i = 0; i < n; i++)
-        last = TD_MAX(last, td_trimmed_last(&journal->trimmed, &wanted[i]));
+        td_trimmed_look(&journal->trimmed, &wanted[i], look);
     td_mutex_unlock(&journal->trimmed_lock);
-    return last;
 }
 
 static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
@@ -153,6 +152,7 @@ static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
     struct td_read *read = walk->read;
 
     uint64_t top = atomic_load_explicit(&journal->trimmed_top, memory_order_acquire);
+    uint64_t told = TD_MAX(read->position, read->told.upto);
 
     if (read->position < set->horizon) {
         td_mutex_lock(&journal->trimmed_lock);
@@ -161,10 +161,13 @@ static enum step pass_trimmed(struct walk *walk, const struct td_set *set)
         if (hole_end > 0)
             return gap(walk, TD_GAP_UNSYNCED, read->position, hole_end);
     }
-    if (TD_MAX(read->position, read->gap_told) < top) {
-        uint64_t last = last_trimmed(journal, read->wanted, read->n_wanted);
-        if (last > TD_MAX(read->position, read->gap_told))
-            return gap(walk, TD_GAP_RETENTION, read->position, last);
+    bool trims = read->told.trims < atomic_load_explicit(&journal->trims, memory_order_acquire);
+    if (told < top || (read->position < top && trims)) {
+        struct td_trimmed_look look = {.after = read->position, .trims = read->told.trims};
+        look_for_trimmed(journal, read->wanted, read->n_wanted, &look);
+        /* What went later may lie anywhere behind the position: only the last of it is known. */
+        if (look.last > told || look.later)
+            return gap(walk, TD_GAP_RETENTION, look.later ? read->position : told, look.last);
     }
     read->position = TD_MAX(read->position, set->horizon);
     return STEP_NEXT;
@@ -207,10 +210,16 @@ void td_journal_read(struct td_journal_reader *reader, struct td_read *read)
         end(&walk, TD_READ_DONE, TD_MAX(read->position, walk.until));
 }
 
-uint64_t td_journal_last_trimmed(struct td_journal_reader *reader, const struct td_wanted *wanted,
-                                 size_t n_wanted)
+struct td_told td_journal_told(struct td_journal_reader *reader, const struct td_wanted *wanted,
+                               size_t n_wanted)
 {
-    return last_trimmed(reader->journal, wanted, n_wanted);
+    struct td_journal *journal = reader->journal;
+    struct td_trimmed_look look = {0};
+
+    /* The count first: what goes in between is told once too often rather than never. */
+    uint32_t trims = atomic_load_explicit(&journal->trims, memory_order_acquire);
+    look_for_trimmed(journal, wanted, n_wanted, &look);
+    return (struct td_told){look.last, trims};
 }
 
 bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_wanted *wanted,
@@ -218,5 +227,7 @@ bool td_journal_trimmed_after(struct td_journal_reader *reader, const struct td_
 {
     if (after >= atomic_load_explicit(&reader->journal->trimmed_top, memory_order_acquire))
         return false;
-    return last_trimmed(reader->journal, wanted, 1) > after;
+    struct td_trimmed_look look = {0};
+    look_for_trimmed(reader->journal, wanted, 1, &look);
+    return look.last > after;
 }

@@ -105,6 +105,7 @@ void td_journal_note_trimmed(struct td_journal *journal, const struct td_segment
     uint64_t key;
 
     td_mutex_lock(&journal->trimmed_lock);
+    trimmed->trims++;
     note_damage(journal, segment, whole);
     while ((topic = td_map_each(&gone->topics, &cursor, &key))) {
         td_record_view(segment->map + topic->offset, &record);
@@ -119,6 +120,7 @@ void td_journal_note_trimmed(struct td_journal *journal, const struct td_segment
         trimmed->top = TD_MAX(trimmed->top, trimmed->horizon);
     }
     atomic_store(&journal->trimmed_top, trimmed->top);
+    atomic_store(&journal->trims, trimmed->trims);
     td_mutex_unlock(&journal->trimmed_lock);
 }
 

@@ -15,7 +15,7 @@ void td_trimmed_init(struct td_trimmed *trimmed, const struct td_groups *groups,
 {
     *trimmed = (struct td_trimmed){.groups = groups, .max = TD_MAX(max / groups->n, (size_t)1)};
     for (size_t i = 0; i < N_TABLES; i++)
-        td_map_init(&trimmed->tables[i].map, sizeof(uint64_t));
+        td_map_init(&trimmed->tables[i].map, sizeof(struct td_trimmed_mark));
 }
 
 void td_trimmed_done(struct td_trimmed *trimmed)
@@ -43,14 +43,20 @@ static struct td_trimmed_entry *list(const struct td_trimmed_table *table,
 {
     struct td_trimmed_entry *entries = calloc(table->map.len + 1, sizeof(*entries));
     size_t cursor = 0, n = 0;
-    const uint64_t *seq;
+    const struct td_trimmed_mark *mark;
     uint64_t key;
 
     TD_ASSERT(entries);
-    while ((seq = td_map_each(&table->map, &cursor, &key)))
-        entries[n++] = (struct td_trimmed_entry){key, *seq};
+    while ((mark = td_map_each(&table->map, &cursor, &key)))
+        entries[n++] = (struct td_trimmed_entry){key, mark->seq};
     qsort(entries, n, sizeof(*entries), order);
     return entries;
+}
+
+static void raise_mark(struct td_trimmed_mark *mark, uint64_t seq, uint32_t trim)
+{
+    mark->seq = TD_MAX(mark->seq, seq);
+    mark->trim = TD_MAX(mark->trim, trim);
 }
 
 static void drop_half(struct td_trimmed_table *table)
@@ -58,9 +64,11 @@ static void drop_half(struct td_trimmed_table *table)
     size_t n = table->map.len, half = n - n / 2;
     struct td_trimmed_entry *entries = list(table, by_seq);
 
-    for (size_t i = 0; i < half; i++)
+    for (size_t i = 0; i < half; i++) {
+        const struct td_trimmed_mark *mark = td_map_get(&table->map, entries[i].key);
+        raise_mark(&table->floor, mark->seq, mark->trim);
         td_map_remove(&table->map, entries[i].key);
-    table->floor = TD_MAX(table->floor, entries[half - 1].seq);
+    }
     free(entries);
 }
 
@@ -68,10 +76,10 @@ void td_trimmed_put(struct td_trimmed *trimmed, size_t group, uint64_t key, uint
 {
     struct td_trimmed_table *table = &trimmed->tables[group];
     bool new;
-    uint64_t *last = td_map_put(&table->map, key, &new);
+    struct td_trimmed_mark *last = td_map_put(&table->map, key, &new);
 
     TD_ASSERT(last);
-    *last = TD_MAX(*last, seq);
+    raise_mark(last, seq, trimmed->trims);
     trimmed->top = TD_MAX(trimmed->top, seq);
     if (new && table->map.len > trimmed->max)
         drop_half(table);
@@ -81,7 +89,7 @@ void td_trimmed_raise(struct td_trimmed *trimmed, uint64_t seq)
 {
     struct td_trimmed_table *common = &trimmed->tables[TD_TRIMMED_COMMON];
 
-    common->floor = TD_MAX(common->floor, seq);
+    raise_mark(&common->floor, seq, trimmed->trims);
     trimmed->top = TD_MAX(trimmed->top, seq);
 }
 
@@ -98,19 +106,24 @@ static bool concerns(const struct td_trimmed *trimmed, size_t i, struct td_slice
     return i == TD_TRIMMED_COMMON || td_group_meets(&trimmed->groups->at[i], pattern);
 }
 
-uint64_t td_trimmed_last(const struct td_trimmed *trimmed, const struct td_wanted *wanted)
+static void look_at(struct td_trimmed_look *look, const struct td_trimmed_mark *mark)
 {
-    uint64_t last = 0;
+    look->last = TD_MAX(look->last, mark->seq);
+    look->later = look->later || (mark->seq > look->after && mark->trim > look->trims);
+}
 
+void td_trimmed_look(const struct td_trimmed *trimmed, const struct td_wanted *wanted,
+                     struct td_trimmed_look *look)
+{
     for (size_t i = 0; i < N_TABLES; i++) {
         const struct td_trimmed_table *table = &trimmed->tables[i];
-        const uint64_t *seq = table->map.len > 0 ? td_map_get(&table->map, wanted->key) : NULL;
-        if (seq)
-            last = TD_MAX(last, *seq);
-        if (table->floor > last && concerns(trimmed, i, wanted->pattern))
-            last = table->floor;
+        const struct td_trimmed_mark *mark =
+            table->map.len > 0 ? td_map_get(&table->map, wanted->key) : NULL;
+        if (mark)
+            look_at(look, mark);
+        if (table->floor.seq > 0 && concerns(trimmed, i, wanted->pattern))
+            look_at(look, &table->floor);
     }
-    return last;
 }
 
 void td_trimmed_put_hole(struct td_trimmed *trimmed, uint64_t prev_last, uint64_t lost_to)
@@ -145,7 +158,7 @@ static void put_tables(const struct td_trimmed *trimmed, struct td_buf *out,
         const struct td_trimmed_table *table = &trimmed->tables[i];
         struct td_trimmed_head head = {
             .id = i == TD_TRIMMED_COMMON ? COMMON_ID : trimmed->groups->at[i].id,
-            .floor = table->floor,
+            .floor = table->floor.seq,
             .count = (uint32_t)table->map.len,
         };
         if (head.count == 0 && head.floor == 0)
@@ -218,7 +231,7 @@ static int parse_tables(struct td_trimmed *trimmed, const struct td_trimmed_head
             td_trimmed_put(trimmed, group, entry.key, entry.seq);
         }
         struct td_trimmed_table *table = &trimmed->tables[group];
-        table->floor = TD_MAX(table->floor, head.floor);
+        raise_mark(&table->floor, head.floor, trimmed->trims);
         trimmed->top = TD_MAX(trimmed->top, head.floor);
     }
     return 0;

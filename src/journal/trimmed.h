@@ -5,6 +5,9 @@
  *
  * What was said of a group that is not configured any more, or with other patterns, is held in one table more, of which everybody is asked.
  *
+ * Each says also with which trim it was, so that who has begun with the oldest can be told of what has gone since (td_told).  What went
+ * before this run went with none.
+ *
  * And the holes that unclean stops have left before the segments that went: sequences that somebody may have seen and that are lost. */
 #pragma once
 
@@ -15,9 +18,14 @@
 #define TD_TRIMMED_HOLES  32 /* then the two oldest become one */
 #define TD_TRIMMED_COMMON TD_GROUPS
 
+struct td_trimmed_mark {
+    uint64_t seq;
+    uint32_t trim;
+};
+
 struct td_trimmed_table {
-    struct td_map map; /* to uint64_t */
-    uint64_t floor;
+    struct td_map map; /* to struct td_trimmed_mark */
+    struct td_trimmed_mark floor;
 };
 
 struct td_trimmed {
@@ -25,6 +33,7 @@ struct td_trimmed {
     struct td_trimmed_table tables[TD_GROUPS + 1];  /* of each group, then the common one */
     uint64_t horizon;                               /* of the segments that went whole */
     uint64_t top;                                   /* nothing behind it has been trimmed */
+    uint32_t trims;                                 /* of this run */
     size_t max;                                     /* of each table */
     struct td_trimmed_hole holes[TD_TRIMMED_HOLES]; /* oldest first */
     size_t n_holes;
@@ -38,8 +47,17 @@ void td_trimmed_put(struct td_trimmed *trimmed, size_t group, uint64_t key, uint
 void td_trimmed_raise(struct td_trimmed *trimmed, uint64_t seq);
 /* The keys mean nothing any more (they had another seed): anything up to what was trimmed may have been. */
 void td_trimmed_blur(struct td_trimmed *trimmed);
-/* The last sequence that a pattern may have matched and that may have been trimmed; 0 when none. */
-uint64_t td_trimmed_last(const struct td_trimmed *trimmed, const struct td_wanted *wanted);
+/* What may have been trimmed of some patterns, each of which is looked for with the same. */
+struct td_trimmed_look {
+    /* in */
+    uint64_t after;
+    uint32_t trims;
+    /* in and out; zero before the first */
+    uint64_t last; /* the last sequence */
+    bool later;    /* something behind `after` with a later trim than the first `trims` */
+};
+void td_trimmed_look(const struct td_trimmed *trimmed, const struct td_wanted *wanted,
+                     struct td_trimmed_look *look);
 /* The segment that is trimmed says that the sequences after `prev_last` up to `lost_to` are lost. */
 void td_trimmed_put_hole(struct td_trimmed *trimmed, uint64_t prev_last, uint64_t lost_to);
 /* Where the hole ends that a position is in; 0 when it is in none. */

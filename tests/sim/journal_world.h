@@ -15,8 +15,11 @@ struct sim_reader {
     bool on;
     unsigned handle;
     uint64_t position;
-    uint64_t fresh_at; /* the position that it began at */
-    uint64_t gap_told; /* gaps of retention up to here have been told */
+    uint64_t fresh_at;  /* the position that it began at */
+    uint64_t gap_told;  /* gaps of retention up to here have been told */
+    bool oldest;        /* it began with the oldest, and has been told of none yet, … */
+    uint32_t oldest_at; /* … at which look at the trims: what went later it is told of */
+    struct td_told told;
     struct td_wanted wanted[SIM_PATTERNS];
     char patterns[SIM_PATTERNS][TD_TOPIC_LEN_MAX + 1];
     size_t n_wanted;
@@ -55,6 +58,7 @@ struct sim_journal {
     td_ns faults_until_ns; /* since then an append must succeed */
     struct td_retention_group groups[3];
     struct td_slice patterns[3][2];
+    uint32_t looks; /* at what is trimmed */
     uint64_t reads, records, gaps, appends, refusals, restarts, losses, flips, states;
 };
 
@@ -80,7 +84,7 @@ void sim_ask_trimmed(struct sim_journal *sim);
 void sim_ask_newest(struct sim_journal *sim);
 /* Ends the use of what a handle has returned; it must still be what it was. */
 void sim_quiesce(struct sim_journal *sim, unsigned handle, bool doze);
-/* Looks for its keys again, once the journal is open. */
+/* Looks for its keys again, once the journal is open; of what was dropped before it is not known when. */
 void sim_reader_attach(struct sim_journal *sim, struct sim_reader *reader);
 
 /* restart.c */

@@ -15,11 +15,12 @@ struct td_model_event {
     uint32_t
         content; /* what the content is made from; differs from the number in a repeat under the same dedup key only */
     uint16_t topic;
-    uint16_t pad;    /* bytes of data beyond the least */
-    uint32_t dedup;  /* the key, 0: none */
-    uint32_t key;    /* of the window, also when it is the batch's; of `maybe` only */
-    td_unix_ms time; /* of its append */
-    bool gone;       /* trimmed: it is no history any more */
+    uint16_t pad;     /* bytes of data beyond the least */
+    uint32_t dedup;   /* the key, 0: none */
+    uint32_t key;     /* of the window, also when it is the batch's; of `maybe` only */
+    td_unix_ms time;  /* of its append */
+    bool gone;        /* trimmed: it is no history any more */
+    uint32_t gone_at; /* since which look at the trims; 0: since before this start */
     bool damaged; /* said to be, at the last start: whether it is trimmed as well nobody can say */
 };
 

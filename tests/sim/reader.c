@@ -24,6 +24,8 @@ void sim_reader_attach(struct sim_journal *sim, struct sim_reader *reader)
         wanted->key =
             td_pattern_key(td_journal_seed(sim->journal), wanted->pattern, &wanted->exact);
     }
+    reader->oldest = false;
+    reader->told = td_told_upto(reader->gap_told);
 }
 
 static uint64_t random_position(struct sim_journal *sim)
@@ -55,10 +57,17 @@ void sim_reader_new(struct sim_journal *sim, struct sim_reader *reader)
         td_model_pattern(&sim->rng, reader->patterns[i]);
     reader->fresh_at = reader->position;
     sim_reader_attach(sim, reader);
+    if (reader->position == td_journal_horizon(sim->journal)) {
+        sim_observe_trims(sim);
+        reader->oldest = true;
+        reader->oldest_at = sim->looks;
+        reader->told =
+            td_journal_told(sim->handles[reader->handle], reader->wanted, reader->n_wanted);
+    }
     char text[512];
     say_patterns(reader, text, sizeof text);
-    td_world_say("reader %td begins at %llu:%s", reader - sim->readers,
-                 (unsigned long long)reader->position, text);
+    td_world_say("reader %td begins at %llu%s:%s", reader - sim->readers,
+                 (unsigned long long)reader->position, reader->oldest ? ", the oldest" : "", text);
 }
 
 void sim_quiesce(struct sim_journal *sim, unsigned handle, bool doze)
@@ -68,6 +77,26 @@ void sim_quiesce(struct sim_journal *sim, unsigned handle, bool doze)
         sim->held[handle] = NULL;
     }
     td_journal_quiesce(sim->handles[handle], doze);
+}
+
+/* Whether it need not hear (any more) that an event has gone. */
+static bool was_told(const struct sim_reader *reader, const struct td_model_event *event)
+{
+    return event->seq <= reader->gap_told ||
+           (reader->oldest && event->gone_at <= reader->oldest_at);
+}
+
+/* Whether something that it wants and was not told of has gone from (from, to]. */
+static bool is_news(const struct sim_journal *sim, const struct sim_reader *reader, uint64_t from,
+                    uint64_t to)
+{
+    const struct td_model *model = &sim->model;
+
+    for (size_t i = td_model_after(model, from); i < model->n && model->events[i].seq <= to; i++)
+        if (model->events[i].gone && !was_told(reader, &model->events[i]) &&
+            td_model_wants(reader->wanted, reader->n_wanted, &model->events[i]))
+            return true;
+    return false;
 }
 
 /* What was returned is what the model has in (after, position]. */
@@ -84,7 +113,7 @@ static void check_records(struct sim_journal *sim, struct sim_reader *reader,
             continue;
         bool given = n < read->n && td_record_seq(read->records[n]) == event->seq;
         /* What was damaged is trimmed with the rest of its segment. */
-        if (!given && (event->gone || sim->damaged) && event->seq <= reader->gap_told)
+        if (!given && (event->gone || sim->damaged) && was_told(reader, event))
             continue;
         TD_MUST(n < read->n,
                 "reader %td: nothing said of event %llu (topic %.*s), read from %llu to %llu",
@@ -157,12 +186,16 @@ static void check_gap(struct sim_journal *sim, struct sim_reader *reader,
         TD_MUST(read->gap_to <= model->head, "a retention gap up to %llu, but the head is %llu",
                 (unsigned long long)read->gap_to, (unsigned long long)model->head);
         TD_MUST(sim->blurred || !all_exact(reader) ||
-                    td_model_gone(model, reader->wanted, reader->n_wanted,
-                                  TD_MAX(read->position, reader->gap_told), read->gap_to),
+                    is_news(sim, reader, read->gap_from, read->gap_to),
                 "reader %td: a retention gap from %llu to %llu, but nothing that it wants was "
                 "there",
-                reader - sim->readers, (unsigned long long)read->position,
+                reader - sim->readers, (unsigned long long)read->gap_from,
                 (unsigned long long)read->gap_to);
+        TD_MUST(read->gap_from >= read->position &&
+                    !is_news(sim, reader, read->position, read->gap_from),
+                "reader %td at %llu: a retention gap from %llu, but more was there before",
+                reader - sim->readers, (unsigned long long)read->position,
+                (unsigned long long)read->gap_from);
         break;
     case TD_GAP_UNSYNCED:
         TD_MUST(fast || sim->damaged,
@@ -186,7 +219,7 @@ static enum td_read_end read_once(struct sim_journal *sim, struct sim_reader *re
     read->wanted = reader->wanted;
     read->n_wanted = reader->n_wanted;
     read->after = reader->position;
-    read->gap_told = reader->gap_told;
+    read->told = reader->told;
     read->records = records;
     read->records_max = 1 + (size_t)td_rng_below(rng, RECORDS_MAX);
     read->bytes_max = td_rng_one_in(rng, 2) ? 0 : 1 + (size_t)td_rng_below(rng, 4096);
@@ -206,8 +239,11 @@ static enum td_read_end read_once(struct sim_journal *sim, struct sim_reader *re
     TD_MUST(!stays || read->gap_to > reader->gap_told, "a gap up to %llu is told twice",
             (unsigned long long)read->gap_to);
     reader->position = told && !stays ? read->gap_to : read->position;
-    if (stays)
+    if (stays) {
         reader->gap_told = read->gap_to;
+        reader->told = td_told_upto(read->gap_to);
+        reader->oldest = false;
+    }
     TD_MUST(!reader->must_hear || reader->position == before,
             "reader %td had seen events that a crash took back, and went from %llu to %llu untold",
             reader - sim->readers, (unsigned long long)before,

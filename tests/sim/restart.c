@@ -191,7 +191,7 @@ static void audit_read(struct audit *audit)
         done = read.end == TD_READ_DONE;
         bool stays = read.end == TD_READ_GAP && read.gap_reason == TD_GAP_RETENTION;
         if (stays)
-            read.gap_told = read.gap_to;
+            read.told = td_told_upto(read.gap_to);
         read.after = read.end == TD_READ_GAP && !stays ? read.gap_to : read.position;
         td_journal_quiesce(sim->handles[0], false);
     }

@@ -45,6 +45,12 @@ static bool in_history(struct srv_world *world, const struct srv_reader *reader,
     return wants(world, reader, i, reader->history.patterns) && !superseded(world, reader, i);
 }
 
+/* Whether a gap was told that an event may be in, or it was gone when the history began with the oldest. */
+static bool was_told(const struct srv_history *history, const struct srv_event *event)
+{
+    return event->seq <= history->gap_told || srv_truth_gone_by(event, history->begun);
+}
+
 /* Nothing is left out up to `seq`. */
 static void check_none_missing(struct srv_world *world, const struct srv_reader *reader,
                                uint64_t upto)
@@ -54,7 +60,7 @@ static void check_none_missing(struct srv_world *world, const struct srv_reader 
 
     for (size_t i = srv_truth_after(truth, history->position);
          i < truth->n && truth->events[i].seq < upto; i++)
-        TD_MUST(!in_history(world, reader, i) || (truth->events[i].seq <= history->gap_told &&
+        TD_MUST(!in_history(world, reader, i) || (was_told(history, &truth->events[i]) &&
                                                   srv_truth_gone(world, truth->events[i].seq)),
                 "reader %u: a history up to %llu leaves out event %u at %llu", reader->number,
                 (unsigned long long)upto, truth->events[i].number,
@@ -87,7 +93,7 @@ void srv_history_ask(struct srv_world *world, struct srv_reader *reader, struct 
     switch (td_rng_below(rng, 6)) {
     case 0:
         td_buf_puts(since, "earliest");
-        history->gap_told = UINT64_MAX;
+        history->oldest = true;
         return;
     case 1:
         td_buf_putf(since, "%08x.7", world->truth.epoch + 1);
@@ -103,7 +109,8 @@ void srv_history_ask(struct srv_world *world, struct srv_reader *reader, struct 
     td_buf_puts(since, srv_position(world, history->position));
 }
 
-void srv_history_begin(struct srv_reader *reader, unsigned patterns, uint64_t position)
+void srv_history_begin(struct srv_world *world, struct srv_reader *reader, unsigned patterns,
+                       uint64_t position)
 {
     struct srv_history *history = &reader->history;
 
@@ -111,6 +118,8 @@ void srv_history_begin(struct srv_reader *reader, unsigned patterns, uint64_t po
     history->on = patterns != 0;
     history->patterns = patterns;
     history->until = position;
+    if (history->oldest)
+        history->begun = srv_truth_roll(world);
 }
 
 void srv_history_narrow(struct srv_reader *reader, unsigned patterns)
@@ -186,7 +195,7 @@ void srv_history_gap(struct srv_world *world, struct srv_reader *reader, struct 
         TD_MUST(epoch != world->truth.epoch && td_slice_eq(reason, TD_S("epoch")),
                 "reader %u is not told that the log is another one", reader->number);
         history->foreign = false;
-        history->gap_told = UINT64_MAX;
+        history->begun = srv_truth_roll(world);
         return;
     }
     TD_MUST(epoch == world->truth.epoch && to > from, "reader %u: a gap in another log, or back",

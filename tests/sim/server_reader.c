@@ -160,9 +160,25 @@ void srv_reader_told(struct srv_reader *reader, uint64_t upto)
     reader->gap_told = upto > 0 ? TD_MAX(reader->gap_told, upto) : 0;
     for (size_t i = 0; i < reader->n_patterns; i++)
         if (upto == 0)
-            reader->patterns[i].told = 0;
+            reader->patterns[i].told = reader->patterns[i].begun = 0;
         else if (reader->patterns[i].on)
             reader->patterns[i].told = TD_MAX(reader->patterns[i].told, upto);
+}
+
+void srv_reader_begun(struct srv_world *world, struct srv_reader *reader)
+{
+    uint32_t roll = srv_truth_roll(world);
+
+    reader->gap_told = TD_MAX(reader->gap_told, world->truth.position);
+    reader->early = false;
+    for (size_t i = 0; i < reader->n_patterns; i++)
+        if (reader->patterns[i].on)
+            reader->patterns[i].begun = roll;
+}
+
+static bool told_of(const struct srv_pattern *pattern, const struct srv_event *event)
+{
+    return event->seq <= pattern->told || srv_truth_gone_by(event, pattern->begun);
 }
 
 /* Whether a gap was told that an event may be in. */
@@ -172,7 +188,7 @@ static bool was_told(const struct srv_world *world, const struct srv_reader *rea
     struct td_slice topic = srv_topic(world->truth.said[event->number - 1].topic);
 
     for (size_t i = 0; i < reader->n_patterns; i++)
-        if (reader->patterns[i].on && event->seq <= reader->patterns[i].told &&
+        if (reader->patterns[i].on && told_of(&reader->patterns[i], event) &&
             td_pattern_match(td_slice_str(reader->patterns[i].text), topic))
             return true;
     return reader->early;
@@ -215,8 +231,7 @@ static void set_position(struct srv_world *world, struct srv_reader *reader, uin
     reader->position = seq;
     reader->known = true;
     if (reader->early)
-        srv_reader_told(reader, world->truth.position);
-    reader->early = false;
+        srv_reader_begun(world, reader);
 }
 
 /* What it is owed comes before anything else. */
@@ -281,7 +296,8 @@ static void take_ephemeral(struct srv_world *world, struct srv_reader *reader,
             "reader %u got event %u without an id", reader->number, seen->number);
     TD_MUST(said->fate != SRV_REFUSED, "reader %u got event %u, which was refused", reader->number,
             seen->number);
-    check_wanted(world, reader, seen, &(struct srv_event){UINT64_MAX, seen->number});
+    check_wanted(world, reader, seen,
+                 &(struct srv_event){.seq = UINT64_MAX, .number = seen->number});
     TD_MUST(said->shown[reader->number] != reader->connection,
             "reader %u got the ephemeral event %u twice", reader->number, seen->number);
     said->shown[reader->number] = reader->connection;
@@ -465,7 +481,7 @@ void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct t
         view_gap(world, reader, (struct srv_range){to, UINT64_MAX});
         reader->foreign = false;
         set_position(world, reader, to);
-        srv_reader_told(reader, world->truth.position); /* as one who begins at the beginning */
+        srv_reader_begun(world, reader);
         return;
     }
     TD_MUST(epoch == world->truth.epoch, "reader %u: a gap in another log", reader->number);

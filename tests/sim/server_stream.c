@@ -308,11 +308,13 @@ static void take_subscribed(struct srv_world *world, struct srv_reader *reader,
             fresh |= 1u << i;
             reader->patterns[i].on = true;
             reader->patterns[i].from = position;
-            reader->patterns[i].told = 0;
+            reader->patterns[i].told = reader->patterns[i].begun = 0;
             reader->widened = true;
         }
+    if (reader->early)
+        srv_reader_begun(world, reader);
     if (reader->history.asked)
-        srv_history_begin(reader, granted, position);
+        srv_history_begin(world, reader, granted, position);
     srv_view_narrow(world, reader);
     if (on)
         doubt_new(world, reader, fresh);

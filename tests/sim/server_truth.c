@@ -141,7 +141,8 @@ static void take(struct srv_world *world, const struct td_record *record)
             "event %u of a batch does not follow the one before it", number);
     said->seq = record->seq;
     said->again_ok = false;
-    push(&truth->events, &truth->n, &truth->cap, (struct srv_event){record->seq, number});
+    push(&truth->events, &truth->n, &truth->cap,
+         (struct srv_event){.seq = record->seq, .number = number});
     world->published++;
 }
 
@@ -198,7 +199,7 @@ static void read_from(struct srv_world *world, uint64_t position,
         if (read.end == TD_READ_GAP) {
             pass_gap(world, &read);
             if (read.gap_reason == TD_GAP_RETENTION)
-                read.gap_told = read.gap_to; /* what was kept in between comes */
+                read.told = td_told_upto(read.gap_to); /* what was kept in between comes */
             else
                 read.after = read.gap_to;
         } else if (read.end == TD_READ_COLD) {
@@ -223,7 +224,7 @@ bool srv_truth_gone(struct srv_world *world, uint64_t seq)
         .records_max = 1,
         .after = seq - 1,
         .until = seq,
-        .gap_told = UINT64_MAX,
+        .told = td_told_upto(UINT64_MAX),
     };
 
     if (!world->journal || td_sim_dead())
@@ -275,6 +276,39 @@ void srv_observe(struct srv_world *world)
             (unsigned long long)truth->horizon, (unsigned long long)horizon);
     truth->horizon = horizon;
     truth->horizon_max = TD_MAX(truth->horizon_max, horizon);
+}
+
+static void mark(struct srv_world *world, const struct td_record *record)
+{
+    size_t i = srv_truth_after(&world->truth, record->seq);
+
+    if (i > 0 && world->truth.events[i - 1].seq == record->seq)
+        world->truth.events[i - 1].there_at = world->truth.roll;
+}
+
+uint32_t srv_truth_roll(struct srv_world *world)
+{
+    struct srv_truth *truth = &world->truth;
+
+    truth->roll++;
+    if (world->journal && !td_sim_dead())
+        read_from(world, td_journal_horizon(world->journal), mark);
+    if (!world->journal || td_sim_dead())
+        return SRV_ROLL_BLIND; /* nobody can say */
+    for (size_t i = 0; i < truth->n; i++) {
+        struct srv_event *event = &truth->events[i];
+
+        if (event->there_at == truth->roll)
+            event->gone_at = 0; /* a power loss may have brought it back */
+        else if (event->gone_at == 0)
+            event->gone_at = truth->roll;
+    }
+    return truth->roll;
+}
+
+bool srv_truth_gone_by(const struct srv_event *event, uint32_t roll)
+{
+    return roll == SRV_ROLL_BLIND || (event->gone_at > 0 && event->gone_at <= roll);
 }
 
 static void recheck(struct srv_world *world, const struct td_record *record)

@@ -48,6 +48,8 @@ struct srv_said {
 struct srv_event {
     uint64_t seq;
     uint32_t number;
+    uint32_t there_at; /* the last roll in which it was there, … */
+    uint32_t gone_at;  /* … and the first in which it was not; 0: none */
 };
 
 /* Positions: what lies in (from, to]. */
@@ -72,6 +74,7 @@ struct srv_truth {
     uint64_t horizon;
     uint64_t horizon_max; /* a power loss may bring back what was trimmed */
     size_t audited;       /* events counted by the audit */
+    uint32_t roll;        /* see srv_truth_roll */
     uint32_t epoch;
 };
 
@@ -134,8 +137,9 @@ enum srv_wish {
 
 struct srv_pattern {
     char text[TD_TOPIC_LEN_MAX + 1];
-    uint64_t from; /* gets what comes after it */
-    uint64_t told; /* what retention took up to here is no loss any more */
+    uint64_t from;  /* gets what comes after it */
+    uint64_t told;  /* what retention took up to here is no loss any more */
+    uint32_t begun; /* nor what was missing in this roll: it began with the oldest; 0: it did not */
     bool on;
     bool dead; /* nothing of it is granted */
 };
@@ -164,10 +168,12 @@ struct srv_view {
 /* What a SUBSCRIBE on a live connection brings besides; one at a time. */
 struct srv_history {
     bool asked, on;
+    bool oldest;       /* asked for from there */
     bool foreign;      /* is owed a gap for its epoch */
     unsigned serial;   /* in its ref */
     unsigned patterns; /* a bit each, … */
     unsigned perhaps;  /* … and those that were unsubscribed meanwhile */
+    uint32_t begun;    /* as of a pattern */
     uint64_t position, until;
     uint64_t gap_told, gap_last; /* as of a reader */
 };
@@ -293,6 +299,11 @@ const struct srv_event *srv_truth_lost(const struct srv_truth *truth, uint64_t s
 bool srv_truth_gone(struct srv_world *world, uint64_t seq);
 /* … or anything behind it. */
 bool srv_truth_trimmed_after(struct srv_world *world, uint64_t seq);
+/* Looks which events are not to be read any more (`gone_at`); which look it was. */
+uint32_t srv_truth_roll(struct srv_world *world);
+#define SRV_ROLL_BLIND UINT32_MAX
+/* Whether an event was missing in a roll, as far as anybody can say. */
+bool srv_truth_gone_by(const struct srv_event *event, uint32_t roll);
 /* Whether the world is blind to something in (from, to]. */
 bool srv_truth_blind(const struct srv_truth *truth, uint64_t from, uint64_t to);
 /* What became readable in the turn in which the process died may have been seen by readers, and may be gone. */
@@ -341,6 +352,8 @@ void srv_reader_reach(struct srv_world *world, struct srv_reader *reader, uint64
 void srv_reader_gap(struct srv_world *world, struct srv_reader *reader, struct td_slice json);
 /* What retention took up to there is no loss any more of what is subscribed now; 0: nothing was told. */
 void srv_reader_told(struct srv_reader *reader, uint64_t upto);
+/* It stands at the oldest that there is, and is told only of what goes from now on. */
+void srv_reader_begun(struct srv_world *world, struct srv_reader *reader);
 /* Where state comes that is asked for now. */
 struct srv_range srv_reader_due(const struct srv_reader *reader);
 /* Whether there is a cause for a gap. */
@@ -408,7 +421,8 @@ void srv_view_page(struct srv_world *world, struct srv_reader *reader, struct td
 /* Chooses where it begins, and appends that. */
 void srv_history_ask(struct srv_world *world, struct srv_reader *reader, struct td_buf *since);
 /* It was granted for some patterns, and ends at a position. */
-void srv_history_begin(struct srv_reader *reader, unsigned patterns, uint64_t position);
+void srv_history_begin(struct srv_world *world, struct srv_reader *reader, unsigned patterns,
+                       uint64_t position);
 /* Some patterns were unsubscribed. */
 void srv_history_narrow(struct srv_reader *reader, unsigned patterns);
 bool srv_history_is(const struct srv_reader *reader, struct td_slice ref);

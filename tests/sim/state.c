@@ -34,6 +34,7 @@ void sim_observe_trims(struct sim_journal *sim)
     uint64_t horizons[TD_GROUPS_MAX + 1];
     uint64_t horizon = td_journal_horizon(sim->journal);
 
+    sim->looks++;
     for (size_t i = 0; i < td_journal_groups(sim->journal); i++) {
         struct td_group_stat stat;
 
@@ -43,7 +44,10 @@ void sim_observe_trims(struct sim_journal *sim)
     for (size_t i = 0; i < sim->model.n; i++) {
         struct td_model_event *event = &sim->model.events[i];
 
-        event->gone |= !event->damaged && event->seq <= horizons[sim_group_of(sim, event->topic)];
+        if (event->gone || event->damaged || event->seq > horizons[sim_group_of(sim, event->topic)])
+            continue;
+        event->gone = true;
+        event->gone_at = sim->looks;
     }
 }
 

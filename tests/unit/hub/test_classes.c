@@ -275,7 +275,7 @@ static void short_sends_change_nothing(void **state)
     assert_int_equal(td_buf_put(&whole, td_buf_slice(&got)), 0);
     for (size_t piece = 1; piece < whole.len; piece += 1 + piece / 7) {
         td_buf_reset(&got);
-        td_hub_seek(hub, &subscriber, from, 0);
+        td_hub_seek(hub, &subscriber, from, (struct td_told){0});
         room = 0;
         run();
         for (unsigned turns = 0; td_hub_has_more(&subscriber) || kept.len > 0; turns++) {

@@ -175,7 +175,7 @@ static int teardown(void **state)
 static void what_was_kept_goes_before_the_state(void **state)
 {
     (void)state;
-    td_hub_seek(hub, &subscriber, first, 0);
+    td_hub_seek(hub, &subscriber, first, (struct td_told){0});
     run();
     assert_string_equal(said, "gap 2 3 4 s4 s5 6 7 caught_up ");
     assert_true(gap_from == first && gap_to > first);
@@ -185,20 +185,25 @@ static void without_state_there_is_the_rest(void **state)
 {
     (void)state;
     subscriber.stateless = true;
-    td_hub_seek(hub, &subscriber, first, 0);
+    td_hub_seek(hub, &subscriber, first, (struct td_told){0});
     run();
     assert_string_equal(said, "gap 2 3 4 6 7 caught_up ");
+}
+
+static void begin_with_the_oldest(void)
+{
+    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
+    size_t n = td_hub_wanted(&subscriber, wanted);
+
+    td_hub_seek(hub, &subscriber, td_journal_horizon(log_.journal),
+                td_journal_told(log_.reader, wanted, n));
 }
 
 /* Who begins with the oldest is told of no gap, and is shown what was dropped all the same. */
 static void the_oldest_goes_before_the_state(void **state)
 {
-    struct td_wanted wanted[TD_SUBSCRIPTIONS_MAX];
-
     (void)state;
-    size_t n = td_hub_wanted(&subscriber, wanted);
-    td_hub_seek(hub, &subscriber, td_journal_horizon(log_.journal),
-                td_journal_last_trimmed(log_.reader, wanted, n));
+    begin_with_the_oldest();
     assert_int_equal(td_hub_send_state(hub, &subscriber, NULL, 0), 0);
     run();
     assert_string_equal(said, "0 2 3 4 s4 s5 6 7 caught_up ");
@@ -208,17 +213,54 @@ static void the_oldest_goes_before_the_state(void **state)
 static void a_gap_behind_the_gap(void **state)
 {
     (void)state;
-    td_hub_seek(hub, &subscriber, first, 0);
+    td_hub_seek(hub, &subscriber, first, (struct td_told){0});
     td_hub_run(hub); /* told */
     assert_non_null(strstr(said, "gap "));
     run();
     said[0] = 0;
-    td_hub_seek(hub, &subscriber, first, gap_to);
+    td_hub_seek(hub, &subscriber, first, td_told_upto(gap_to));
     assert_int_equal(td_hub_send_state(hub, &subscriber, NULL, 0), 0);
     flood();
     run();
     assert_string_equal(said, "gap 2 3 4 6 s4 s6 s5 s7 caught_up ");
     assert_true(gap_from > first);
+}
+
+/* What is kept longer is dropped ahead of one who began with the oldest and is slow: nobody has told him of anything yet. */
+static void what_was_kept_goes_as_well(void **state)
+{
+    (void)state;
+    begin_with_the_oldest();
+    full = true;
+    run();
+    flood_of("audit/b", 330);
+    full = false;
+    td_hub_catch_up(hub, &subscriber);
+    run();
+    assert_string_equal(said, "gap s4 s5 6 7 caught_up ");
+    assert_true(gap_from < first && gap_to > first);
+}
+
+/* He is not told of what others lose. */
+static void what_others_lose_is_not_told(void **state)
+{
+    const struct td_slice all = TD_S("audit/**");
+    uint64_t last = append(&log_, "audit/last", "9");
+
+    (void)state;
+    fixture_commit(&log_);
+    assert_true(td_hub_unsubscribe(hub, &subscriber, TD_S("runs/1")));
+    assert_int_equal(td_hub_subscribe(hub, &subscriber, all, &all, 1), 0);
+    begin_with_the_oldest();
+    full = true;
+    run();
+    flood();
+    full = false;
+    td_hub_catch_up(hub, &subscriber);
+    run();
+    assert_null(strstr(said, "gap"));
+    assert_non_null(strstr(said, "0 2 3 4 "));
+    assert_true(td_hub_position(hub, &subscriber) > last);
 }
 
 /* It is live and has history coming, so that it waits for a turn already, when retention overtakes the hub. */
@@ -242,7 +284,7 @@ static void more_is_subscribed_in_a_gap(void **state)
 
     (void)state;
     full = true;
-    td_hub_seek(hub, &subscriber, first, 0);
+    td_hub_seek(hub, &subscriber, first, (struct td_told){0});
     run();
     assert_string_equal(said, "gap ");
     assert_int_equal(td_hub_subscribe(hub, &subscriber, same, &same, 1), 0);
@@ -263,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_kept_goes_before_the_state), TEST(without_state_there_is_the_rest),
         TEST(the_oldest_goes_before_the_state),    TEST(a_gap_behind_the_gap),
+        TEST(what_was_kept_goes_as_well),          TEST(what_others_lose_is_not_told),
         TEST(the_hub_is_outrun_beside_history),    TEST(more_is_subscribed_in_a_gap),
     };
 

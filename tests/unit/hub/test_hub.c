@@ -407,7 +407,7 @@ static void test_compressing_counts_in_a_turn(void **state)
     td_hub_advance(hub); /* before anybody is there: nothing is compressed for the live */
     join(0, TD_WIRE_WS_EVENT_DEFLATED, (const char *const[4]){"a/b"});
     readers[0].from = 0;
-    td_hub_seek(hub, &readers[0].subscriber, 0, 0);
+    td_hub_seek(hub, &readers[0].subscriber, 0, (struct td_told){0});
     for (; !td_hub_is_live(&readers[0].subscriber); turns++)
         td_hub_run(hub);
     assert_in_range(turns, 40, 60);
@@ -454,7 +454,7 @@ static void test_seek_and_unsubscribe(void **state)
     commit();
     join(0, TD_WIRE_WS_EVENT, (const char *const[4]){"a/b"});
     readers[0].from = events[9].seq;
-    td_hub_seek(hub, &readers[0].subscriber, events[9].seq, 0);
+    td_hub_seek(hub, &readers[0].subscriber, events[9].seq, (struct td_told){0});
     settle();
     check(&readers[0]);
     assert_int_equal(readers[0].caught_up, 1);

@@ -135,7 +135,7 @@ static void read_all(void *arg)
         reader->gaps += read.end == TD_READ_GAP;
         read.after = read.position;
         if (read.end == TD_READ_GAP)
-            read.gap_told = read.gap_to;
+            read.told = td_told_upto(read.gap_to);
         finished = done && read.end == TD_READ_DONE;
         bool sleep = read.end == TD_READ_DONE && !finished;
         td_journal_quiesce(own, sleep);
