@@ -90,7 +90,7 @@ int td_jobs_use_kinds(struct td_jobs *jobs, const struct td_kinds_lent *kinds)
         set->rows[i]->concurrency = kinds->kinds->items[i].spec->concurrency;
     unref(jobs->set);
     jobs->set = set;
-    jobs->queues_changed = true;
+    td_queues_changed(jobs);
     td_jobs_wake_at(jobs, 0);
     return 0;
 }

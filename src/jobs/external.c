@@ -262,6 +262,7 @@ static int take(struct reading *reading, struct td_slice json, uint64_t seq)
     if (r < 0 && reading->job->n_events >= n_events) { /* a report counts whole or not at all */
         reading->job->n_events = n_events;
         reading->job->said.len = said;
+        td_job_weigh(reading->job);
     }
     return r;
 }

@@ -16,14 +16,15 @@
 #define TD_JOB_RESULT_MAX \
     ((size_t)256 *        \
      1024) /* told three times in the batch of the end, which fits the least segment */
-#define TD_JOB_PENDING_MAX ((size_t)4 * 1024 * 1024) /* of events that could not be written */
-#define TD_JOB_VIEWERS_MAX 100
-#define TD_JOB_LEASE_S     30
-#define TD_JOB_LEASE_MAX_S 3600
-#define TD_JOB_PROGRESS_NS (100 * TD_NS_PER_MS) /* between two events of progress of one job */
-#define TD_JOB_RETRY_NS    TD_NS_PER_S          /* until the log is tried again */
-#define TD_JOB_ROWS_MAX    1024
-#define TD_JOB_SAID_MAX    ((size_t)16 * 1024 * 1024)
+#define TD_JOB_PENDING_MAX  ((size_t)4 * 1024 * 1024)  /* of events that could not be written */
+#define TD_JOBS_PENDING_MAX ((size_t)64 * 1024 * 1024) /* the same of all jobs together */
+#define TD_JOB_VIEWERS_MAX  100
+#define TD_JOB_LEASE_S      30
+#define TD_JOB_LEASE_MAX_S  3600
+#define TD_JOB_PROGRESS_NS  (100 * TD_NS_PER_MS) /* between two events of progress of one job */
+#define TD_JOB_RETRY_NS     TD_NS_PER_S          /* until the log is tried again */
+#define TD_JOB_ROWS_MAX     1024
+#define TD_JOB_SAID_MAX     ((size_t)16 * 1024 * 1024)
 
 enum td_job_state {
     TD_JOB_STATE_QUEUED,
@@ -111,6 +112,7 @@ struct td_job {
     struct td_buf logs[TD_JOB_LOGS_MAX]; /* a ring of raw objects */
     size_t n_logs, logs_at;
     struct td_buf said;
+    size_t weighed; /* of `said`, in td_jobs.said */
     struct td_job_event *events;
     size_t n_events, events_cap;
     size_t end_at; /* the first of those that tell the end */
@@ -126,7 +128,9 @@ struct td_jobs_row {
     char name[TD_SEGMENT_LEN_MAX + 1];
     size_t name_len;
     struct td_list queue;
+    struct td_list *next; /* from where the queue is looked at on; NULL: from its beginning */
     size_t n_queued, n_running;
+    bool changed;         /* somebody has ended, or gone from the queue, since it was looked at */
     uint64_t concurrency; /* as it is configured now, or was last */
     struct td_job_stat stat;
 };
@@ -150,10 +154,12 @@ struct td_jobs {
     _Atomic size_t n_rows;
     struct td_jobs_row unknown; /* of jobs whose kind is not configured any more */
     size_t n, n_runs;
-    td_ns next;     /* td_jobs_next */
-    td_ns retry_at; /* 0: the log takes what is written */
+    size_t said, said_max; /* bytes that wait to be written, of all jobs: TD_JOBS_PENDING_MAX */
+    td_ns next;            /* td_jobs_next */
+    td_ns retry_at;        /* 0: the log takes what is written */
     struct td_state_cursor recovering;
-    bool recovered, draining, queues_changed;
+    bool recovered, draining;
+    bool queues_changed; /* one of the rows' */
 };
 
 /* The newest `generate` of a project. */
@@ -255,8 +261,22 @@ void td_job_tell_text(struct td_job *job, struct td_slice piece);
 void td_job_tell_log(struct td_job *job, struct td_slice message, struct td_slice level);
 void td_job_tell_agent(struct td_job *job, size_t step);
 void td_job_tell_end(struct td_job *job);
+/* ---- write.c: into the log ---- */
+void td_job_weigh(struct td_job *job);
+/* Whether so much waits of all jobs, because the log takes nothing, that none may say more. */
+bool td_jobs_say_too_much(const struct td_jobs *jobs);
 /* Writes what has gathered.  0, or an error, and then it is still there. */
 int td_job_flush(struct td_job *job, uint64_t *ret_last);
+
+/* ---- queue.c: those that wait for their turn ---- */
+void td_queue_add(struct td_job *job);
+/* Takes it out; nothing where it is in none. */
+void td_queue_remove(struct td_job *job);
+/* There may be room in a row; in all of them. */
+void td_queue_changed(struct td_jobs *jobs, struct td_jobs_row *row);
+void td_queues_changed(struct td_jobs *jobs);
+/* Starts those for which there is room. */
+void td_queues_turn(struct td_jobs *jobs);
 
 /* ---- run.c ---- */
 /* Whether there is room for it to run now. */

@@ -27,6 +27,7 @@ int td_jobs_new(const struct td_jobs_options *options, struct td_jobs **ret_jobs
     td_map_init(&jobs->sessions, sizeof(struct td_job_count));
     td_map_init(&jobs->projects, sizeof(struct td_job_latest));
     jobs->next = UINT64_MAX;
+    jobs->said_max = TD_JOBS_PENDING_MAX;
     int r = td_catalog_init(jobs);
     if (r < 0) {
         td_jobs_free(jobs);
@@ -60,7 +61,7 @@ void td_jobs_use_runner(struct td_jobs *jobs, enum td_runner which,
 void td_jobs_limit(struct td_jobs *jobs, const struct td_jobs_limits *limits)
 {
     jobs->options.limits = *limits;
-    jobs->queues_changed = true;
+    td_queues_changed(jobs);
     td_jobs_wake_at(jobs, 0);
 }
 
@@ -185,6 +186,8 @@ void td_job_free(struct td_job *job)
         td_reserved_drop(job->jobs->options.reserved, td_job_topic(job));
     if (job->is_busy)
         td_reserved_drop(job->jobs->options.busy, job->connection);
+    job->said.len = 0;
+    td_job_weigh(job);
     td_list_remove(&job->list);
     td_list_remove(&job->queue);
     td_list_remove(&job->dirty);
@@ -256,29 +259,6 @@ td_ns td_jobs_next(const struct td_jobs *jobs)
     return jobs->next;
 }
 
-/* Starts those of a kind that there is room for, the oldest first; one whose owner or session has no room is passed over. */
-static void start_queued(struct td_jobs *jobs, struct td_jobs_row *row)
-{
-    struct td_list *node = row->queue.next, *next;
-    size_t place = 0;
-
-    for (; node != &row->queue; node = next) {
-        struct td_job *job = TD_CONTAINER_OF(node, struct td_job, queue);
-        next = node->next;
-        if (td_job_fits(job)) {
-            td_job_begin_run(job);
-            continue;
-        }
-        place++;
-        if (job->place == place)
-            continue;
-        job->place = place;
-        job->progress_pending =
-            true; /* told with the next look at the clock, all of them at most so often */
-        td_jobs_wake_at(jobs, job->progress_at);
-    }
-}
-
 static void check_time(struct td_job *job, td_ns now)
 {
     struct td_jobs *jobs = job->jobs;
@@ -341,9 +321,7 @@ void td_jobs_turn(struct td_jobs *jobs)
     if (jobs->retry_at > 0 && td_clock_ns() >= jobs->retry_at)
         jobs->retry_at = 0;
     check_times(jobs);
-    for (size_t i = 0; jobs->queues_changed && i < td_jobs_count_kinds(jobs); i++)
-        start_queued(jobs, jobs->rows[i]);
-    jobs->queues_changed = false;
+    td_queues_turn(jobs);
     td_list_init(&dirty);
     td_list_splice(&dirty, &jobs->dirty);
     while ((node = td_list_pop(&dirty)))

@@ -49,13 +49,7 @@ static void count_running(struct td_job *job, int by)
 
 void td_job_begin_run(struct td_job *job)
 {
-    struct td_jobs_row *kind = job->row;
-
-    if (!td_list_empty(&job->queue)) {
-        td_list_remove(&job->queue);
-        kind->n_queued--;
-        atomic_store(&kind->stat.queued, kind->n_queued);
-    }
+    td_queue_remove(job);
     if (job->session_hash) /* only sessions of which something runs are counted */
         (void)td_map_put(&job->jobs->sessions, job->session_hash, NULL);
     count_running(job, 1);
@@ -297,15 +291,10 @@ void td_job_stop(struct td_job *job, enum td_job_why why)
 /* Takes it out of the queue, or out of those that run. */
 static void withdraw(struct td_job *job)
 {
-    struct td_jobs_row *kind = job->row;
-
-    if (!td_list_empty(&job->queue)) {
-        td_list_remove(&job->queue);
-        kind->n_queued--;
-        atomic_store(&kind->stat.queued, kind->n_queued);
-    } else if (job->began > 0 && job->lease_s == 0) {
+    if (!td_list_empty(&job->queue))
+        td_queue_remove(job);
+    else if (job->began > 0 && job->lease_s == 0)
         count_running(job, -1);
-    }
 }
 
 void td_job_undo(struct td_job *job)
@@ -372,6 +361,17 @@ static void note_end(struct td_job *job)
     td_audit_end(&note);
 }
 
+/* Results are what takes most room where so much waits already: this one is not kept, and the job says so. */
+static enum td_job_state lose_result(struct td_job *job)
+{
+    td_buf_done(&job->result);
+    job->n_logs = job->logs_at = 0;
+    (void)td_job_set(&job->code, TD_S("log_failed"));
+    (void)td_job_set(&job->error, TD_S("Its result could not be written."));
+    (void)td_job_set(&job->actions, actions_for("log_failed"));
+    return TD_JOB_STATE_FAILED;
+}
+
 void td_job_end(struct td_job *job, enum td_job_state state)
 {
     TD_ASSERT(!job->run);
@@ -383,6 +383,8 @@ void td_job_end(struct td_job *job, enum td_job_state state)
     if (td_job_has_ended(job)) /* the log has refused even that */
         return;
     withdraw(job);
+    if (state == TD_JOB_STATE_DONE && td_jobs_say_too_much(job->jobs))
+        state = lose_result(job);
     job->state = state;
     job->ended = td_clock_unix_ms();
     job->step_pending = job->progress_pending = false;
@@ -391,6 +393,6 @@ void td_job_end(struct td_job *job, enum td_job_state state)
     td_job_tell_end(job);
     count_end(job);
     note_end(job);
-    job->jobs->queues_changed = true;
+    td_queue_changed(job->jobs, job->row);
     td_job_soil(job);
 }

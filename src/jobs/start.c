@@ -286,16 +286,12 @@ static int check_room(struct td_job *job, bool external, struct td_job_answer *a
 
 static int enqueue(struct td_job *job, struct td_job_answer *answer)
 {
-    struct td_jobs_row *kind = job->row;
-
-    if (kind->n_queued >= job->kind->spec->queue) {
+    if (job->row->n_queued >= job->kind->spec->queue) {
         answer->retry_after_s = RETRY_AFTER_S;
-        atomic_fetch_add(&kind->stat.refused, 1);
+        atomic_fetch_add(&job->row->stat.refused, 1);
         return refuse(answer, TD_ERATE, "As many jobs of this kind run as may at once.");
     }
-    td_list_append(&kind->queue, &job->queue);
-    atomic_store(&kind->stat.queued, ++kind->n_queued);
-    job->place = kind->n_queued;
+    td_queue_add(job);
     td_job_tell_status(job);
     return 0;
 }

@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a job says: events that gather in `said` and are written together, in order, those of both topics in one batch. */
+/* What a job says: events that gather in `said`, from where write.c takes them. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "jobs/internal.h"
 #include "os/clock.h"
-#include <errno.h>
 #include <stdlib.h>
 
 #define FLUSH_BYTES ((size_t)256 * 1024) /* so much is not gathered any further */
-#define BATCH_BYTES ((size_t)512 * 1024)
-#define BATCH_MAX   256
-
-static struct td_slice said_at(const struct td_job *job, size_t at, size_t len)
-{
-    return td_slice(job->said.ptr + at, len);
-}
 
 /* ---- one event ---- */
 
@@ -47,6 +38,7 @@ void td_job_finish(struct td_job *job, const struct td_job_event *event)
     job->events_cap = cap;
     job->events[job->n_events] = *event;
     job->events[job->n_events++].data_len = job->said.len - event->data_at;
+    td_job_weigh(job);
     td_job_soil(job);
     if (job->said.len > FLUSH_BYTES && job->jobs->retry_at == 0 && !td_job_has_ended(job) &&
         !job->holds)
@@ -170,7 +162,7 @@ static bool may_say(struct td_job *job)
 {
     if (td_job_has_ended(job) || job->why == TD_JOB_WHY_LOG)
         return false;
-    if (job->said.len <= TD_JOB_PENDING_MAX)
+    if (job->said.len <= TD_JOB_PENDING_MAX && !td_jobs_say_too_much(job->jobs))
         return true;
     td_job_stop(job, TD_JOB_WHY_LOG);
     return false;
@@ -216,6 +208,7 @@ static bool extend_text(struct td_job *job, struct td_slice piece)
     said->len--;
     td_buf_putc(said, '}');
     last->data_len = said->len - last->data_at;
+    td_job_weigh(job);
     return true;
 }
 
@@ -412,142 +405,4 @@ void td_job_tell_end(struct td_job *job)
             put_failure(job);
     }
     finish(job, &event);
-}
-
-/* ---- into the log ---- */
-
-static void fill(const struct td_job *job, const struct td_job_event *event, struct td_draft *draft)
-{
-    *draft = (struct td_draft){
-        .topic = event->own ? td_job_topic(job) : td_job_own(job),
-        .type = said_at(job, event->type_at, event->type_len),
-        .key = !event->own    ? TD_S("job")
-               : event->keyed ? td_job_id(job)
-                              : (struct td_slice){NULL, 0},
-        .data = said_at(job, event->data_at, event->data_len),
-        .actor = job->actor,
-        .class = event->class,
-        .begins_text = event->begins,
-        .clears = event->clears,
-    };
-}
-
-/* How many events from `first` on go as one batch; what tells the end is in one. */
-static size_t count_batch(const struct td_job *job, size_t first)
-{
-    size_t n = 0, bytes = 0, end = job->n_events;
-
-    if (td_job_has_ended(job) && first < job->end_at)
-        end = job->end_at;
-    else if (td_job_has_ended(job))
-        return end - first;
-    while (first + n < end && n < BATCH_MAX && (n == 0 || bytes < BATCH_BYTES))
-        bytes += job->events[first + n++].data_len;
-    return n;
-}
-
-static int write_batch(struct td_job *job, size_t first, size_t n, uint64_t *ret_last)
-{
-    const struct td_jobs_log *log = &job->jobs->options.log;
-    struct td_draft drafts[BATCH_MAX];
-    uint64_t seqs[BATCH_MAX];
-    struct td_batch batch = {.drafts = drafts, .n = n};
-
-    TD_ASSERT(n <= BATCH_MAX);
-    for (size_t i = 0; i < n; i++) {
-        fill(job, &job->events[first + i], &drafts[i]);
-        batch.expect |= !job->events[first + i].own;
-    }
-    batch.expect_topic = td_job_own(job);
-    batch.expect_seq = job->seq;
-    int r = log->append(log->arg, &batch, seqs);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < n; i++) {
-        if (!job->events[first + i].own)
-            job->seq = seqs[i];
-        if (ret_last)
-            *ret_last = TD_MAX(*ret_last, seqs[i]);
-    }
-    return 0;
-}
-
-static void forget(struct td_job *job, size_t n)
-{
-    size_t at = n < job->n_events ? job->events[n].type_at : job->said.len;
-
-    td_buf_consume(&job->said, at);
-    job->n_events -= n;
-    job->end_at -= TD_MIN(job->end_at, n);
-    memmove(job->events, job->events + n, job->n_events * sizeof(*job->events));
-    for (size_t i = 0; i < job->n_events; i++) {
-        job->events[i].type_at -= at;
-        job->events[i].data_at -= at;
-    }
-}
-
-/* Whether no later try would do better: it is these events that are refused, not the log that is full. */
-static bool is_final(int r)
-{
-    return r == TD_ECONFLICT || r == TD_ETOOLARGE || r == TD_ETEXTCHUNKS || r == TD_ESTATEKEYS ||
-           r == TD_ETOPICKEYS;
-}
-
-/* Makes the end smaller: first without the lines kept, then without the result.  False: it is as small as it gets. */
-static bool shrink_end(struct td_job *job)
-{
-    if (job->n_logs > 0) {
-        job->n_logs = job->logs_at = 0;
-        return true;
-    }
-    if (job->result.len == 0)
-        return false;
-    td_buf_reset(&job->result);
-    if (job->state == TD_JOB_STATE_DONE) {
-        job->state = TD_JOB_STATE_FAILED;
-        (void)td_job_set(&job->code, TD_S("result_too_large"));
-        (void)td_job_set(&job->error, TD_S("Its result does not fit into the log."));
-        (void)td_job_set(&job->actions, TD_S("[\"Let it write a file, and give its name as the "
-                                             "result.\"]"));
-    }
-    return true;
-}
-
-/* Drops what is refused for good.  The end is told all the same, for there is nobody else who would; true: it is to be tried now. */
-static bool give_up(struct td_job *job, int r)
-{
-    td_log(TD_LOG_ERROR, "job", "%.*s: its events can't be written: %s", TD_JOB_ID_LEN,
-           td_job_id(job).ptr, td_err_name(r));
-    if (td_job_has_ended(job) && job->end_at > 0) {
-        forget(job, job->end_at);
-        return true;
-    }
-    forget(job, job->n_events);
-    if (!td_job_has_ended(job)) {
-        td_job_stop(job, TD_JOB_WHY_LOG);
-        return false;
-    }
-    if (r != TD_ETOOLARGE || !shrink_end(job))
-        return false;
-    td_job_tell_end(job);
-    return true;
-}
-
-int td_job_flush(struct td_job *job, uint64_t *ret_last)
-{
-    int r = 0;
-
-    while (r == 0 && job->n_events > 0) {
-        size_t n = count_batch(job, 0);
-        r = write_batch(job, 0, n, ret_last);
-        if (r == 0)
-            forget(job, n);
-        else if (is_final(r) && give_up(job, r))
-            r = 0;
-    }
-    if (r < 0 && !is_final(r)) {
-        job->jobs->retry_at = td_clock_ns() + TD_JOB_RETRY_NS;
-        td_jobs_wake_at(job->jobs, job->jobs->retry_at);
-    }
-    return r;
 }

@@ -39,7 +39,7 @@ static struct run {
     void *arg;
     char document[512], value[256];
     bool cancelled;
-} runs[16];
+} runs[512];
 static size_t n_runs;
 
 static int fake_start(void *arg, const struct td_kind_spec *spec, const struct td_run_input *input,
@@ -72,9 +72,13 @@ static void wake(void *arg)
     (void)arg;
 }
 
+static bool log_full;
+
 static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
 {
     (void)arg;
+    if (log_full)
+        return -ENOSPC;
     int r = td_journal_append(journal, batch, ret_seqs);
     while (td_journal_commit_step(journal) > 0)
         ;
@@ -256,8 +260,8 @@ static int tear_down(void **state_)
 /* All events of a topic (or pattern), one a line: type, a space, data. */
 static const char *told(const char *pattern)
 {
-    static char text[32768];
-    const char *records[64];
+    static char text[1024 * 1024];
+    static const char *records[1024];
     struct td_wanted wanted = {.pattern = td_slice_str(pattern)};
     size_t len = 0;
 
@@ -266,7 +270,7 @@ static const char *told(const char *pattern)
                            .n_wanted = 1,
                            .until = td_journal_readable(journal),
                            .records = records,
-                           .records_max = 64};
+                           .records_max = TD_ARRAY_LEN(records)};
     td_journal_read(reader, &read);
     assert_int_equal(read.end, TD_READ_DONE);
     text[0] = '\0';
@@ -800,6 +804,114 @@ static void other_kinds_are_for_new_jobs(void **state_)
     open_jobs();
 }
 
+/* The same kinds, but `validate` as `change` makes it. */
+static struct td_kinds *change_validate(void (*change)(struct td_kind_spec *spec))
+{
+    static struct td_kind_spec other[6];
+    struct td_buf errors = TD_BUF_INIT(4096);
+    struct td_kinds *others;
+
+    memcpy(other, specs, sizeof(other));
+    change(&other[0]);
+    assert_int_equal(td_kinds_new(other, 6, &others, &errors), 0);
+    td_buf_done(&errors);
+    assert_int_equal(td_jobs_use_kinds(jobs, &(struct td_kinds_lent){.kinds = others}), 0);
+    td_jobs_limit(jobs,
+                  &(struct td_jobs_limits){.unfinished_max = 999, .owner_unfinished_max = 999});
+    return others;
+}
+
+static void in_sessions(struct td_kind_spec *spec)
+{
+    spec->session_concurrency = 1;
+    spec->queue = 999;
+}
+
+static int start_in(const char *session)
+{
+    return start_with((struct td_job_start){.kind = TD_S("validate"),
+                                            .params = TD_S("{\"p\":\"a\"}"),
+                                            .session = td_slice_str(session)});
+}
+
+static void the_queue_is_looked_through_in_turns(void **state_)
+{
+    struct td_kinds *others = change_validate(in_sessions);
+    char last[TD_JOB_ID_LEN];
+
+    (void)state_;
+    assert_int_equal(start_in("a"), 0);
+    assert_int_equal(start_in("b"), 0);
+    for (int i = 0; i < 300; i++) /* more than one turn looks at */
+        assert_int_equal(start_in("a"), 0);
+    assert_int_equal(start_in("c"), 0);
+    says(body, "\"place\":301");
+    memcpy(last, id_of().ptr, sizeof(last));
+    assert_int_equal(n_runs, 2);
+    end_run(1, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(n_runs, 3); /* in the second turn */
+    assert_int_equal(get(ann, td_slice(last, sizeof(last))), 0);
+    says(body, "\"state\":\"running\"");
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(n_runs, 4);
+    size_t place = 0;
+    for (struct td_list *node = jobs->rows[0]->queue.next; node != &jobs->rows[0]->queue;
+         node = node->next) {
+        const struct td_job *job = TD_CONTAINER_OF(node, struct td_job, queue);
+        place++;
+        assert_int_equal(job->place, place <= 64 ? place : place + 1); /* those in front are told */
+    }
+    assert_int_equal(place, 299);
+    td_jobs_free(jobs);
+    td_kinds_free(others);
+    open_jobs();
+}
+
+static void many_at_once(struct td_kind_spec *spec)
+{
+    spec->concurrency = 20;
+}
+
+static void what_waits_for_the_log_is_bounded_over_all_jobs(void **state_)
+{
+    static char line[2048], result[4096];
+    struct td_kinds *others = change_validate(many_at_once);
+    size_t n = 0;
+
+    (void)state_;
+    memset(line, 'x', sizeof(line));
+    memset(result, '1', sizeof(result));
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    jobs->said_max = 100000;
+    log_full = true;
+    for (int i = 0; i < 12 * 20; i++) {
+        runs[i % 12].ops->line(runs[i % 12].arg, td_slice(line, sizeof(line)), false);
+        if (i % 12 == 0)
+            td_jobs_turn(jobs);
+    }
+    assert_true(jobs->said > 50000 && jobs->said < 200000);
+    for (size_t i = 0; i < 12; i++)
+        n += runs[i].cancelled;
+    assert_int_equal(n, 12); /* each has tried to say more */
+    for (size_t i = 0; i < 12; i++)
+        end_run(i, (struct td_run_end){.outcome = i == 0 ? TD_RUN_DONE : TD_RUN_CANCELLED,
+                                       .exit_status = -1,
+                                       .result = td_slice(result, sizeof(result))});
+    assert_true(jobs->said < 200000);
+    log_full = false;
+    jobs->retry_at = 0;
+    for (struct td_list *node = jobs->all.next; node != &jobs->all; node = node->next)
+        td_job_soil(TD_CONTAINER_OF(node, struct td_job, list));
+    td_jobs_turn(jobs);
+    assert_int_equal(jobs->n, 0);
+    assert_int_equal(jobs->said, 0);
+    assert_int_equal(count(told("projects/a"), "failed {"), 12);
+    td_jobs_free(jobs);
+    td_kinds_free(others);
+    open_jobs();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -821,6 +933,8 @@ int main(void)
         TEST(a_drain_ends_what_runs),
         TEST(jobs_are_listed_to_who_may_see_them),
         TEST(other_kinds_are_for_new_jobs),
+        TEST(the_queue_is_looked_through_in_turns),
+        TEST(what_waits_for_the_log_is_bounded_over_all_jobs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
