@@ -5,10 +5,18 @@
 #include "base/position.h"
 #include "jobs/internal.h"
 
+#define PARAMS_MAX ((size_t)32 * 1024)
+
 static const char *const state_words[] = {
     [TD_JOB_STATE_QUEUED] = "queued",         [TD_JOB_STATE_RUNNING] = "running",
     [TD_JOB_STATE_CANCELLING] = "cancelling", [TD_JOB_STATE_DONE] = "done",
     [TD_JOB_STATE_FAILED] = "failed",         [TD_JOB_STATE_CANCELLED] = "cancelled",
+};
+
+static const char *const agent_words[] = {
+    [TD_AGENT_WAITING] = "waiting", [TD_AGENT_STARTED] = "started",
+    [TD_AGENT_SKIPPED] = "skipped", [TD_AGENT_COMPLETED] = "completed",
+    [TD_AGENT_FAILED] = "failed",   [TD_AGENT_CANCELLED] = "cancelled",
 };
 
 const char *td_job_state_word(enum td_job_state state)
@@ -24,13 +32,15 @@ const char *td_job_status_word(enum td_job_state state)
 
 const char *td_agent_status_word(enum td_agent_status status)
 {
-    static const char *const words[] = {
-        [TD_AGENT_WAITING] = "waiting",     [TD_AGENT_STARTED] = "started",
-        [TD_AGENT_COMPLETED] = "completed", [TD_AGENT_FAILED] = "failed",
-        [TD_AGENT_CANCELLED] = "cancelled",
-    };
+    return agent_words[status];
+}
 
-    return words[status];
+enum td_agent_status td_agent_status_of(struct td_slice word)
+{
+    for (size_t i = 0; i < TD_ARRAY_LEN(agent_words); i++)
+        if (td_slice_eq(word, td_slice_str(agent_words[i])))
+            return (enum td_agent_status)i;
+    return TD_AGENT_WAITING;
 }
 
 void td_job_put_number(struct td_buf *out, double number)
@@ -90,7 +100,7 @@ static void put_agents(const struct td_job *job, struct td_buf *out)
         td_buf_puts(out, ",\"agent_name\":");
         td_json_put_string(out, title_of(kind));
         td_buf_putf(out, ",\"status\":\"%s\",\"duration\":", td_agent_status_word(agent->status));
-        if (agent->status >= TD_AGENT_COMPLETED)
+        if (agent->status >= TD_AGENT_COMPLETED && agent->duration_ms != TD_AGENT_MS_UNKNOWN)
             td_job_put_number(out, (double)agent->duration_ms / 1000);
         else
             td_buf_puts(out, "null");
@@ -155,11 +165,29 @@ static void put_end(const struct td_job *job, struct td_buf *out)
     td_buf_put(out, job->actions.len > 0 ? td_buf_slice(&job->actions) : TD_S("[]"));
 }
 
+/* Those by which a job that outlives the server is found.  Who sees its events knows them anyway. */
+static void put_params(const struct td_job *job, struct td_buf *out)
+{
+    struct td_buf params = TD_BUF_INIT(PARAMS_MAX);
+
+    td_buf_puts(out, ",\"params\":");
+    if (job->params.kind)
+        td_params_put(&job->params, TD_PARAMS_SEEN, &params);
+    if (job->known.len > 0) {
+        td_buf_put(out, job->known);
+    } else {
+        td_buf_putc(out, '{');
+        td_buf_put(out, td_slice_from(td_buf_slice(&params), params.len > 0));
+        td_buf_putc(out, '}');
+    }
+    td_buf_done(&params);
+}
+
 /* What only we need, to take the job up again or to know it again. */
 static void put_internal(const struct td_job *job, struct td_buf *out)
 {
-    td_buf_putf(out, ",\"internal\":{\"content\":\"%s\",\"text\":%s,\"carry\":{", job->content,
-                job->text_told ? "true" : "false");
+    td_buf_putf(out, ",\"internal\":{\"content\":\"%s\",\"text\":%s,\"made\":%llu,\"carry\":{",
+                job->content, job->text_told ? "true" : "false", (unsigned long long)job->made);
     if (job->carried.len > 0)
         td_buf_put(out, td_slice_from(job->carried, 1));
     td_buf_putc(out, '}');
@@ -172,6 +200,7 @@ static void put_internal(const struct td_job *job, struct td_buf *out)
             0) /* then each report that says something is followed by a document */
             td_buf_putf(out, ",\"seq\":%llu,\"offset\":%llu", (unsigned long long)job->report_seq,
                         (unsigned long long)job->text_offset);
+        put_params(job, out);
     }
     td_buf_puts(out, "}}");
 }

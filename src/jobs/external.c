@@ -267,15 +267,40 @@ static int take(struct reading *reading, struct td_slice json, uint64_t seq)
     return r;
 }
 
+bool td_job_end_unheard(struct td_job *job)
+{
+    if (job->lease_s == 0 || job->why != TD_JOB_WHY_LOG || td_job_has_ended(job))
+        return false;
+    td_job_fail(job, "log_failed", "What it said could not be written.");
+    return true;
+}
+
+/* Writes what was reported.  What can't be written now is kept, and written when the log takes it again; what is refused for good, or is too much to be kept, ends
+ * the job: its worker is told, and nothing that it says counts any more. */
+static int flush(struct td_job *job, struct td_job_answer *answer, uint64_t *ret_last)
+{
+    int r = td_job_flush(job, ret_last);
+
+    if (td_job_end_unheard(job)) {
+        if (job->jobs->retry_at == 0)
+            (void)td_job_flush(job, ret_last); /* what fails is tried again by the turn */
+        td_buf_puts(answer->why, "The log did not take what the job said, and won't: the job has "
+                                 "failed. Report less at once, then start it again.");
+        return r < 0 ? r : TD_ETOOLARGE;
+    }
+    if (r < 0)
+        td_buf_puts(answer->why, job->n_events > 0 ? "It is noted, but can't be written yet."
+                                                   : "The log refuses it for good.");
+    return r;
+}
+
 /* Answers with the job, and takes care that what it said is written. */
 static int answer_report(struct td_job *job, struct td_job_answer *answer)
 {
     struct td_buf data = TD_BUF_INIT(TD_JOB_SAID_MAX);
     uint64_t last = 0;
 
-    int r = td_job_flush(job, &last);
-    if (r < 0) /* it is kept, and written when the log takes it again */
-        td_buf_puts(answer->why, "It is noted, but can't be written yet.");
+    int r = flush(job, answer, &last);
     if (r == 0)
         r = td_job_put_document(job, false, &data);
     if (r == 0)

@@ -47,16 +47,19 @@ enum td_job_why {
 enum td_agent_status {
     TD_AGENT_WAITING,
     TD_AGENT_STARTED,
+    TD_AGENT_SKIPPED, /* the job has ended before its turn */
     TD_AGENT_COMPLETED,
     TD_AGENT_FAILED,
     TD_AGENT_CANCELLED,
 };
 
+#define TD_AGENT_MS_UNKNOWN UINT64_MAX
+
 /* A step of a pipeline. */
 struct td_job_agent {
     enum td_agent_status status;
     td_ns started;
-    uint64_t duration_ms;
+    uint64_t duration_ms; /* TD_AGENT_MS_UNKNOWN: the server that ran it is gone */
     struct td_buf result; /* raw JSON */
 };
 
@@ -82,6 +85,7 @@ struct td_job {
     struct td_params params;
     uint64_t owner_hash, session_hash; /* 0: no session */
     uint64_t seq;                      /* of the last event on jobs/{job_id}; 0: none yet */
+    uint64_t made;                     /* the head of the log when it was started */
     enum td_job_state state;
     enum td_job_why why;
     bool holds; /* a report is being taken up: nothing of it is written before it is whole */
@@ -106,7 +110,7 @@ struct td_job {
     char own[sizeof("jobs/") + TD_JOB_ID_LEN];
     char content[2 * 16 + 1]; /* the hash of what was asked for, or empty */
     struct td_buf texts;      /* these, one behind the other: */
-    struct td_slice owner, actor, viewers, session, request_id, carried, connection,
+    struct td_slice owner, actor, viewers, session, request_id, carried, connection, known,
         segment; /* actor: the owner as raw JSON; segment: as topics say it */
     struct td_buf message, last_line, result, code, error, details, actions;
     struct td_buf logs[TD_JOB_LOGS_MAX]; /* a ring of raw objects */
@@ -165,7 +169,7 @@ struct td_jobs {
 /* The newest `generate` of a project. */
 struct td_job_latest {
     char id[TD_JOB_ID_LEN];
-    td_unix_ms created;
+    uint64_t made;
 };
 
 static inline struct td_slice td_job_id(const struct td_job *job)
@@ -206,7 +210,7 @@ void td_job_soil(struct td_job *job); /* it has something to be written or start
 void td_jobs_wake_at(struct td_jobs *jobs, td_ns when);
 struct td_job_count *td_job_owner_count(struct td_job *job);
 void td_job_note_project(struct td_jobs *jobs, struct td_slice kind, struct td_slice topic,
-                         struct td_slice id, td_unix_ms created);
+                         struct td_slice id, uint64_t made);
 
 /* ---- catalog.c: kinds in use ---- */
 TD_MUST_USE int td_catalog_init(struct td_jobs *jobs);
@@ -221,6 +225,8 @@ void td_job_be_none(struct td_job *job);
 const char *td_job_state_word(enum td_job_state state);
 const char *td_job_status_word(enum td_job_state state);
 const char *td_agent_status_word(enum td_agent_status status);
+/* TD_AGENT_WAITING for a word that is none. */
+enum td_agent_status td_agent_status_of(struct td_slice word);
 /* Appends a number with two decimals at most. */
 void td_job_put_number(struct td_buf *out, double number);
 void td_job_put_step(const struct td_job *job, struct td_buf *out);
@@ -287,6 +293,8 @@ void td_job_start_step(struct td_job *job);
 /* Ends it: told on both topics.  Freed once that is written. */
 void td_job_end(struct td_job *job, enum td_job_state state);
 void td_job_fail(struct td_job *job, const char *code, const char *message);
+/* Its server, or its worker, is gone. */
+void td_job_orphan(struct td_job *job, const char *message);
 /* Ends the run for a reason; the job's end comes with the run's. */
 void td_job_stop(struct td_job *job, enum td_job_why why);
 void td_job_set_progress(struct td_job *job, double progress, struct td_slice message);
@@ -306,3 +314,5 @@ void td_job_id_of(const struct td_jobs *jobs, const struct td_principal *princip
                   char ret_id[TD_JOB_ID_LEN]);
 /* ---- external.c ---- */
 void td_job_renew(struct td_job *job); /* its lease begins anew */
+/* Ends one whose worker has said what the log does not take: here is no run that could be ended.  False: it is no such job. */
+bool td_job_end_unheard(struct td_job *job);

@@ -224,16 +224,16 @@ int td_job_set(struct td_buf *buf, struct td_slice text)
 }
 
 void td_job_note_project(struct td_jobs *jobs, struct td_slice kind, struct td_slice topic,
-                         struct td_slice id, td_unix_ms created)
+                         struct td_slice id, uint64_t made)
 {
     if (!td_slice_eq(kind, TD_S("generate")) || topic.len == 0)
         return;
     struct td_job_latest *latest = td_map_put(
         &jobs->projects, td_topic_key(td_journal_seed(jobs->options.log.journal), topic), NULL);
-    if (!latest || latest->created > created)
+    if (!latest || latest->made > made)
         return; /* without memory it is found no more, and nothing else */
     memcpy(latest->id, id.ptr, TD_JOB_ID_LEN);
-    latest->created = created;
+    latest->made = made;
 }
 
 void td_job_note(const struct td_job *job, enum td_audit_action action,
@@ -271,7 +271,7 @@ static void check_time(struct td_job *job, td_ns now)
         if (job->state == TD_JOB_STATE_CANCELLING)
             td_job_end(job, TD_JOB_STATE_CANCELLED);
         else
-            td_job_fail(job, "orphaned", "The worker did not report in time.");
+            td_job_orphan(job, "The worker did not report in time.");
         return;
     }
     if (job->deadline > 0 && now >= job->deadline) {
@@ -309,6 +309,7 @@ static void settle(struct td_job *job)
         td_job_start_step(job);
     if (job->jobs->retry_at == 0)
         (void)td_job_flush(job, NULL);
+    (void)td_job_end_unheard(job);
     if (td_job_has_ended(job) && job->n_events == 0 && !job->run)
         td_job_free(job);
 }

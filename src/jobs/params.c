@@ -139,13 +139,15 @@ static bool is_carried(const struct td_kind *kind, struct td_slice name)
     return false;
 }
 
-void td_params_put(const struct td_params *params, bool carried, struct td_buf *out)
+void td_params_put(const struct td_params *params, enum td_params_which which, struct td_buf *out)
 {
     struct td_slice value;
 
     for (size_t i = 0; i < params->kind->n_params; i++) {
         struct td_slice name = params->kind->params[i].name;
-        if (!td_params_value(params, i, &value) || (carried && !is_carried(params->kind, name)))
+        bool put = which == TD_PARAMS_ALL || is_carried(params->kind, name) ||
+                   (which == TD_PARAMS_SEEN && params->kind->params[i].is_segment);
+        if (!put || !td_params_value(params, i, &value))
             continue;
         td_buf_putf(out, ",\"%.*s\":", (int)name.len, name.ptr);
         if (params->_values[i].is_text)

@@ -21,5 +21,10 @@ void td_params_done(struct td_params *params);
 
 /* The value of the nth parameter, as text with a NUL behind it; false: it is absent. */
 bool td_params_value(const struct td_params *params, size_t nth, struct td_slice *ret_value);
-/* Appends the members `"name":value` of all that are there, or of those that are carried; with a comma before each. */
-void td_params_put(const struct td_params *params, bool carried, struct td_buf *out);
+enum td_params_which {
+    TD_PARAMS_ALL,
+    TD_PARAMS_CARRIED,
+    TD_PARAMS_SEEN, /* by who sees the events: those that are carried, or stand in the topic */
+};
+/* Appends the members `"name":value` of those that are there; with a comma before each. */
+void td_params_put(const struct td_params *params, enum td_params_which which, struct td_buf *out);

@@ -198,11 +198,13 @@ static int cancel_one(struct td_jobs *jobs, const struct td_job_which *which,
 }
 
 /* Whether a parameter of a job has that value. */
-static bool has_param(const struct td_job *job, struct td_slice name, struct td_slice value)
+static bool has_param(const struct td_job *job, const char *name, struct td_slice value)
 {
     struct td_slice found;
-    int nth = job->kind && job->params.kind ? td_kind_param(job->kind, name) : -1;
+    int nth = job->kind && job->params.kind ? td_kind_param(job->kind, td_slice_str(name)) : -1;
 
+    if (job->known.len > 0 && td_json_get(job->known, name, &found)) /* from before a restart */
+        return td_slice_eq(found, value) || td_json_is(found, value);
     return nth >= 0 && td_params_value(&job->params, (size_t)nth, &found) &&
            td_slice_eq(found, value);
 }
@@ -217,8 +219,8 @@ static int cancel_proposal(struct td_jobs *jobs, const struct td_job_which *whic
     for (; node != &jobs->all; node = next) {
         struct td_job *job = TD_CONTAINER_OF(node, struct td_job, list);
         next = node->next;
-        if (td_job_has_ended(job) || !has_param(job, TD_S("proposal_id"), which->proposal_id) ||
-            (which->project_id.len > 0 && !has_param(job, TD_S("project_id"), which->project_id)))
+        if (td_job_has_ended(job) || !has_param(job, "proposal_id", which->proposal_id) ||
+            (which->project_id.len > 0 && !has_param(job, "project_id", which->project_id)))
             continue;
         if (may_cancel(which->principal, job))
             cancel_live(job, which, answer);

@@ -74,16 +74,30 @@ static void take_lease(struct td_job *job, struct td_slice internal)
         job->report_seq = job->text_offset = 0;
 }
 
-static double read_progress(struct td_slice raw)
+/* Negative: it is none. */
+static double read_number(struct td_slice raw)
 {
     char text[32];
 
     if (raw.len == 0 || raw.len >= sizeof(text) || td_json_type(raw) != TD_JSON_NUMBER)
-        return 0;
+        return -1;
     memcpy(text, raw.ptr, raw.len);
     text[raw.len] = '\0';
-    double value = strtod(text, NULL);
+    return strtod(text, NULL);
+}
+
+static double read_progress(struct td_slice raw)
+{
+    double value = read_number(raw);
+
     return value > 0 && value <= 100 ? value : 0;
+}
+
+static uint64_t read_duration(struct td_slice raw)
+{
+    double seconds = read_number(raw);
+
+    return seconds >= 0 && seconds < 1e9 ? (uint64_t)(seconds * 1000 + 0.5) : TD_AGENT_MS_UNKNOWN;
 }
 
 static void take_texts(struct td_job *job, const struct td_job_view *view)
@@ -96,6 +110,7 @@ static void take_texts(struct td_job *job, const struct td_job_view *view)
     job->viewers = keep_raw(job, view->viewers);
     job->request_id = keep_text(job, member(view->data, "request_id"));
     job->carried = keep_carried(job, member(view->internal, "carry"));
+    job->known = keep_raw(job, member(view->internal, "params"));
     topic = keep_text(job, view->topic);
     if (topic.len > 0 && td_topic_valid(topic)) {
         memcpy(job->topic, topic.ptr, topic.len);
@@ -104,6 +119,47 @@ static void take_texts(struct td_job *job, const struct td_job_view *view)
     content = keep_text(job, member(view->internal, "content"));
     if (content.len < sizeof(job->content))
         memcpy(job->content, content.ptr ? content.ptr : "", content.len);
+}
+
+/* How far its agents had come, when it was written last; those that are not known any more are passed over. */
+static void take_agents(struct td_job *job, const struct td_job_view *view)
+{
+    struct td_slice ignored, agent, agents = member(view->data, "agents");
+    struct td_json_iter it = td_json_iter(agents);
+
+    /* That the first has begun is written with the second one only. */
+    job->agents[0].status =
+        td_json_string_is(view->state, "queued") ? TD_AGENT_WAITING : TD_AGENT_STARTED;
+    job->agents[0].duration_ms = TD_AGENT_MS_UNKNOWN;
+    while (agents.len > 0 && td_json_next(&it, &ignored, &agent)) {
+        struct td_slice name = member(agent, "agent"), status = member(agent, "status");
+        if (status.len == 0 || !td_json_plain(status, &status))
+            continue;
+        for (size_t i = 0; i < job->kind->n_steps; i++) {
+            struct td_job_agent *at = &job->agents[i];
+            if (!td_json_is(name, job->kind->steps[i]->spec->name) ||
+                td_slice_eq(status, TD_S("waiting")))
+                continue;
+            at->status = td_agent_status_of(status);
+            at->duration_ms = read_duration(member(agent, "duration"));
+            if (at->status == TD_AGENT_STARTED)
+                job->step = i;
+        }
+    }
+}
+
+/* A piece of its text, or another event of its topic. */
+static void take_piece(struct td_job *job, const struct td_record *record)
+{
+    struct td_slice offset, content;
+    uint64_t at;
+
+    if (!td_slice_eq(record->key, td_job_id(job)) ||
+        !td_json_get(record->data, "offset", &offset) || td_json_u64(offset, &at) < 0 ||
+        !td_json_get(record->data, "content", &content) || td_json_type(content) != TD_JSON_STRING)
+        return;
+    job->text_offset = TD_MAX(job->text_offset, at + td_json_text_len(content));
+    job->text_told = true;
 }
 
 /* A job as its last document says it was. */
@@ -127,9 +183,14 @@ static struct td_job *remake(struct td_jobs *jobs, const struct td_job_view *vie
             return NULL;
         }
     }
+    if (job->agents)
+        take_agents(job, view);
     if (!td_json_plain(view->created, &text) || td_time_parse(text, &job->created) < 0)
         job->created = td_clock_unix_ms();
     job->seq = seq;
+    text = member(view->internal, "made");
+    if (text.len == 0 || td_json_u64(text, &job->made) < 0)
+        job->made = seq;
     job->state = TD_JOB_STATE_RUNNING;
     text = member(view->data, "started");
     if (text.len == 0 || !td_json_plain(text, &text) || td_time_parse(text, &job->started) < 0)
@@ -141,6 +202,37 @@ static struct td_job *remake(struct td_jobs *jobs, const struct td_job_view *vie
     return job;
 }
 
+/* What of its text the log has: a worker's goes on behind that, an orphan's is no state any more.  0, or -EAGAIN. */
+static int find_text(struct td_job *job)
+{
+    const struct td_jobs_log *log = &job->jobs->options.log;
+    struct td_state_cursor cursor = {0};
+    const char *records[PAGE];
+    const struct td_wanted wanted = {
+        .key = td_topic_key(td_journal_seed(log->journal), td_job_topic(job)),
+        .pattern = td_job_topic(job),
+        .exact = true,
+    };
+    struct td_state_read read = {
+        .wanted = &wanted,
+        .n_wanted = 1,
+        .as_of = td_journal_readable(log->journal),
+        .records = records,
+        .records_max = PAGE,
+        .cursor = &cursor,
+    };
+
+    do {
+        log->walk(log->arg, &read);
+        for (size_t i = 0; i < read.n; i++) {
+            struct td_record record;
+            td_record_view(records[i], &record);
+            take_piece(job, &record);
+        }
+    } while (read.end == TD_READ_BUDGET);
+    return read.end == TD_READ_COLD ? -EAGAIN : 0;
+}
+
 /* One that was not ended. */
 static int take_up(struct td_jobs *jobs, const struct td_job_view *view, uint64_t seq)
 {
@@ -148,13 +240,15 @@ static int take_up(struct td_jobs *jobs, const struct td_job_view *view, uint64_
 
     if (!job)
         return -ENOMEM;
-    int r = td_job_enter(job);
+    int r = job->topic_len > 0 ? find_text(job) : 0;
+    if (r == 0)
+        r = td_job_enter(job);
     if (r < 0) {
         td_job_free(job);
         return r;
     }
     if (job->lease_s == 0) {
-        td_job_fail(job, "orphaned", "The server was stopped while the job ran.");
+        td_job_orphan(job, "The server was stopped while the job ran.");
         return 0;
     }
     job->began = td_clock_ns();
@@ -169,18 +263,18 @@ static int take_up(struct td_jobs *jobs, const struct td_job_view *view, uint64_
 static int take(struct td_jobs *jobs, const struct td_record *record)
 {
     struct td_job_view view;
-    struct td_slice state, kind, topic;
-    td_unix_ms created = record->time;
+    struct td_slice state, kind, topic, raw;
+    uint64_t made;
 
     if (!td_slice_eq(record->key, TD_S("job")) || td_job_read(record->data, &view) < 0 ||
         !td_json_plain(view.state, &state))
         return 0;
     if (td_json_plain(view.kind, &kind) && td_json_type(view.topic) == TD_JSON_STRING &&
         td_json_plain(view.topic, &topic)) {
-        struct td_slice time;
-        if (td_json_plain(view.created, &time))
-            (void)!td_time_parse(time, &created);
-        td_job_note_project(jobs, kind, topic, view.id, created);
+        raw = member(view.internal, "made");
+        if (raw.len == 0 || td_json_u64(raw, &made) < 0)
+            made = record->seq;
+        td_job_note_project(jobs, kind, topic, view.id, made);
     }
     if (!td_slice_eq(state, TD_S("queued")) && !td_slice_eq(state, TD_S("running")) &&
         !td_slice_eq(state, TD_S("cancelling")))

@@ -107,6 +107,14 @@ static void on_log(void *arg, struct td_slice message, struct td_slice level)
     td_job_tell_log(arg, message, level);
 }
 
+/* Those whose turn does not come. */
+static void skip_agents(struct td_job *job)
+{
+    for (size_t i = 0; job->agents && i < job->kind->n_steps; i++)
+        if (job->agents[i].status == TD_AGENT_WAITING)
+            job->agents[i].status = TD_AGENT_SKIPPED;
+}
+
 static void end_agent(struct td_job *job, enum td_agent_status status)
 {
     struct td_job_agent *agent = job->agents ? &job->agents[job->step] : NULL;
@@ -114,7 +122,8 @@ static void end_agent(struct td_job *job, enum td_agent_status status)
     if (!agent || agent->status != TD_AGENT_STARTED)
         return;
     agent->status = status;
-    agent->duration_ms = (td_clock_ns() - agent->started) / TD_NS_PER_MS;
+    if (agent->duration_ms != TD_AGENT_MS_UNKNOWN)
+        agent->duration_ms = (td_clock_ns() - agent->started) / TD_NS_PER_MS;
     td_job_tell_agent(job, job->step);
 }
 
@@ -297,6 +306,12 @@ static void withdraw(struct td_job *job)
         count_running(job, -1);
 }
 
+void td_job_orphan(struct td_job *job, const char *message)
+{
+    end_agent(job, TD_AGENT_FAILED);
+    td_job_fail(job, "orphaned", message);
+}
+
 void td_job_undo(struct td_job *job)
 {
     if (!td_list_empty(&job->list) && !td_job_has_ended(job))
@@ -390,6 +405,7 @@ void td_job_end(struct td_job *job, enum td_job_state state)
     job->step_pending = job->progress_pending = false;
     if (state == TD_JOB_STATE_DONE)
         job->progress = 100;
+    skip_agents(job);
     td_job_tell_end(job);
     count_end(job);
     note_end(job);

@@ -85,7 +85,7 @@ static int keep_texts(struct td_job *job, const struct td_job_start *start,
     if (r < 0)
         return r;
     at = job->texts.len;
-    td_params_put(&job->params, true, &job->texts);
+    td_params_put(&job->params, TD_PARAMS_CARRIED, &job->texts);
     job->carried = span(job, at);
     if (job->carried.len > CARRIED_MAX)
         return refuse(answer, TD_ETOOLARGE,
@@ -214,7 +214,7 @@ static void note_content(struct td_job *job, bool external)
     struct td_buf params = TD_BUF_INIT(2 * TD_PARAMS_BYTES_MAX + 64 * 1024);
     uint64_t hash[2];
 
-    td_params_put(&job->params, false, &params);
+    td_params_put(&job->params, TD_PARAMS_ALL, &params);
     td_buf_putf(&params, ";%d;", (int)external);
     td_jobs_hash(job->jobs, "content", job->kind_name, td_buf_slice(&params), job->viewers, hash);
     hex(hash, sizeof(hash), job->content);
@@ -346,6 +346,7 @@ static int launch(struct td_job *job, const struct td_job_start *start,
     char token[64];
     uint64_t last = 0;
 
+    job->made = td_journal_head(job->jobs->options.log.journal);
     int r = td_job_enter(job);
     if (r == 0 && start->external) {
         td_random_bytes(secret, sizeof(secret));
@@ -367,7 +368,7 @@ static int launch(struct td_job *job, const struct td_job_start *start,
     if (start->address.len > 0)
         td_audit_address(&note, start->address);
     td_audit_end(&note);
-    td_job_note_project(job->jobs, job->kind_name, td_job_topic(job), td_job_id(job), job->created);
+    td_job_note_project(job->jobs, job->kind_name, td_job_topic(job), td_job_id(job), job->made);
     answer->position = job->seq;
     answer->wait_for = last;
     r = td_job_put_document(job, false, &data);

@@ -289,20 +289,22 @@ void td_job_tell_agent(struct td_job *job, size_t step)
     struct td_job_event event;
 
     td_job_put_number(&duration, (double)agent->duration_ms / 1000);
+    bool timed = agent->status != TD_AGENT_STARTED && agent->duration_ms != TD_AGENT_MS_UNKNOWN;
     if (agent->status == TD_AGENT_STARTED)
         td_buf_putf(&message, "Starting %.*s agent", len, title.ptr);
     else
-        td_buf_putf(&message, "%s %.*s agent in %.*ss",
+        td_buf_putf(&message, "%s %.*s agent",
                     agent->status == TD_AGENT_COMPLETED ? "Completed"
                     : agent->status == TD_AGENT_FAILED  ? "Failed"
                                                         : "Cancelled",
-                    len, title.ptr, (int)duration.len, duration.ptr);
+                    len, title.ptr);
+    if (timed)
+        td_buf_putf(&message, " in %.*ss", (int)duration.len, duration.ptr);
     if (td_job_begin(job, TD_KIND_STEP, &event)) {
         td_job_put_member(job, "agent", spec->name);
         td_job_put_member(job, "agent_name", title);
         td_job_put_member(job, "status", td_slice_str(td_agent_status_word(agent->status)));
-        td_job_put_raw(job, "duration",
-                       agent->status == TD_AGENT_STARTED ? TD_S("null") : td_buf_slice(&duration));
+        td_job_put_raw(job, "duration", timed ? td_buf_slice(&duration) : TD_S("null"));
         td_job_put_member(job, "message", td_buf_slice(&message));
         finish(job, &event);
     }

@@ -94,7 +94,7 @@ static int put_document(const struct td_job *job, struct td_buf *out)
     td_buf_puts(out, "{\"job_id\":\"");
     td_buf_put(out, td_job_id(job));
     td_buf_puts(out, "\",\"params\":{");
-    td_params_put(&job->params, false, &params);
+    td_params_put(&job->params, TD_PARAMS_ALL, &params);
     if (params.len > 0)
         td_buf_put(out, td_slice_from(td_buf_slice(&params), 1));
     td_buf_puts(out, "},\"results\":{");

@@ -436,7 +436,7 @@ def test_a_generation_stops_at_the_first_failure(server, http):
     job_id = http.call("POST", "/api/projects/p9/generate", json={"stop": "yes"}).json()["job_id"]
     job = ended(http, job_id)
     assert (job["state"], job["error"]["code"]) == ("failed", "exit_status")
-    assert [a["status"] for a in job["agents"]] == ["completed", "failed", "waiting"]
+    assert [a["status"] for a in job["agents"]] == ["completed", "failed", "skipped"]
     completions = [data for type, data in told(server, "projects/p9") if type == "completion"]
     assert [(c["status"], bool(c["error"])) for c in completions] == [("failed", True)]
 
@@ -447,7 +447,7 @@ def test_a_generation_is_cancelled_in_the_middle(server, http):
     cancel(http, job_id)
     job = ended(http, job_id)
     assert job["state"] == "cancelled"
-    assert [a["status"] for a in job["agents"]] == ["completed", "cancelled", "waiting"]
+    assert [a["status"] for a in job["agents"]] == ["completed", "cancelled", "skipped"]
     assert [d["status"] for t, d in told(server, "projects/p9") if t == "completion"] == ["cancelled"]
 
 

@@ -72,13 +72,13 @@ static void wake(void *arg)
     (void)arg;
 }
 
-static bool log_full;
+static int log_error; /* 0: it takes what it is given */
 
 static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
 {
     (void)arg;
-    if (log_full)
-        return -ENOSPC;
+    if (log_error < 0)
+        return log_error;
     int r = td_journal_append(journal, batch, ret_seqs);
     while (td_journal_commit_step(journal) > 0)
         ;
@@ -203,13 +203,16 @@ static void declare_kinds(void)
                                      .argv = LIST(TD_S("x")),
                                      .concurrency = 1,
                                      .queue = 1};
-    specs[5] = (struct td_kind_spec){.name = TD_S("outside"),
-                                     .runner = TD_RUNNER_EXTERNAL,
-                                     .who = TD_S("any"),
-                                     .topic = TD_S("outside/{job_id}"),
-                                     .events = LIST(TD_S("output=line"), TD_S("error=lost")),
-                                     .concurrency = 1,
-                                     .queue = 1};
+    specs[5] = (struct td_kind_spec){
+        .name = TD_S("outside"),
+        .runner = TD_RUNNER_EXTERNAL,
+        .who = TD_S("any"),
+        .topic = TD_S("outside/{job_id}"),
+        .params = LIST(TD_S("proposal_id?=.*")),
+        .carry = LIST(TD_S("proposal_id")),
+        .events = LIST(TD_S("output=line"), TD_S("error=lost"), TD_S("text=token")),
+        .concurrency = 1,
+        .queue = 1};
     assert_int_equal(td_kinds_new(specs, 6, &kinds, &errors), 0);
     td_buf_done(&errors);
 }
@@ -884,7 +887,7 @@ static void what_waits_for_the_log_is_bounded_over_all_jobs(void **state_)
     for (int i = 0; i < 12; i++)
         assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
     jobs->said_max = 100000;
-    log_full = true;
+    log_error = -ENOSPC;
     for (int i = 0; i < 12 * 20; i++) {
         runs[i % 12].ops->line(runs[i % 12].arg, td_slice(line, sizeof(line)), false);
         if (i % 12 == 0)
@@ -899,7 +902,7 @@ static void what_waits_for_the_log_is_bounded_over_all_jobs(void **state_)
                                        .exit_status = -1,
                                        .result = td_slice(result, sizeof(result))});
     assert_true(jobs->said < 200000);
-    log_full = false;
+    log_error = 0;
     jobs->retry_at = 0;
     for (struct td_list *node = jobs->all.next; node != &jobs->all; node = node->next)
         td_job_soil(TD_CONTAINER_OF(node, struct td_job, list));
@@ -910,6 +913,82 @@ static void what_waits_for_the_log_is_bounded_over_all_jobs(void **state_)
     td_jobs_free(jobs);
     td_kinds_free(others);
     open_jobs();
+}
+
+static void a_worker_goes_on_after_a_restart_where_it_was(void **state_)
+{
+    struct td_job_which of_seven = {.principal = ann, .proposal_id = TD_S("7")};
+    char id[TD_JOB_ID_LEN], topic[64];
+
+    (void)state_;
+    assert_int_equal(start_with((struct td_job_start){.kind = TD_S("outside"),
+                                                      .params = TD_S("{\"proposal_id\":\"7\"}"),
+                                                      .external = true}),
+                     0);
+    struct td_slice token = token_of();
+    memcpy(id, id_of().ptr, sizeof(id));
+    struct td_slice job = td_slice(id, sizeof(id));
+    snprintf(topic, sizeof(topic), "outside/%.*s", (int)sizeof(id), id);
+    assert_int_equal(report(job, token, "{\"events\":[{\"text\":\"h\u00e9\"},{\"text\":\"llo\"}]}"),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        td_jobs_free(jobs);
+        open_jobs();
+        assert_int_equal(report(job, token, "{\"events\":[{\"text\":\"+\"}]}"), 0);
+    }
+    says(told(topic), "\"offset\":0,\"content\":\"h\303\251llo\"");
+    says(told(topic), "\"offset\":6,\"content\":\"+\"");
+    says(told(topic), "\"offset\":7,\"content\":\"+\"");
+    of_seven.proposal_id = TD_S("8");
+    assert_int_equal(done(td_jobs_cancel(jobs, &of_seven, begin())), TD_ENOTFOUND);
+    of_seven.proposal_id = TD_S("7");
+    assert_int_equal(done(td_jobs_cancel(jobs, &of_seven, begin())), 0);
+    says(body, "\"state\":\"cancelling\"");
+    assert_int_equal(report(job, token, "{\"state\":\"cancelled\"}"), 0);
+}
+
+static void a_worker_hears_that_the_log_refuses_for_good(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start_with((struct td_job_start){.kind = TD_S("outside"), .external = true}),
+                     0);
+    struct td_slice token = token_of();
+    char id[TD_JOB_ID_LEN];
+    memcpy(id, id_of().ptr, sizeof(id));
+    struct td_slice job = td_slice(id, sizeof(id));
+    log_error = -ENOSPC;
+    assert_int_equal(report(job, token, "{\"events\":[{\"line\":\"kept\"}]}"), -ENOSPC);
+    says(why, "It is noted, but can't be written yet.");
+    log_error = 0;
+    jobs->retry_at = 0;
+    assert_int_equal(report(job, token, "{}"), 0);
+    assert_int_equal(count(told("outside/*"), "\"line\":\"kept\""), 1);
+    log_error = TD_ETOPICKEYS;
+    assert_int_equal(report(job, token, "{\"events\":[{\"line\":\"gone\"}]}"), TD_ETOPICKEYS);
+    says(why, "the job has failed");
+    log_error = 0;
+    td_jobs_turn(jobs);
+    assert_int_equal(jobs->n, 0);
+}
+
+static void agents_of_an_orphan_are_what_they_are(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start("generate", "{\"p\":\"a\"}"), 0);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(start("generate", "{\"p\":\"b\"}"), 0);
+    td_jobs_free(jobs);
+    open_jobs();
+    assert_int_equal(get(ann, id_of()), 0);
+    says(body,
+         "{\"agent\":\"first\",\"agent_name\":\"First\",\"status\":\"failed\",\"duration\":null},"
+         "{\"agent\":\"second\",\"agent_name\":\"second\",\"status\":\"skipped\",\"duration\":"
+         "null}");
+    says(told("projects/b"), "\"agent\":\"first\",\"agent_name\":\"First\",\"status\":\"failed\","
+                             "\"duration\":null,\"message\":\"Failed First agent\"");
+    says(told("projects/a"), "\"agent\":\"second\",\"agent_name\":\"second\",\"status\":\"failed\","
+                             "\"duration\":null");
+    says(told("jobs/*"), "\"status\":\"completed\",\"duration\":0");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -933,6 +1012,9 @@ int main(void)
         TEST(a_drain_ends_what_runs),
         TEST(jobs_are_listed_to_who_may_see_them),
         TEST(other_kinds_are_for_new_jobs),
+        TEST(a_worker_goes_on_after_a_restart_where_it_was),
+        TEST(a_worker_hears_that_the_log_refuses_for_good),
+        TEST(agents_of_an_orphan_are_what_they_are),
         TEST(the_queue_is_looked_through_in_turns),
         TEST(what_waits_for_the_log_is_bounded_over_all_jobs),
     };
