@@ -269,6 +269,11 @@ static void list(struct td_request *request)
         answer(request, 200, (struct td_slice){NULL, 0});
         return;
     }
+    if (!td_admission_publish(request->worker, request->conn)) {
+        refuse(request, TD_ERATE,
+               "A list counts as a publish does: there were too many on this connection.");
+        return;
+    }
     ask = ask_new(request, TD_ASK_JOB_LIST, query.len + 16);
     if (ask)
         ask->ask.job.limit = LIST_LIMIT;

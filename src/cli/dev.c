@@ -58,21 +58,36 @@ static bool is_there(const char *dir)
     return file >= 0;
 }
 
+/* The folder that a path lies in, `up` folders higher, with its last slash; of "/" itself. */
+static struct td_slice folder_of(struct td_slice path, unsigned up)
+{
+    for (up++; up > 0; up--) {
+        path.len -= path.len > 1 && path.ptr[path.len - 1] == '/';
+        while (path.len > 1 && path.ptr[path.len - 1] != '/')
+            path.len--;
+    }
+    return path;
+}
+
 /* Beside the program: in the clone that it was built in, or where it is installed. */
 static bool find_beside(struct td_buf *examples)
 {
-    static const char *const places[] = {"../../examples", "../share/tidings/examples"};
+    static const struct {
+        unsigned up;
+        const char *name;
+    } places[] = {
+        {2, "examples"              },
+        {1, "share/tidings/examples"},
+    };
     struct td_buf program = TD_BUF_INIT(PATH_BYTES);
     bool found = false;
 
     if (td_program_path(&program) == 0) {
-        struct td_slice dir = td_slice(program.ptr, program.len - 1);
-        while (dir.len > 0 && dir.ptr[dir.len - 1] != '/')
-            dir.len--;
+        struct td_slice path = td_slice(program.ptr, program.len - 1);
         for (size_t i = 0; i < TD_ARRAY_LEN(places) && !found; i++) {
             td_buf_reset(examples);
-            td_buf_put(examples, dir);
-            td_buf_puts(examples, places[i]);
+            td_buf_put(examples, folder_of(path, places[i].up));
+            td_buf_puts(examples, places[i].name);
             td_buf_putc(examples, '\0');
             found = examples->err == 0 && is_there(examples->ptr);
         }

@@ -109,6 +109,7 @@ struct td_ask {
     uint64_t wait_for;  /* the answer holds once this sequence is readable; 0: now */
     unsigned retry_after_s; /* with TD_ERATE: when to ask again; 0: unknown */
 
+    unsigned _conflicts; /* see td_desk_conflict */
     size_t _text_used, _text_size;
     char *_text;
 };

@@ -16,6 +16,8 @@
 
 /* Topics that were written to and are not readable yet.  Beyond so many, those that have become readable are looked for. */
 #define UNREADABLE_MAX 4096
+/* How often an ask is carried out anew because somebody else was quicker. */
+#define CONFLICTS_MAX 16
 
 static void letter_came(void *arg)
 {
@@ -76,6 +78,11 @@ void td_desk_note(struct td_audit_note *note, const struct td_desk *desk, const 
     td_audit_actor(note, ask->principal->subject);
     if (ask->address.len > 0)
         td_audit_address(note, ask->address);
+}
+
+int td_desk_conflict(struct td_ask *ask)
+{
+    return ++ask->_conflicts < CONFLICTS_MAX ? -EAGAIN : TD_EUNAVAILABLE;
 }
 
 static void refuse_all(struct td_list *asks)

@@ -229,7 +229,7 @@ static int append(struct td_desk *desk, struct td_ask *ask, struct td_batch *bat
         r = td_desk_append(desk, batch, &seq);
     td_buf_done(&data);
     if (r == TD_ECONFLICT)
-        return -EAGAIN; /* somebody else wrote meanwhile: it is read again */
+        return td_desk_conflict(ask);
     if (r < 0)
         return r;
     td_entity_note(desk, ask, ask->topic, draft->type, entity->exists ? entity->version + 1 : 1);

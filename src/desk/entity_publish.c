@@ -154,5 +154,5 @@ int td_entity_publish(struct td_desk *desk, struct td_ask *ask)
     td_buf_done(&plan.text);
     free(plan.drafts);
     free(plan.become);
-    return r == TD_ECONFLICT ? -EAGAIN : r;
+    return r == TD_ECONFLICT ? td_desk_conflict(ask) : r;
 }

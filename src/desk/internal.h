@@ -38,5 +38,9 @@ struct td_desk {
 void td_desk_note(struct td_audit_note *note, const struct td_desk *desk, const struct td_ask *ask,
                   enum td_audit_action action, struct td_slice topic);
 
+/* What to answer where the log says that somebody else wrote to the topic meanwhile: -EAGAIN, so that the ask is carried out again on what is there
+ * then; TD_EUNAVAILABLE when that has happened to it often. */
+TD_MUST_USE int td_desk_conflict(struct td_ask *ask);
+
 /* Its requests to others, made when somebody first needs them, because libcurl's handles are not free; NULL when memory is out.  The desk's thread, or before that is started. */
 struct td_upstream *td_desk_upstream(struct td_desk *desk);

@@ -212,6 +212,7 @@ static int tell(struct td_desk *desk, const struct act *act, uint64_t *ret_seq)
     td_buf_done(&changed);
     if (r == 0)
         *ret_seq = seqs[0];
+    /* Nobody else writes to a lock's topic: this ends once what the desk itself wrote is read again. */
     return r == TD_ECONFLICT ? -EAGAIN : r;
 }
 

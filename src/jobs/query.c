@@ -5,7 +5,7 @@
 #include "jobs/internal.h"
 #include <errno.h>
 
-#define LIST_EXAMINED_MAX 4096 /* topics that one answer looks at */
+#define LIST_EXAMINED_MAX 512 /* jobs that one answer looks at: some milliseconds of the desk */
 
 /* ---- which, and who may see it ---- */
 

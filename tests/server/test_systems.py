@@ -2,6 +2,7 @@
 """The systems that the examples of `tidings dev` show, from end to end: proposals, prompts, journals."""
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -18,10 +19,10 @@ LOOKS_ON = {"subscribe": ["projects/demo/**"]}
 # --- the server itself ---------------------------------------------------------------------------------------------
 
 
-def dev(directory, *options, env=None):
+def dev(directory, *options, env=None, program=BINARY):
     port = free_port()
     with open(directory / "out", "wb") as out:
-        process = subprocess.Popen([BINARY, "dev", "--listen", f"127.0.0.1:{port}", "--data", str(directory / "data"), *options],
+        process = subprocess.Popen([program, "dev", "--listen", f"127.0.0.1:{port}", "--data", str(directory / "data"), *options],
                                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=directory,
                                    env={**os.environ, "PATH": DEBIAN_PATH, **(env or {})})
     return process, port, lambda: (directory / "out").read_text()
@@ -44,6 +45,7 @@ def test_it_says_what_there_is_and_the_imitation_ends_with_it(tmp_path):
     process, port, said = dev(tmp_path, "--examples", str(EXAMPLES))
     try:
         until(lambda: "generate" in said() or process.poll() is not None, "it has said all")
+        assert f"from {EXAMPLES} (" in said()
         assert "The language model is an imitation" in said() and '"kind":"journal"' in said()
         imitation = [pid for pid in children_of(process.pid) if "imitation_llm.py" in cmdline_of(pid)]
         assert len(imitation) == 1
@@ -62,6 +64,19 @@ def test_it_says_what_there_is_and_the_imitation_ends_with_it(tmp_path):
         process.kill()
         process.wait(20)
     until(lambda: not any("imitation_llm.py" in cmdline_of(pid) for pid in imitation), "the imitation has ended")
+
+
+def test_examples_beside_the_program_are_named_as_one_would(tmp_path):
+    place = tmp_path / "clone"
+    (place / "build/release").mkdir(parents=True)
+    (place / "examples").symlink_to(EXAMPLES)
+    shutil.copy(BINARY, place / "build/release/tidings")
+    (tmp_path / "run").mkdir()
+    process, _, said = dev(tmp_path / "run", program=str(place / "build/release/tidings"))
+    until(lambda: "generate" in said() or process.poll() is not None, "it has said all")
+    process.kill()
+    process.wait(20)
+    assert f"from {place}/examples (" in said()
 
 
 def test_without_examples_without_python_and_with_half_a_model(tmp_path):
