@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A subscription without I/O: what survives the connections that it is read from."""
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from . import errors
+from .backoff import STEADY, After, Backoff, Profile
+from .core import EVENTS
+from .eventstream import EventStreamParser
+from .events import AccessLost, CaughtUp, Event, Gap, Item, read_event
+
+Status = Literal["connecting", "connected", "disconnected", "error"]
+OnStatus = Callable[[Status, Exception | None], None]
+_RECENT = 1024
+
+
+class Feed:
+    """Remembers where it stands, and says how to go on.
+
+    `taken` is what came and was not given to the user yet, each with the position behind it; it outlives connections, so
+    a new one begins at `position`, behind what was taken, while the user may be further back.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        *,
+        since: str | None = None,
+        types: Iterable[str] = (),
+        state: bool | None = None,
+        caught_up: bool = False,
+        backoff: Profile = STEADY,
+        on_status: OnStatus | None = None,
+        path: str = EVENTS,
+    ) -> None:
+        if not patterns and path == EVENTS:
+            raise ValueError("a subscription needs a pattern at least")
+        self.path = path
+        self.position = since if since not in (None, "now", "earliest") else None
+        self.deadline_s = 45.0
+        """Nothing heard for so long: the connection is taken for dead."""
+        self.status: Status = "connecting"
+        self.taken: deque[tuple[Item | None, str | None]] = deque()
+        self._since = since
+        self._query = (
+            [("topic", pattern) for pattern in patterns] + [("type", type) for type in types] + [("format", "event")]
+        )
+        self._state = state
+        self._tells_caught_up = caught_up
+        self._is_caught_up = False
+        self._backoff = Backoff(backoff)
+        self._on_status = on_status
+        self._opened_at: float | None = None
+        self._retry_after: float | None = None
+        self._recent_ids: deque[str] = deque(maxlen=_RECENT)
+        self._recent: set[str] = set()
+
+    # ---- a connection ----
+
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters that go on from here."""
+        since = self.position or self._since
+        shows_state = (
+            self._state is not False and not self._is_caught_up and (self._state or self._since in (None, "now"))
+        )
+        more = [("since", since)] if since else []
+        if self._state is False:
+            more.append(("state", "0"))
+        elif shows_state:
+            more.append(("state", "1"))
+        return self._query + more
+
+    def opened(self, position: str | None = None) -> None:
+        """Connected.  `position` is where the answer stands: from there on a newcomer misses nothing, though this connection
+        should break before it has caught up."""
+        self._opened_at = time.monotonic()
+        self._retry_after = None
+        if self.position is None and self._since in (None, "now"):
+            self.position = position
+        self.tell("connected")
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Takes one message of the server."""
+        if message.get("control") is True:
+            self._take_control(message)
+            return
+        event = read_event(message)
+        if event.id is None or event.state:
+            self.taken.append((event, self.position))
+        elif event.id not in self._recent:
+            if len(self._recent_ids) == _RECENT:
+                self._recent.discard(self._recent_ids[0])
+            self._recent_ids.append(event.id)
+            self._recent.add(event.id)
+            self.position = event.id
+            self.taken.append((event, event.id))
+
+    def _take_control(self, message: Mapping[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "connection":
+            beat = message.get("heartbeat") or {}
+            self.deadline_s = beat.get("interval", 30) + beat.get("timeout", 10) + 5.0
+            self.opened(message.get("position"))
+        elif kind == "caught_up":
+            self._is_caught_up = True
+            self.position = message["position"]
+            self.taken.append((CaughtUp(message["position"]) if self._tells_caught_up else None, self.position))
+        elif kind == "heartbeat":
+            self.move(message["position"])
+        elif kind == "gap":
+            self.taken.append((Gap(message.get("from", ""), message["to"], message["reason"]), self.position))
+        elif kind == "access_lost" or (kind == "authenticated" and message.get("lost")):
+            topics = tuple(message.get("topics") or message.get("lost") or ())
+            self.taken.append(
+                (AccessLost(topics, message.get("reason", "the new token does not grant them")), self.position)
+            )
+        elif kind == "draining":
+            self._retry_after = message.get("retry_after")
+
+    def move(self, position: str) -> None:
+        """Nothing up to there is owed any more."""
+        if position and position != self.position:
+            self.position = position
+            self.taken.append((None, position))
+
+    def ended(self, after: After, error: errors.TidingsError) -> float:
+        """The connection is over: how long to wait before the next.  Raises the error when there is to be none."""
+        lasted = 0.0 if self._opened_at is None else time.monotonic() - self._opened_at
+        self._opened_at = None
+        delay = None
+        if after.action == "retry":
+            given = self._retry_after if after.retry_after is None else after.retry_after
+            delay = self._backoff.delay(lasted, given, after.slow and given is None)
+        if delay is None:
+            self.tell("error", error)
+            raise error
+        self.tell("disconnected", error)
+        return delay
+
+    def tell(self, status: Status, error: Exception | None = None) -> None:
+        if status != self.status or error is not None:
+            self.status = status
+            if self._on_status:
+                self._on_status(status, error)
+
+
+class StreamReader:
+    """One event stream that a feed is read from."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._parser = EventStreamParser()
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the stream asked to wait behind its end."""
+        retry = self._parser.retry_ms
+        return None if retry is None else retry / 1000
+
+    def feed(self, chunk: bytes) -> None:
+        for event in self._parser.feed(chunk):
+            self._feed.take(json.loads(event.data))
+        # An `id:` alone moves a quiet reader on; that of an event was taken with it.
+        self._feed.move(self._parser.last_event_id)
