@@ -23,6 +23,7 @@ export const CONFLICT_LABELS = {
   changed: (who: string, what: string) => `${who} changed this while you were editing${what ? `: ${what}` : ''}.`,
   deleted: (who: string) => `${who} deleted this while you were editing.`,
   other: (who: string, what: string) => `${who} changed ${what || 'other fields'}. You did not touch that: both changes are kept when you save.`,
+  bring: 'Show it here',
   choose: 'Refresh discards your changes. If you continue, saving may overwrite theirs.',
   gone: 'If you continue, saving creates it again.',
   continuing: (who: string) => `You continue with your version: saving may overwrite what ${who} changed.`,
@@ -53,7 +54,7 @@ export interface ConflictBannerViewProps {
   onRefresh?: () => void;
   /** The user goes on with his own. The banner becomes one line that still says what saving does. */
   onContinue?: () => void;
-  /** Given, for each field in conflict, the value chosen. Without it there is no Merge. */
+  /** Given, for each field in conflict, the value chosen; of other-fields none, and both are kept. Without it there is no Merge. */
   onMerge?: (picked: Record<string, unknown>) => void;
   /** Shows a value; strings as they are and all else as JSON, unless given. */
   show?: (value: unknown, field: ConflictField) => ReactNode;
@@ -77,6 +78,7 @@ export function ConflictBannerView(props: ConflictBannerViewProps) {
     return (
       <div className={classes('td td-notice td-soft-accent', className)} role="status">
         <Icon name="pen" /><span className="td-grow">{say.other(who, what)}</span>
+        {onMerge && <Button onClick={() => onMerge({})}>{say.bring}</Button>}
       </div>
     );
   }

@@ -22,7 +22,7 @@ export const LOG_LABELS = {
   warning: 'warning:',
 };
 
-export interface LogViewProps {
+export interface LogViewViewProps {
   /** In order; more come at the end. A new array for each change, or the same one grown and rendered again. */
   lines: readonly LogLine[];
   /** How many lines there were before lines[0] and are no more. 0. */
@@ -46,7 +46,7 @@ export interface LogViewProps {
 // Rows beyond the view on either side, and the columns at which a line that is not wrapped ends all the same.
 const AROUND = 12, UNFOLDED = 4000;
 
-export function LogViewView(props: LogViewProps) {
+export function LogViewView(props: LogViewViewProps) {
   const { lines, dropped = 0, label, times = false, height, children, className, labels } = props;
   const say = { ...LOG_LABELS, ...labels };
   const [wrap, setWrap] = useState(props.wrap ?? true);

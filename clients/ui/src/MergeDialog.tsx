@@ -27,9 +27,10 @@ export function MergeDialog({ fields, who, say, show, onDone, onClose }: MergeDi
   useEffect(() => {
     const element = dialog.current!;
     const before = document.activeElement as HTMLElement | null;
-    if (!element.open) element.showModal();
+    // Where tests of a page run there may be no such thing as a modal dialog; then it is just open.
+    if (element.showModal) element.showModal(); else element.open = true;
     return () => {
-      element.close();
+      element.close?.();
       before?.focus();
     };
   }, []);

@@ -13,7 +13,7 @@ export interface PresencePerson {
   readonly idle?: boolean;
 }
 
-export interface PresenceStackProps {
+export interface PresenceStackViewProps {
   users: readonly PresencePerson[];
   /** So many avatars at most; the others are counted. 5. */
   max?: number;
@@ -33,7 +33,7 @@ export const PRESENCE_LABELS = {
 };
 
 /** Who else is here: a row of avatars. A screen reader hears a list of names. */
-export function PresenceStack({ users, max = 5, self, size = 'medium', className, labels }: PresenceStackProps) {
+export function PresenceStackView({ users, max = 5, self, size = 'medium', className, labels }: PresenceStackViewProps) {
   const say = { ...PRESENCE_LABELS, ...labels };
   const sorted = self === undefined ? users : [...users.filter(one => one.user !== self), ...users.filter(one => one.user === self)];
   // A circle that says "+1" takes as much room as the one whom it hides.

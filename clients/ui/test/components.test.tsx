@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Roles, names, and what happens by keyboard and pointer.
 import { act, cleanup, fireEvent, render, screen, within } from '@testing-library/react';
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConnectionState, JobState } from '@tidings/client';
 import { ConflictBanner, ConnectionIndicator, JobProgress, PresenceStack, ProgressBar, StaleNotice, TokenText } from '../src/index.ts';
 import { blocks } from '../src/TokenText.tsx';
 
-beforeAll(() => {
-  // What jsdom lacks of <dialog>.
-  HTMLDialogElement.prototype.showModal ??= function showModal(this: HTMLDialogElement) { this.open = true; };
-  HTMLDialogElement.prototype.close ??= function close(this: HTMLDialogElement) { this.open = false; };
-});
 beforeEach(() => { vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] }); });
 afterEach(() => {
   cleanup();
