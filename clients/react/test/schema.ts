@@ -9,7 +9,12 @@ export interface TestSchema {
     'a/b': { only: boolean };
   };
   entities: { sheets: Sheet };
-  jobs: { count: { params: { upTo: number }; result: { sum: number } }; plain: object };
+  jobs: {
+    count: { params: { upTo: number }; result: { sum: number } };
+    // Of `tidings dev`.
+    validate: { params: { project_id: string; proposal_id: string; path?: string } };
+    enhance: { params: { text: string }; result: { text: string } };
+  };
 }
 
 declare module '@tidings/client' {
