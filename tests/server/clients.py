@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients for the tests: requests for HTTP, websockets' own codec over a blocking socket for WebSocket, and bare sockets
 where bytes matter.  Every wait has a deadline."""
+import contextlib
 import json
+import resource
 import socket
 import time
 
@@ -13,6 +15,19 @@ from websockets.uri import parse_uri
 DEADLINE_S = 20.0
 EVENTS = "/api/v1/events"
 PRESENCE = ("presence_joined", "presence_left")
+
+
+@contextlib.contextmanager
+def many_files(connections):
+    """Room for so many connections of this process; gives how many of them it and the server may have."""
+    spare = 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = connections + spare if hard == resource.RLIM_INFINITY else min(hard, connections + spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    try:
+        yield most - spare
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def connect(server, receive_buffer=None):

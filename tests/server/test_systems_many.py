@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projects and records from end to end, who did what, and many of all at once."""
 import contextlib
-import resource
 
 import pytest
 
-from clients import Http, Ws, problem
+from clients import Http, Ws, many_files, problem
 from conftest import until
 from systems import ended, model, read_until, server, start, user, viewer  # pylint: disable=unused-import
 
@@ -114,20 +113,9 @@ def test_an_admin_sees_who_did_what_filtered_and_resumed(server):
 
 
 @contextlib.contextmanager
-def many_files():
-    """A thousand connections of this process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard != resource.RLIM_INFINITY else 4096, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@contextlib.contextmanager
 def thousand_viewers(server, token, path_of):
     watchers = []
-    with many_files():
+    with many_files(1000):
         try:
             for i in range(1000):
                 watchers.append(Ws(server, path_of(i), token=token(i)))
