@@ -272,7 +272,7 @@ static void put_reload(const struct td_api_reload *reload, struct td_buf *out)
 
 void td_api_metrics(struct td_request *request, const struct td_api *api)
 {
-    struct td_buf out = TD_BUF_INIT(64 * 1024);
+    struct td_buf out = TD_BUF_INIT(1024 * 1024);
 
     put_edge(api, &out);
     put_journal(api, &out);

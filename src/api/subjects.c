@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "desk/revoked.h"
 #include "edge/gather.h"
+#include "edge/opened.h"
+#include "os/clock.h"
 
 /* ---- revoke ---- */
 
@@ -175,9 +177,36 @@ static void put_patterns(struct td_buf *out, const char *name, struct td_slices 
     td_buf_putc(out, ']');
 }
 
-/* One decision in words. */
+static void put_sight(struct td_buf *out, bool sees, const char *reason, struct td_slice pattern)
+{
+    td_buf_putf(out, "\"may_subscribe\":%s,\"reason\":", sees ? "true" : "false");
+    td_json_put_string(out, td_slice_str(reason));
+    if (pattern.len > 0) {
+        td_buf_puts(out, ",\"pattern\":");
+        td_json_put_string(out, pattern);
+    }
+}
+
+/* What the connection sees besides what its token grants. */
+static void put_opened(struct td_buf *out, const struct td_opened *opened)
+{
+    td_ns now = td_clock_ns();
+    bool asked = opened->version > 0 && opened->version != TD_OPENED_BY_JOB;
+
+    put_sight(out, true,
+              asked                                 ? "the authorizer permits it"
+              : opened->version == TD_OPENED_BY_JOB ? "the job is shown to it"
+                                                    : "the rule of its endpoint lets it see",
+              td_opened_pattern(opened));
+    if (asked)
+        td_buf_putf(out, ",\"expires_in\":%llu",
+                    (unsigned long long)((opened->expires_at - TD_MIN(now, opened->expires_at)) /
+                                         TD_NS_PER_S));
+}
+
+/* One decision in words; by what is opened to a connection, or (NULL) by the token alone. */
 static void put_decision(struct td_buf *out, const struct td_principal *principal,
-                         struct td_slice topic)
+                         const struct td_opened *opened, struct td_slice topic)
 {
     static const char *const words[] = {
         [TD_SEES] = "granted",
@@ -190,12 +219,10 @@ static void put_decision(struct td_buf *out, const struct td_principal *principa
     enum td_sight sight = td_principal_decide(principal, topic, &pattern);
     int publish = td_principal_check_publish(principal, topic);
 
-    td_buf_putf(out, "\"may_subscribe\":%s,\"reason\":", sight == TD_SEES ? "true" : "false");
-    td_json_put_string(out, td_slice_str(words[sight]));
-    if (pattern.len > 0) {
-        td_buf_puts(out, ",\"pattern\":");
-        td_json_put_string(out, pattern);
-    }
+    if (sight != TD_SEES && opened)
+        put_opened(out, opened);
+    else
+        put_sight(out, sight == TD_SEES, words[sight], pattern);
     td_buf_putf(out, ",\"may_publish\":%s", publish == 0 ? "true" : "false");
     if (publish < 0) {
         td_buf_puts(out, ",\"publish_reason\":");
@@ -215,7 +242,7 @@ static void put_connection(struct td_worker *worker, struct td_conn *conn, struc
 
     td_conn_id(conn, id);
     td_buf_putf(&ask->body, "%s{\"id\":\"%s\",", ask->body.len > 0 ? "," : "", id);
-    put_decision(&ask->body, conn->principal, ask->topic);
+    put_decision(&ask->body, conn->principal, td_opened_by(conn, ask->topic), ask->topic);
     td_buf_puts(&ask->body, ",\"subscribed_as\":[");
     for (size_t i = 0; i < n; i++) {
         if (!td_pattern_match(named[i].pattern, ask->topic))
@@ -270,6 +297,16 @@ static void put_history(struct td_buf *out, struct td_worker *worker, struct td_
                 td_journal_trimmed_after(worker->reader, &wanted, 0) ? "true" : "false");
 }
 
+/* Whether the authorizer is asked when such a subject subscribes the topic. */
+static bool asks_authorizer(const struct td_worker *worker, const struct td_principal *principal,
+                            struct td_slice topic)
+{
+    struct td_slice pattern;
+
+    return worker->options->authorizer > 0 && !td_topic_private(topic) &&
+           td_principal_decide(principal, topic, &pattern) == TD_BLIND_UNGRANTED;
+}
+
 static void answer_why(struct td_request *request, const struct question *q,
                        const struct td_principal *principal)
 {
@@ -280,7 +317,9 @@ static void answer_why(struct td_request *request, const struct question *q,
     td_buf_puts(&body, ",\"topic\":");
     td_json_put_string(&body, q->topic);
     td_buf_putc(&body, ',');
-    put_decision(&body, principal, q->topic);
+    put_decision(&body, principal, NULL, q->topic);
+    td_buf_putf(&body, ",\"asks_authorizer\":%s",
+                asks_authorizer(request->worker, principal, q->topic) ? "true" : "false");
     put_patterns(&body, "subscribe", principal->grants.subscribe);
     put_patterns(&body, "publish", principal->grants.publish);
     put_patterns(&body, "taken", principal->taken);

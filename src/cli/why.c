@@ -66,6 +66,9 @@ static void print_decision(struct why *why, struct td_slice object, const char *
     printf("%ssubscribe  %s", indent, may ? "yes" : "no");
     print_member(why, object, ": ", "reason");
     print_member(why, object, may ? " by " : ": ", "pattern");
+    print_member(why, object, ", for seconds: ", "expires_in");
+    if (is_true(object, "asks_authorizer"))
+        printf("; the authorizer is asked");
     printf("\n%spublish    %s", indent, is_true(object, "may_publish") ? "yes" : "no");
     print_member(why, object, ": ", "publish_reason");
     printf("\n");

@@ -45,21 +45,22 @@ void td_authorizer_put_key(const struct td_principal *principal, struct td_slice
     put_roles(principal, out);
 }
 
-int td_authorizer_read_answer(struct td_slice body, struct td_authorizer_answer *ret)
+int td_authorizer_read_answer(struct td_slice body, struct td_authorizer_answer *ret_answer)
 {
+    struct td_authorizer_answer answer = {.allow = false};
     struct td_slice json, raw;
 
-    *ret = (struct td_authorizer_answer){.allow = false};
     if (td_json_check(body, &json, NULL) < 0 || td_json_type(json) != TD_JSON_OBJECT ||
         !td_json_get(json, "allow", &raw))
         return TD_EINVAL;
     if (td_json_type(raw) != TD_JSON_TRUE && td_json_type(raw) != TD_JSON_FALSE)
         return TD_EINVAL;
-    ret->allow = td_json_type(raw) == TD_JSON_TRUE;
-    if (!td_json_get(json, "ttl", &raw) || td_json_type(raw) == TD_JSON_NULL)
-        return 0;
-    ret->has_ttl = true;
-    if (td_json_u64(raw, &ret->ttl_s) < 0 || ret->ttl_s > TD_AUTHORIZER_TTL_MAX_S)
-        return TD_EINVAL;
+    answer.allow = td_json_type(raw) == TD_JSON_TRUE;
+    if (td_json_get(json, "ttl", &raw) && td_json_type(raw) != TD_JSON_NULL) {
+        answer.has_ttl = true;
+        if (td_json_u64(raw, &answer.ttl_s) < 0 || answer.ttl_s > TD_AUTHORIZER_TTL_MAX_S)
+            return TD_EINVAL;
+    }
+    *ret_answer = answer;
     return 0;
 }

@@ -30,5 +30,6 @@ void td_authorizer_put_question(const struct td_principal *principal,
 /* Appends what an answer is remembered by: subject, roles and pattern. */
 void td_authorizer_put_key(const struct td_principal *principal, struct td_slice pattern,
                            struct td_buf *out);
-/* Reads `{"allow":true,"ttl":30}`; other members are not looked at.  0, or TD_EINVAL. */
-TD_MUST_USE int td_authorizer_read_answer(struct td_slice body, struct td_authorizer_answer *ret);
+/* Reads `{"allow":true,"ttl":30}`; other members are not looked at.  0, or TD_EINVAL, and then `ret_answer` is not written. */
+TD_MUST_USE int td_authorizer_read_answer(struct td_slice body,
+                                          struct td_authorizer_answer *ret_answer);

@@ -97,17 +97,17 @@ size_t td_opened_add(const struct td_conn *conn, struct td_slice name,
     return n;
 }
 
-bool td_opened_shows(const struct td_conn *conn, struct td_slice topic)
+const struct td_opened *td_opened_by(const struct td_conn *conn, struct td_slice topic)
 {
     struct td_slice pattern;
 
     if (!conn->opens || td_principal_decide(conn->principal, topic, &pattern) == TD_BLIND_TAKEN)
-        return false;
+        return NULL;
     for (const struct td_opened *opened = conn->opens; opened; opened = opened->next) {
         pattern = td_opened_pattern(opened);
         /* As with grants, a wildcard does not reach what is private. */
         if ((!td_topic_private(topic) || !begins_wild(pattern)) && td_pattern_match(pattern, topic))
-            return true;
+            return opened;
     }
-    return false;
+    return NULL;
 }

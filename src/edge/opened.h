@@ -41,5 +41,9 @@ void td_opened_free(struct td_conn *conn);
 size_t td_opened_add(const struct td_conn *conn, struct td_slice name,
                      char text[TD_OPENED_PARTS_MAX][TD_TOPIC_LEN_MAX + 1],
                      struct td_slice *patterns, size_t n, bool *ret_check);
-/* Whether a topic that the token does not let the connection see is opened all the same. */
-bool td_opened_shows(const struct td_conn *conn, struct td_slice topic);
+/* By what a topic that the token does not let the connection see is opened all the same; NULL: it is not. */
+const struct td_opened *td_opened_by(const struct td_conn *conn, struct td_slice topic);
+static inline bool td_opened_shows(const struct td_conn *conn, struct td_slice topic)
+{
+    return td_opened_by(conn, topic) != NULL;
+}

@@ -119,6 +119,28 @@ def test_what_is_not_granted_is_asked_for_once(asking, authorizer):
     assert len(authorizer.asked) == 1
 
 
+def test_why_names_what_the_authorizer_permits(asking, authorizer):
+    authorizer.answer = {"allow": True, "ttl": 60}
+
+    def why(topic):
+        answer = root(asking).call("GET", "/api/v1/admin/why", params={"sub": "ann", "topic": topic, "subscribe": "none/x"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+    with Ws(asking, token=ann(asking)) as ws:
+        ws.subscribe("b/**")
+        answer = why("b/c")
+        assert (answer["may_subscribe"], answer["reason"], answer["asks_authorizer"]) == (False, "no grant matches the topic", True)
+        [conn] = answer["connections"]
+        assert conn["may_subscribe"] and conn["reason"] == "the authorizer permits it" and conn["pattern"] == "b/**"
+        assert 0 < conn["expires_in"] <= 60 and conn["subscribed_as"] == ["b/**"]
+        [conn] = why("c/d")["connections"]
+        assert not conn["may_subscribe"] and "expires_in" not in conn
+        assert not why("jobs/x")["asks_authorizer"] and not why("none/x")["asks_authorizer"]
+        told = asking.run("why", "--sub", "ann", "--topic", "b/c", "--subscribe", "none/x", token=root(asking).session.headers["Authorization"][7:])
+        assert told.returncode == 0, told.stderr
+        assert "the authorizer is asked" in told.stdout and "the authorizer permits it by b/**, for seconds: " in told.stdout
+
+
 def test_a_refusal_is_forbidden_and_remembered(asking, authorizer):
     authorizer.answer = {"allow": False, "ttl": 60}
     token = ann(asking)
