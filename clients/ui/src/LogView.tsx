@@ -45,6 +45,8 @@ export interface LogViewViewProps {
 
 // Rows beyond the view on either side, and the columns at which a line that is not wrapped ends all the same.
 const AROUND = 12, UNFOLDED = 4000;
+// Pixels above the first row, as in the style sheet.
+const PADDING = 6;
 
 export function LogViewView(props: LogViewViewProps) {
   const { lines, dropped = 0, label, times = false, height, children, className, labels } = props;
@@ -56,7 +58,7 @@ export function LogViewView(props: LogViewViewProps) {
   const size = useSize(view, probe);
   const columns = Math.max(20, Math.floor(size.width / size.letter) - (times ? 14 : 4));
   index.sync(lines, dropped, wrap ? columns : UNFOLDED);
-  const { follow, first, scrolled, latest, seen } = useFollow(view, index, size.row, props.onFollow);
+  const { follow, first, scrolled, latest, seen } = useFollow(view, index, size.row, columns * Number(wrap), props.onFollow);
   const total = dropped + lines.length;
   const shown = Math.ceil(size.height / size.row) + 2 * AROUND;
   const from = follow ? Math.max(0, index.rows - shown) : Math.max(0, Math.min(first, index.rows - shown));
@@ -202,12 +204,15 @@ function useSize(view: React.RefObject<HTMLDivElement | null>, probe: React.RefO
 }
 
 // Follows the end, until the reader scrolls up; and again, once he is down there.
-function useFollow(view: React.RefObject<HTMLDivElement | null>, index: LogIndex, row: number, told?: (follow: boolean) => void) {
+function useFollow(view: React.RefObject<HTMLDivElement | null>, index: LogIndex, row: number, folded: number, told?: (follow: boolean) => void) {
   const [follow, setFollow] = useState(true);
   const [first, setFirst] = useState(0);
   const seen = useRef(0);
   const gone = useRef(0);
   const top = useRef(0);
+  // The line at the top of the view, which stays there when all are folded anew.
+  const line = useRef(0);
+  const fold = useRef(folded);
   const total = index.dropped + index.lines.length;
   if (follow) seen.current = total;
   const latestTold = useRef(told);
@@ -217,7 +222,9 @@ function useFollow(view: React.RefObject<HTMLDivElement | null>, index: LogIndex
     const element = view.current;
     if (!element) return;
     if (follow) element.scrollTop = element.scrollHeight;
+    else if (fold.current !== folded) element.scrollTop = PADDING + index.rowOf(line.current - index.dropped) * row;
     else if (index.rowsDropped > gone.current) element.scrollTop -= (index.rowsDropped - gone.current) * row;
+    fold.current = folded;
     gone.current = index.rowsDropped;
     top.current = element.scrollTop;
   });
@@ -227,8 +234,9 @@ function useFollow(view: React.RefObject<HTMLDivElement | null>, index: LogIndex
     if (below < row) setFollow(true);
     else if (element.scrollTop < top.current - 1) setFollow(false);
     top.current = element.scrollTop;
+    line.current = index.dropped + index.at(Math.max(0, Math.ceil((element.scrollTop - PADDING) / row))).line;
     // In steps, so that most events of a scroll render nothing.
     setFirst(Math.max(0, Math.floor(element.scrollTop / row / 6) * 6 - AROUND + 6));
-  }, [view, row]);
+  }, [view, index, row]);
   return { follow, first, scrolled, latest: () => setFollow(true), seen: seen.current };
 }

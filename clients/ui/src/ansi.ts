@@ -54,11 +54,22 @@ export function parseAnsi(line: string, start: Style = PLAIN): { spans: Span[]; 
   return { spans: joined(characters, styles), end: style };
 }
 
-/** The style that a line ends in, without looking at its characters. */
-export function endStyle(line: string, start: Style): Style {
-  let style = start;
-  for (const match of line.matchAll(SEQUENCE)) if (match[2] === 'm') style = select(style, match[1]!);
-  return style;
+/**
+ * How many characters a line shows and in which style it ends, of one that is ASCII with no other sequences than colours; undefined of
+ * any other. Much cheaper than to parse it, since most lines are counted and never looked at.
+ */
+export function measureAnsi(line: string, start: Style = PLAIN): { length: number; end: Style } | undefined {
+  if (line.length > LINE_MAX || !/^[ -~\x1b]*$/.test(line)) return undefined;
+  let end = start, { length } = line;
+  for (let at = line.indexOf('\x1b'); at >= 0; at = line.indexOf('\x1b', at + 1)) {
+    let to = at + 2;
+    // Digits, `:` and `;`.
+    for (let code = line.charCodeAt(to); code >= 0x30 && code <= 0x3b; code = line.charCodeAt(to)) to++;
+    if (line[at + 1] !== '[' || line[to] !== 'm') return undefined;
+    end = select(end, line.slice(at + 2, to));
+    length -= to + 1 - at;
+  }
+  return { length, end };
 }
 
 /** The text alone, as it would stand there. */
@@ -75,8 +86,26 @@ function joined(characters: readonly string[], styles: readonly Style[]): Span[]
   return spans;
 }
 
-// SGR: parameters by `;`, sub-parameters of one by `:`.
+// What a sequence makes of a style, remembered, because programs repeat themselves.
+const turns = new Map<Style, Map<string, Style>>();
+
 function select(before: Style, parameters: string): Style {
+  if (parameters === '' || parameters === '0') return PLAIN;
+  let from = turns.get(before);
+  if (!from) {
+    if (turns.size > 500) turns.clear();
+    turns.set(before, from = new Map());
+  }
+  let style = from.get(parameters);
+  if (!style) {
+    if (from.size > 500) from.clear();
+    from.set(parameters, style = turned(before, parameters));
+  }
+  return style;
+}
+
+// SGR: parameters by `;`, sub-parameters of one by `:`.
+function turned(before: Style, parameters: string): Style {
   let { fg, bg, marks } = before;
   const codes = parameters.split(';');
   for (let i = 0; i < codes.length; i++) {

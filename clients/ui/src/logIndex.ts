@@ -2,9 +2,11 @@
 // Where each line of a log stands when lines are folded at so many columns.  All rows are as high as each other, so that of
 // 100,000 lines only those in view have to be made, and the scroll bar is right all the same.
 import type { LogLine } from '@tidings/client';
-import { endStyle, LINE_MAX, parseAnsi, PLAIN, type Span, type Style } from './ansi.ts';
+import { LINE_MAX, measureAnsi, parseAnsi, PLAIN, type Span, type Style } from './ansi.ts';
 
 const CACHED = 400;
+// Columns of the note that a line goes on.
+const MORE = 40;
 
 export class LogIndex {
   // Of the line at index i: the style it begins in, its columns, and the row behind it, counted from the first line ever seen.
@@ -58,6 +60,9 @@ export class LogIndex {
     return { line: low, part: wanted - (low > 0 ? this.#ends[low - 1]! : this.#base) };
   }
 
+  /** The first row of a line. */
+  rowOf(line: number): number { return line > 0 ? (this.#ends[Math.min(line, this.#ends.length) - 1] ?? this.#base) - this.#base : 0; }
+
   /** What row `part` of line `line` shows. */
   spans(line: number, part: number): Span[] {
     const all = this.#parsed(line);
@@ -82,13 +87,13 @@ export class LogIndex {
     const { text } = line;
     let width: number;
     this.#starts.push(this.#end);
-    if (/^[ -~]*$/.test(text)) width = Math.min(text.length, LINE_MAX);
-    else if (/^(?:[ -~]|\x1b\[[0-9;]*m)*$/.test(text) && text.length <= LINE_MAX) {
-      width = text.replace(/\x1b\[[0-9;]*m/g, '').length;
-      this.#end = endStyle(text, this.#end);
+    const measured = measureAnsi(text, this.#end);
+    if (measured) {
+      width = measured.length;
+      this.#end = measured.end;
     } else {
       const { spans, end } = parseAnsi(text, this.#end);
-      width = spans.reduce((sum, span) => sum + columnsOf(span.text), 0);
+      width = spans.reduce((sum, span) => sum + columnsOf(span.text), text.length > LINE_MAX ? MORE : 0);
       this.#end = end;
     }
     this.#widths.push(width);

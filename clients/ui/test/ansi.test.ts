@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { endStyle, LINE_MAX, parseAnsi, PLAIN, plainText } from '../src/ansi.ts';
+import { LINE_MAX, measureAnsi, parseAnsi, PLAIN, plainText } from '../src/ansi.ts';
 
 const E = '\x1b';
 const styleOf = (codes: string) => parseAnsi(`${E}[${codes}mx`).spans[0]!.style;
@@ -41,9 +41,19 @@ describe('SGR', () => {
   it('goes on in the next line, and is one object for one look', () => {
     const { end } = parseAnsi(`${E}[1;32mgreen`);
     expect(parseAnsi('still', end).spans[0]!.style).toBe(end);
-    expect(endStyle(`${E}[0m${E}[1m${E}[32m`, PLAIN)).toBe(end);
+    expect(measureAnsi(`a${E}[0m${E}[1mb${E}[32m`)).toEqual({ length: 2, end });
     expect(parseAnsi('plain', PLAIN).end).toBe(PLAIN);
   });
+});
+
+it('measures a simple line as it is parsed, and no other', () => {
+  for (const line of ['', 'plain', `${E}[31mred${E}[m`, `a${E}[1;38;5;208mb${E}[0mc`, `${E}[38:2::1:2:3mx`, `${E}[mx`, 'x'.repeat(LINE_MAX)]) {
+    const { spans, end } = parseAnsi(line);
+    expect(measureAnsi(line), line).toEqual({ length: spans.map(span => span.text).join('').length, end });
+  }
+  for (const line of ['a\tb', 'a\rb', 'é', `${E}[K`, `${E}]0;x\x07`, `${E}[31`, `a${E}`, 'x'.repeat(LINE_MAX + 1)]) {
+    expect(measureAnsi(line), JSON.stringify(line)).toBeUndefined();
+  }
 });
 
 describe('a line', () => {
