@@ -30,9 +30,15 @@ jobs:
 
 
 @pytest.fixture
-def server(request, tmp_path):
+def kinds():
+    """The configuration of the server."""
+    return KINDS
+
+
+@pytest.fixture
+def server(request, kinds, tmp_path):
     """A running server with a few kinds of jobs; @pytest.mark.options("--name", "value") configures it."""
-    (tmp_path / "kinds.yaml").write_text(KINDS)
+    (tmp_path / "kinds.yaml").write_text(kinds)
     marker = request.node.get_closest_marker("options")
     options = ["--config", str(tmp_path / "kinds.yaml"), *(marker.args if marker else ())]
     server = served.Server(tmp_path, options)

@@ -216,18 +216,25 @@ class AsyncJobWorker(worker.Worker[Awaitable[None]]):
         self._start = start
         self._wake = asyncio.Event()
         self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> AsyncJobWorker:
+        """Starts it before the `async with` does, for who hands it on: `async with` it in the end all the same."""
+        if self._task is None:
+            self._reports = await self._driver.run(self._start)
+            self._task = asyncio.create_task(self._keep())
+        return self
 
     async def __aenter__(self) -> AsyncJobWorker:
-        self._reports = await self._driver.run(self._start)
-        self._task = asyncio.create_task(self._keep())
-        return self
+        return await self.start()
 
     async def __aexit__(
         self, _: type[BaseException] | None, raised: BaseException | None, __: TracebackType | None
     ) -> bool:
         self._reports.end_by(raised, self._outcome)
         self._wake.set()
-        await self._task
+        if self._task:
+            await self._task
         if raised is None and (error := self._reports.lost or self._reports.refused):
             raise error
         return isinstance(raised, errors.JobCancelled)

@@ -234,16 +234,23 @@ class JobWorker(worker.Worker[None]):
         self._driver = driver
         self._start = start
         self._changed = threading.Condition()
+        self._keeper: _Keeper | None = None
+
+    def start(self) -> JobWorker:
+        """Starts it before the `with` does, for who hands it on: `with` it in the end all the same."""
+        if self._keeper is None:
+            self._reports = self._driver.run(self._start)
+            self._keeper = _Keeper("tidings-job", self._reports.lease_s / 3, self._report)
+        return self
 
     def __enter__(self) -> JobWorker:
-        self._reports = self._driver.run(self._start)
-        self._keeper = _Keeper("tidings-job", self._reports.lease_s / 3, self._report)
-        return self
+        return self.start()
 
     def __exit__(self, _: type[BaseException] | None, raised: BaseException | None, __: TracebackType | None) -> bool:
         with self._changed:
             self._reports.end_by(raised, self._outcome)
-        self._keeper.join()
+        if self._keeper:
+            self._keeper.join()
         if raised is None and (error := self._reports.lost or self._reports.refused):
             raise error
         return isinstance(raised, errors.JobCancelled)
@@ -252,7 +259,8 @@ class JobWorker(worker.Worker[None]):
         with self._changed:
             self._changed.wait_for(lambda: self._reports.has_room)
             self._reports.add(event, progress)
-        self._keeper.wake()
+        if self._keeper:
+            self._keeper.wake()
 
     def _report(self) -> float | None:
         with self._changed:
