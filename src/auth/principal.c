@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/principal.h"
+#include "auth/pattern_set.h"
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -7,20 +8,6 @@
 #include <errno.h>
 
 #define MAGIC 0x7072696eu /* "prin" */
-
-/* Patterns of which none covers another.  They are kept as offsets, because the text moves while it grows. */
-struct set {
-    struct td_buf *text;
-    size_t n;
-    struct span {
-        uint32_t at, len;
-    } spans[TD_GRANTS_MAX];
-};
-
-static struct td_slice set_item(const struct set *set, size_t i)
-{
-    return td_slice(set->text->ptr + set->spans[i].at, set->spans[i].len);
-}
 
 static bool begins_wild(struct td_slice pattern)
 {
@@ -31,29 +18,6 @@ static bool begins_wild(struct td_slice pattern)
 static bool grant_covers(struct td_slice outer, struct td_slice inner)
 {
     return td_pattern_covers(outer, inner) && !(begins_wild(outer) && td_topic_private(inner));
-}
-
-/* Adds a pattern unless it is covered, and drops those that it covers.  0, TD_ETOOLARGE or -ENOMEM. */
-static int set_add(struct set *set, struct td_slice pattern,
-                   bool (*covers)(struct td_slice outer, struct td_slice inner))
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < set->n; i++)
-        if (covers(set_item(set, i), pattern))
-            return 0;
-    for (size_t i = 0; i < set->n; i++)
-        if (!covers(pattern, set_item(set, i)))
-            set->spans[kept++] = set->spans[i];
-    set->n = kept;
-    if (set->n == TD_GRANTS_MAX)
-        return TD_ETOOLARGE;
-    size_t at = set->text->len;
-    int r = td_buf_put(set->text, pattern);
-    if (r < 0)
-        return r;
-    set->spans[set->n++] = (struct span){(uint32_t)at, (uint32_t)pattern.len};
-    return 0;
 }
 
 /* Replaces each `{sub}` in a pattern.  Returns the length, or TD_ETOOLARGE. */
@@ -118,13 +82,13 @@ struct draft {
     const struct td_claims *claims;
     struct td_slice segment;
     struct td_buf text; /* of both sets */
-    struct set subscribe, publish;
-    struct set taken;
+    struct td_pattern_set subscribe, publish;
+    struct td_pattern_set taken;
     bool is_admin, is_revoked;
     uint64_t policy_version, revision;
 };
 
-static int grant(struct draft *draft, struct set *set, struct td_slices patterns)
+static int grant(struct draft *draft, struct td_pattern_set *set, struct td_slices patterns)
 {
     for (size_t i = 0; i < patterns.n; i++) {
         char text[TD_TOPIC_LEN_MAX + 1];
@@ -134,7 +98,7 @@ static int grant(struct draft *draft, struct set *set, struct td_slices patterns
         struct td_slice pattern = td_slice(text, (size_t)len);
         if (!td_pattern_valid(pattern)) /* the subject made a segment too long */
             return TD_ETOOLARGE;
-        int r = set_add(set, pattern, grant_covers);
+        int r = td_pattern_set_add(set, pattern, grant_covers);
         if (r < 0)
             return r;
     }
@@ -194,7 +158,7 @@ static void take(void *arg, const struct td_taken *taken)
 
     draft->is_revoked = draft->claims->iat < taken->before;
     for (size_t i = 0; i < taken->n && r == 0; i++)
-        r = set_add(&draft->taken, taken->patterns[i], td_pattern_covers);
+        r = td_pattern_set_add(&draft->taken, taken->patterns[i], td_pattern_covers);
 }
 
 /* The revision first: what changes behind it is looked at again. */
@@ -225,12 +189,12 @@ static struct td_slice block_text(struct block *block, struct td_slice text)
     return copy;
 }
 
-static struct td_slices block_set(struct block *block, const struct set *set)
+static struct td_slices block_set(struct block *block, const struct td_pattern_set *set)
 {
     struct td_slices list = {block->items, set->n};
 
     for (size_t i = 0; i < set->n; i++)
-        *block->items++ = block_text(block, set_item(set, i));
+        *block->items++ = block_text(block, td_pattern_set_item(set, i));
     return list;
 }
 
@@ -507,7 +471,7 @@ int td_principal_intersect(const struct td_principal *principal, struct td_slice
                            bool *ret_check)
 {
     struct td_slices grants = principal->grants.subscribe;
-    struct set set = {.text = text};
+    struct td_pattern_set set = {.text = text};
     bool check = false;
 
     TD_ASSERT(principal->_magic == MAGIC);
@@ -520,12 +484,12 @@ int td_principal_intersect(const struct td_principal *principal, struct td_slice
         if (is_out_of_reach(principal, grants.items[i], part))
             continue;
         /* What is covered by a pattern that begins with a wildcard is sorted out record by record. */
-        int r = set_add(&set, part, td_pattern_covers);
+        int r = td_pattern_set_add(&set, part, td_pattern_covers);
         if (r < 0)
             return r;
     }
     for (size_t i = 0; i < set.n; i++) {
-        ret_patterns[i] = set_item(&set, i);
+        ret_patterns[i] = td_pattern_set_item(&set, i);
         check |= has_to_be_checked(principal, ret_patterns[i]);
     }
     *ret_check = check;

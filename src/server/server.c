@@ -15,6 +15,7 @@
 #include "os/process.h"
 #include "os/thread.h"
 #include "server/jwks.h"
+#include "server/open_journal.h"
 #include "server/reload.h"
 #include "server/setup.h"
 #include "server/watch.h"
@@ -64,82 +65,6 @@ static int failed(const char *what, const char *name, int err)
 {
     td_log(TD_LOG_ERROR, "start", "%s %s: %s (%s)", what, name, td_err_name(err), td_err_hint(err));
     return err;
-}
-
-static void log_report(const struct td_journal_report *report)
-{
-    struct td_log_line line;
-    bool odd = report->unclean || report->cut_bytes > 0 || report->damaged_ranges > 0;
-
-    if (!td_log_begin(&line, odd ? TD_LOG_WARN : TD_LOG_INFO, "log"))
-        return;
-    td_log_str(&line, "message",
-               report->damaged_ranges > 0
-                   ? TD_S("parts of the log are damaged; run `tidings log verify`")
-               : report->unclean ? TD_S("recovered after an unclean stop")
-               : report->created ? TD_S("created")
-                                 : TD_S("opened"));
-    td_log_u64(&line, "segments", report->segments);
-    td_log_u64(&line, "bytes", report->bytes);
-    td_log_u64(&line, "records_scanned", report->records_scanned);
-    td_log_u64(&line, "cut_bytes", report->cut_bytes);
-    td_log_u64(&line, "cut_records", report->cut_records);
-    td_log_u64(&line, "damaged_ranges", report->damaged_ranges);
-    td_log_end(&line);
-}
-
-static size_t fill_groups(const struct td_config *config,
-                          struct td_retention_group groups[TD_GROUPS_MAX])
-{
-    size_t n = config->retention.groups.n;
-
-    TD_ASSERT(n <= TD_GROUPS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        const struct td_config_group *group = &config->retention.groups.items[i];
-        groups[i] = (struct td_retention_group){
-            .name = group->name,
-            .patterns = group->topics.items,
-            .n_patterns = group->topics.n,
-            .retain_bytes = group->bytes,
-            .retain_ms = group->age_ms,
-            .state_ttl_ms = group->state_ttl_ms,
-        };
-    }
-    return n;
-}
-
-static int open_journal(struct server *server)
-{
-    struct td_retention_group groups[TD_GROUPS_MAX];
-    const struct td_config *config = server->options->config;
-    const struct td_journal_options options = {
-        .dir = config->data.ptr,
-        .durability = (enum td_durability)config->durability,
-        .segment_bytes = config->segment_bytes,
-        .retain_bytes = config->retention.bytes,
-        .retain_ms = config->retention.age_ms,
-        .groups = groups,
-        .n_groups = fill_groups(config, groups),
-        .state_ttl_ms = config->retention.state_ttl_ms,
-        .state_keys_max = config->limits.state_keys,
-        .topic_keys_max = config->limits.topic_keys,
-    };
-    struct td_journal_report report;
-
-    int r = td_dir_make(config->data.ptr);
-    if (r == 0)
-        r = td_journal_open(&options, &server->journal, &report);
-    if (r == -EAGAIN) {
-        td_log(TD_LOG_ERROR, "start",
-               "another server uses the log in %s: stop it first, or give "
-               "this one a directory of its own",
-               config->data.ptr);
-        return r;
-    }
-    if (r < 0)
-        return failed("the log in", config->data.ptr, r);
-    log_report(&report);
-    return 0;
 }
 
 /* The addresses that speak HTTP, then those that speak TLS. */
@@ -481,7 +406,7 @@ static int run(struct server *server)
     int r = server->signals < 0 ? server->signals : 0;
     int64_t descriptors = td_descriptors_raise();
     if (r == 0)
-        r = open_journal(server);
+        r = td_server_open_journal(options->config, &server->journal);
     if (r < 0)
         return r;
     td_audit_init(&server->audit, server->journal, options->config->audit.events);

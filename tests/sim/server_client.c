@@ -182,7 +182,7 @@ void srv_reader_connect(struct srv_world *world, struct srv_reader *reader)
 static bool all_granted(const struct srv_reader *reader)
 {
     for (size_t i = 0; i < reader->n_patterns; i++)
-        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)))
+        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text), NULL))
             return false;
     return true;
 }

@@ -6,59 +6,6 @@
 #include "client_json.h"
 #include "server_world.h"
 
-/* ---- who may see what ---- */
-
-struct subject {
-    const char *name;
-    const char *grants[4];
-};
-
-static const struct subject subjects[SRV_SUBJECTS] = {
-    {"root", {"**"}                                          },
-    {"all",  {"**"}                                          },
-    {"ann",  {"a/**", "p/*/q/1", "users/ann/**"}             },
-    {"bob",  {"b/*", "entities/t/*", "a/*/c", "users/bob/**"}},
-    {"eve",  {"users/eve/**", "p/**"}                        },
-};
-
-const char *srv_subject(unsigned subject)
-{
-    return subjects[subject].name;
-}
-
-bool srv_granted(const struct srv_world *world, unsigned subject, struct td_slice topic)
-{
-    (void)world;
-    for (size_t i = 0; i < TD_ARRAY_LEN(subjects[0].grants) && subjects[subject].grants[i]; i++)
-        if (td_pattern_match(td_slice_str(subjects[subject].grants[i]), topic))
-            return true;
-    return false;
-}
-
-/* Whether anything of a pattern is granted.  `*ret_loose`: of what is, some has a star before its end, for which a gap may be told that
- * was none. */
-static bool overlaps(unsigned subject, struct td_slice pattern, bool *ret_loose)
-{
-    char text[TD_TOPIC_LEN_MAX + 1];
-    bool any = false;
-
-    for (size_t i = 0; i < TD_ARRAY_LEN(subjects[0].grants) && subjects[subject].grants[i]; i++) {
-        int n = td_pattern_intersect(pattern, td_slice_str(subjects[subject].grants[i]), text);
-
-        any |= n > 0;
-        if (n > 0 && memmem(text, (size_t)n, "*/", 2))
-            *ret_loose = true;
-    }
-    return any;
-}
-
-bool srv_overlaps(unsigned subject, struct td_slice pattern)
-{
-    bool loose = false;
-
-    return overlaps(subject, pattern, &loose);
-}
-
 bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
                const struct srv_event *event)
 {
@@ -74,66 +21,6 @@ bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
             td_pattern_match(td_slice_str(reader->patterns[i].text), topic))
             return true;
     return false;
-}
-
-/* ---- a new one ---- */
-
-static void pattern_new(struct srv_world *world, char *ret_text)
-{
-    static const char *const wild[] = {"**",    "a/**",     "p/*/q/1", "p/1/**", "*",
-                                       "*/b",   "b/*",      "p/*/**",  "*/1",    "entities/**",
-                                       "a/*/c", "users/**", "b/**",    "*/x/**"};
-    struct td_rng *rng = &world->rng;
-
-    if (td_rng_one_in(rng, 3)) {
-        struct td_slice topic = srv_topic((unsigned)td_rng_below(rng, SRV_TOPICS));
-
-        memcpy(ret_text, topic.ptr, topic.len);
-        ret_text[topic.len] = 0;
-        return;
-    }
-    const char *text = wild[td_rng_below(rng, TD_ARRAY_LEN(wild))];
-    memcpy(ret_text, text, strlen(text) + 1);
-}
-
-void srv_reader_new(struct srv_world *world, struct srv_reader *reader)
-{
-    struct td_rng *rng = &world->rng;
-    unsigned number = reader->number;
-
-    *reader = (struct srv_reader){.number = number};
-    reader->kind = (enum srv_kind)td_rng_below(rng, SRV_KINDS);
-    reader->subject = (unsigned)td_rng_below(rng, SRV_SUBJECTS);
-    reader->n_patterns = 1 + (size_t)td_rng_below(rng, SRV_PATTERNS);
-    for (size_t i = 0; i < reader->n_patterns; i++) {
-        pattern_new(world, reader->patterns[i].text);
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(reader->patterns[i].text, reader->patterns[j].text) == 0)
-                reader->n_patterns = i; /* the last one stands twice: it is left out */
-        if (reader->n_patterns == i)
-            break;
-    }
-    if (td_rng_one_in(rng, 5))
-        memcpy(reader->type, "t1", 3);
-    for (size_t i = 0; i < reader->n_patterns; i++)
-        /* What is not granted at all is asked for now and then. */
-        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)) &&
-            !td_rng_one_in(rng, 12)) {
-            const char *grant = subjects[reader->subject].grants[0];
-
-            reader->n_patterns = 1;
-            memcpy(reader->patterns[0].text, grant, strlen(grant) + 1);
-        }
-    reader->limit = 1 + (unsigned)td_rng_below(rng, td_rng_one_in(rng, 2) ? 5 : 60);
-    if (td_rng_one_in(rng, 2))
-        reader->state = td_rng_one_in(rng, 2) ? SRV_STATE_NEVER : SRV_STATE_FIRST;
-    if (td_rng_one_in(rng, 3))
-        reader->format = td_rng_one_in(rng, 2) ? "flat" : "entity";
-    td_world_say(
-        "reader %u: %s, subject %s, %zu patterns, first %s%s%s", number,
-        (const char *const[]){"ws", "ws with topics", "sse", "poll", "pages"}[reader->kind],
-        subjects[reader->subject].name, reader->n_patterns, reader->patterns[0].text,
-        reader->type[0] ? ", type " : "", reader->type);
 }
 
 /* ---- what it gets ---- */
@@ -278,7 +165,7 @@ static void check_wanted(struct srv_world *world, const struct srv_reader *reade
 {
     TD_MUST(srv_granted(world, reader->subject, td_slice_str(seen->topic)),
             "reader %u got event %u on %s, which %s may not see", reader->number, seen->number,
-            seen->topic, subjects[reader->subject].name);
+            seen->topic, srv_subject(reader->subject));
     TD_MUST(srv_wants(world, reader, event),
             "reader %u got event %u on %s, which it did not ask for", reader->number, seen->number,
             seen->topic);
@@ -390,7 +277,7 @@ static bool trimmed(struct srv_world *world, const struct srv_reader *reader, ui
     bool loose = false;
 
     for (size_t i = 0; i < reader->n_patterns; i++)
-        (void)overlaps(reader->subject, td_slice_str(reader->patterns[i].text), &loose);
+        (void)srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text), &loose);
     if (loose)
         return true;
     /* The type is asked for later: the log trims whatever type. */

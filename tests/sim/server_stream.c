@@ -85,7 +85,7 @@ static unsigned forbidden(const struct srv_reader *reader)
 
     for (size_t i = 0; i < reader->n_patterns; i++)
         if ((reader->command >> i & 1) &&
-            !srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)))
+            !srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text), NULL))
             bits |= 1u << i;
     return bits;
 }
@@ -427,7 +427,7 @@ static void take_json(struct srv_world *world, struct srv_reader *reader, struct
 static bool granted_all(const struct srv_reader *reader)
 {
     for (size_t i = 0; i < reader->n_patterns; i++)
-        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text)))
+        if (!srv_overlaps(reader->subject, td_slice_str(reader->patterns[i].text), NULL))
             return false;
     return true;
 }

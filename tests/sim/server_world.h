@@ -334,11 +334,16 @@ bool srv_publisher_done(const struct srv_publisher *publisher);
 /* The log holds event `number` where an answer says (a raw id; null of an ephemeral one).  `boot`: of the connection. */
 void srv_acked(struct srv_world *world, unsigned boot, uint32_t number, struct td_slice raw);
 
-/* server_reader.c: what a reader must get */
-void srv_reader_new(struct srv_world *world, struct srv_reader *reader);
-bool srv_granted(const struct srv_world *world, unsigned subject, struct td_slice topic);
-bool srv_overlaps(unsigned subject, struct td_slice pattern);
+/* server_subject.c */
 const char *srv_subject(unsigned subject);
+bool srv_granted(const struct srv_world *world, unsigned subject, struct td_slice topic);
+/* Whether anything of a pattern is granted.  `*ret_loose` (may be NULL) is set when some of what is has a star before its end, for
+ * which a gap may be told that was none. */
+bool srv_overlaps(unsigned subject, struct td_slice pattern, bool *ret_loose);
+/* Somebody else from now on. */
+void srv_reader_new(struct srv_world *world, struct srv_reader *reader);
+
+/* server_reader.c: what a reader must get */
 bool srv_wants(const struct srv_world *world, const struct srv_reader *reader,
                const struct srv_event *event);
 /* Whether an event was given to be passed over: of class `latest`, with a newer one behind it that this reader gets. */
