@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useCallback, useMemo } from 'react';
+import { useMemo } from 'react';
 import type { Client, ConnectionState, PublishOptions, Published, Reason, Status } from '@tidings/client';
 import { useTidings } from './context.ts';
 import { useSelected } from './select.ts';
@@ -42,18 +42,16 @@ const brief = (state: ConnectionState) => ({ status: state.status, lastError: st
 export function useWebSocket(): WebSocketUse {
   const client = useTidings();
   const { status, lastError } = useConnection(brief);
-  const send = useCallback((message: { type: string; [member: string]: unknown }) => {
-    const { type, ...members } = message;
-    return client.command(type, members);
-  }, [client]);
-  const publish = useCallback<WebSocketUse['publish']>((...event) => client.publish(...event), [client]);
-  const reconnect = useCallback(() => {
-    const { phase, reason } = client.state;
-    // Without a token that is worth sending there is nothing to try.
-    if (phase === 'failed' && (reason?.code === 4001 || reason?.code === 401)) return void client.reauth().catch(() => undefined);
-    client.open();
-    if (phase !== 'idle' && phase !== 'closed') client.switchTo('auto');
-  }, [client]);
-  return useMemo(() => ({ status, isConnected: status === 'connected', lastError, send, publish, reconnect }),
-    [status, lastError, send, publish, reconnect]);
+  const actions = useMemo<Pick<WebSocketUse, 'send' | 'publish' | 'reconnect'>>(() => ({
+    send: ({ type, ...members }) => client.command(type, members),
+    publish: (...event) => client.publish(...event),
+    reconnect() {
+      const { phase, reason } = client.state;
+      // Without a token that is worth sending there is nothing to try.
+      if (phase === 'failed' && (reason?.code === 4001 || reason?.code === 401)) return void client.reauth().catch(() => undefined);
+      if (/^(idle|closed|failed)$/.test(phase)) client.open();
+      else client.switchTo('auto');
+    },
+  }), [client]);
+  return useMemo(() => ({ status, isConnected: status === 'connected', lastError, ...actions }), [status, lastError, actions]);
 }

@@ -34,7 +34,7 @@ function givenBy(token: RefObject<string | null | undefined>): ClientOptions['to
   let given: string | null;
   return why => {
     const now = token.current ?? null;
-    if (why === 'expiring' && now === given) throw new Error('The token ends soon: give the provider another one.');
+    if (why === 'expiring' && now === given) throw new Error('The token ends: give the provider another one.');
     return given = now;
   };
 }
@@ -44,7 +44,7 @@ export function TidingsProvider(props: TidingsProviderProps): ReactElement {
   const latestToken = useLatest(token);
   const [made] = useState<Client | null>(() => {
     if (props.client) return null;
-    if (!props.options) throw new Error('TidingsProvider needs `client`, or `options` to make one.');
+    if (!props.options) throw new Error('TidingsProvider needs `client` or `options`.');
     return createClient(token === undefined ? props.options : { ...props.options, token: givenBy(latestToken) });
   });
   const client = props.client ?? made!;
@@ -79,6 +79,6 @@ export function TidingsProvider(props: TidingsProviderProps): ReactElement {
 /** The client: to publish, to start, to ask; for what goes on, use the hooks. */
 export function useTidings(): Client {
   const client = useContext(TidingsContext);
-  if (!client) throw new Error('There is no <TidingsProvider> above this component: put one around the application.');
+  if (!client) throw new Error('There is no <TidingsProvider> above this component.');
   return client;
 }

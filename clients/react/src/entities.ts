@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entities as they are and become, for who keeps no cache of his own (./query joins them with one).
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { changes, entities, entity } from '@tidings/client/entities';
 import type { Client, Entity, EntityChange, EntityList, EntityOf, EntityState, EntityType, RegisteredSchema } from '@tidings/client';
 import { useLatest, useTidings } from './context.ts';
-import { pacer } from './pace.ts';
-import { useSelected, useSource } from './select.ts';
+import { constant, useSelected, useSource } from './select.ts';
 import type { Source } from './select.ts';
-import { hold, LINGER } from './share.ts';
-import { sharedSource, useShared, Watchers } from './shared.ts';
-import type { Watchable } from './shared.ts';
+import { LINGER } from './share.ts';
+import { sharedSource, useFollowed } from './shared.ts';
+import type { Followed } from './shared.ts';
 
 type Known = EntityType<RegisteredSchema>;
 type DataOf<T extends string> = EntityOf<RegisteredSchema, T>;
@@ -17,12 +16,10 @@ type DataOf<T extends string> = EntityOf<RegisteredSchema, T>;
 export const entityKey = (type: string, id: string) => `entity:${type}/${id}`;
 
 const whole = <T>(value: T) => value;
-const NO_ENTITY: EntityState<never> = { type: '', id: '', status: 'loading' };
-
 function entitySource<D>(client: Client, type: string, id: string | null): Source<EntityState<D>> {
-  const unknown: EntityState<D> = id === null ? NO_ENTITY : { type, id, status: 'loading' };
-  return sharedSource<Entity<D>, EntityState<D>>(client, id === null ? null : entityKey(type, id), from => entity(from, type as Known, id!) as Entity<D>,
-    shared => shared?.state ?? unknown);
+  const key = id === null ? null : entityKey(type, id);
+  const make = (from: Client) => entity(from, type as Known, id!) as Entity<D>;
+  return sharedSource<Entity<D>, EntityState<D>>(client, key, make, shared => shared.state, { type, id: id ?? '', status: 'loading' });
 }
 
 /** An entity, or what `select` takes of it: a component renders for that alone. null: none, which is loading for ever. */
@@ -40,36 +37,17 @@ export interface EntityListState<D = unknown> {
   readonly status: EntityList['status'];
 }
 
-interface SharedList extends Watchable { readonly shown: EntityListState }
-
 const NO_LIST: EntityListState = { items: [], status: 'loading' };
-
-function sharedList(client: Client, type: string, limit: number | undefined): SharedList {
-  const list = entities(client, type as Known, { limit });
-  const watchers = new Watchers();
-  let shown: EntityListState = { items: list.items, status: list.status };
-  // A list is shown one by one at first.
-  const pace = pacer(client.clock, 'frame', () => {
-    shown = { items: list.items, status: list.status };
-    watchers.tell();
-  });
-  const stop = list.watch(() => pace.ask());
-  return {
-    get shown() { return shown; },
-    watch: fn => watchers.add(fn),
-    close() {
-      pace.stop();
-      stop();
-      list.close();
-    },
-  };
-}
 
 /** All entities of a type that may be seen; `limit`: the first of them. It renders once a frame at most. null: none. */
 export function useEntityListLive<const T extends Known>(type: T | null, options: { limit?: number } = {}): EntityListState<DataOf<T>> {
-  const key = type === null ? null : `entities:${options.limit}:${type}`;
-  const state = useShared<SharedList, EntityListState>(key, client => sharedList(client, type!, options.limit), shared => shared?.shown ?? NO_LIST);
-  return state as EntityListState<DataOf<T>>;
+  const { limit } = options;
+  return useFollowed<EntityListState, Followed<EntityListState>>(type === null ? null : `entities:${limit}:${type}`, (client, news) => {
+    // At first it is shown one by one.
+    const list = entities(client, type as Known, { limit });
+    list.watch(news);
+    return { read: () => ({ items: list.items, status: list.status }), stop: () => list.close() };
+  }, NO_LIST) as EntityListState<DataOf<T>>;
 }
 
 export interface ChangesOptions<T extends string = string> {
@@ -79,36 +57,39 @@ export interface ChangesOptions<T extends string = string> {
   own?: boolean;
 }
 
-/** Calls `fn`, the latest of it, for each change of entities that somebody else makes, as long as the component is there. It does not render. */
-export function useChanges<const T extends Known>(fn: ((change: EntityChange<DataOf<T>>) => void) | null, options: ChangesOptions<T> = {}): void {
+// Somebody who is told while the component is there; `who` is a type, or a type and an id.
+function useTold(who: readonly (readonly [type: string, id?: string])[], tell: (change: EntityChange) => void): void {
   const client = useTidings();
-  const latest = useLatest({ fn, own: options.own ?? false });
-  const key = fn === null ? null : JSON.stringify(options.types ?? ['*']);
-  const source = useMemo(() => changeSource(client, key === null ? [] : JSON.parse(key) as string[], change => {
-    const { fn: tell, own } = latest.current;
-    if (own || !change.own) tell?.(change as EntityChange<DataOf<T>>);
-  }), [client, key, latest]);
-  useSource(source);
+  const latest = useLatest(tell);
+  const key = JSON.stringify(who);
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- the key is who
+  useSource(useMemo(() => changeSource(client, who, change => latest.current(change)), [client, key, latest]));
 }
 
-// Nothing to read, only somebody to be told while the component is there.
-function changeSource(client: Client, types: readonly string[], tell: (change: EntityChange) => void): Source<null> {
+// Nothing to read, only somebody to be told.
+function changeSource(client: Client, who: readonly (readonly [type: string, id?: string])[], tell: (change: EntityChange) => void): Source<null> {
   let stops: (() => void)[] = [];
   let timer: unknown;
   let isHere = false;
+  const told = (change: EntityChange) => { if (isHere) tell(change); };
   return {
-    get: () => null,
-    idle: () => null,
+    ...constant(null),
     subscribe() {
       isHere = true;
       client.clock.clearTimeout(timer);
-      if (stops.length === 0) stops = types.map(type => changes(client, type as '*', change => { if (isHere) tell(change); }));
+      if (stops.length === 0) stops = who.map(([type, id]) => changes(client, type as '*', told, { id }));
       return () => {
         isHere = false;
         timer = client.clock.setTimeout(() => { for (const stop of stops.splice(0)) stop(); }, LINGER);
       };
     },
   };
+}
+
+/** Calls `fn`, the latest of it, for each change of entities that somebody else makes, as long as the component is there. It does not render. */
+export function useChanges<const T extends Known>(fn: ((change: EntityChange<DataOf<T>>) => void) | null, options: ChangesOptions<T> = {}): void {
+  const { types = ['*'], own = false } = options;
+  useTold(fn ? types.map(type => [type] as const) : [], change => { if (own || !change.own) fn?.(change as EntityChange<DataOf<T>>); });
 }
 
 export interface EntitySubscription<D = unknown> {
@@ -120,44 +101,20 @@ export interface EntitySubscription<D = unknown> {
   readonly lastChange?: EntityChange<D>;
 }
 
-function subscriptionSource<D>(client: Client, type: string, id: string | undefined, told: (change: EntityChange<D>) => void): Source<EntitySubscription<D>> {
-  const unknown: EntitySubscription<D> = { status: 'loading', entities: [] };
-  let state = unknown;
-  return {
-    get: () => state,
-    idle: () => unknown,
-    subscribe(notify) {
-      const one = id === undefined ? undefined : hold(client, entityKey(type, id), from => entity(from, type as Known, id) as Entity<D>);
-      const all = one ? undefined : hold(client, `subscription:${type}`, from => entities(from, type as Known) as EntityList<D>);
-      const read = (change?: EntityChange<D>) => {
-        const lastChange = change ?? state.lastChange;
-        const now = one?.value.state;
-        state = now ? { status: now.status, entity: now, entities: now.data === undefined ? [] : [now], lastChange }
-          : { status: all!.value.status, entities: all!.value.items, lastChange };
-      };
-      const pace = pacer(client.clock, 'frame', notify);
-      const heard = (change?: EntityChange<D>) => {
-        read(change);
-        pace.ask();
-        if (change) told(change);
-      };
-      const stop = one ? one.value.watch((_, change) => heard(change)) : all!.value.watch(heard);
-      read();
-      return () => {
-        pace.stop();
-        stop();
-        (one ?? all)!.release();
-      };
-    },
-  };
-}
-
 /** An entity, or all of a type, with what changed last; `onChange` is told of each change, own ones too (`change.own`). */
 export function useEntitySubscription<const T extends Known>(
   type: T, id?: string | null, onChange?: (change: EntityChange<DataOf<T>>) => void,
 ): EntitySubscription<DataOf<T>> {
-  const client = useTidings();
-  const latest = useLatest(onChange);
-  const source = useMemo(() => subscriptionSource<DataOf<T>>(client, type, id ?? undefined, change => latest.current?.(change)), [client, type, id, latest]);
-  return useSource(source);
+  type D = DataOf<T>;
+  const [lastChange, setLastChange] = useState<EntityChange<D>>();
+  const one = useEntityLive(type, id ?? null);
+  const all = useEntityListLive(id == null ? type : null);
+  useTold([id == null ? [type] : [type, id]], change => {
+    setLastChange(change as EntityChange<D>);
+    onChange?.(change as EntityChange<D>);
+  });
+  return useMemo(() => {
+    if (id == null) return { status: all.status, entities: all.items, lastChange };
+    return { status: one.status, entity: one, entities: one.data === undefined ? [] : [one], lastChange };
+  }, [id, one, all, lastChange]);
 }

@@ -5,26 +5,13 @@ import type {
   Client, Job, JobKind, JobProblem, JobState, ParamsOf, RegisteredSchema, ResultOf, StartOptions, TidingsErrorShape,
 } from '@tidings/client';
 import { useLatest, useTidings } from './context.ts';
-import { hold, peek } from './share.ts';
+import { hold } from './share.ts';
 import { useShared } from './shared.ts';
 
 export const jobKey = (id: string) => `job:${id}`;
 
 /** The job as all components share it; for other files of this package. */
 export const holdJob = (client: Client, id: string) => hold<Job>(client, jobKey(id), () => job(client, id));
-
-const NO_JOB: JobState = { id: '', progress: 0 };
-const unknown = new Map<string, JobState>();
-
-// What is shown of a job of which nothing is known yet; the same object each time, as React asks for.
-function initial(id: string): JobState {
-  let state = unknown.get(id);
-  if (!state) {
-    if (unknown.size > 1000) unknown.clear();
-    unknown.set(id, state = { id, progress: 0 });
-  }
-  return state;
-}
 
 export interface JobCallbacks<R = unknown> {
   /** Once for a job, also when it had ended before this component came. */
@@ -42,8 +29,8 @@ export type JobUse<R = unknown> = JobState<R> & {
 /** What is known of a job; null: of none. It goes on when nobody looks. */
 export function useJob<R = unknown>(id: string | null, callbacks: JobCallbacks<R> = {}): JobUse<R> {
   const client = useTidings();
-  const state = useShared<Job, JobState>(id === null ? null : jobKey(id), () => job(client, id!),
-    shared => shared?.state ?? (id === null ? NO_JOB : initial(id))) as JobState<R>;
+  const key = id === null ? null : jobKey(id);
+  const state = useShared<Job, JobState>(key, () => job(client, id!), shared => shared.state, { id: id ?? '', progress: 0 }) as JobState<R>;
   const latest = useLatest(callbacks);
   const told = useRef<string>(undefined);
   const { status, refused } = state;
@@ -101,9 +88,8 @@ export function useStartJob<const K extends JobKind<RegisteredSchema>>(
     try {
       const made = await startJob(client, kind, params, options) as Job<Result>;
       // The components that show it share the object that was made by starting it, unless they have one already.
-      const known = peek(client, jobKey(made.id));
       const { value, release } = hold<Job>(client, jobKey(made.id), () => made as Job);
-      if (known) made.close();
+      if (value !== made) made.close();
       if (mine === turn.current) setStarted({ id: made.id, pending: false });
       release();
       return value as Job<Result>;

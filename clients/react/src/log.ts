@@ -5,10 +5,9 @@ import { logLine } from '@tidings/client/jobs';
 import type { Client, LogLine } from '@tidings/client';
 import { useTidings } from './context.ts';
 import { holdJob } from './jobs.ts';
-import { pacer } from './pace.ts';
 import { peek } from './share.ts';
-import { useShared, Watchers } from './shared.ts';
-import type { Watchable } from './shared.ts';
+import { useFollowed } from './shared.ts';
+import type { Followed, Shown } from './shared.ts';
 
 export interface LogOptions {
   /** How many lines are kept: the newest. 2000. */
@@ -16,44 +15,37 @@ export interface LogOptions {
 }
 
 interface Lines { readonly lines: readonly LogLine[]; readonly total: number }
-interface Log extends Watchable { readonly shown: Lines; /** Views that do not follow. */ reading: number }
+interface Log extends Followed<Lines> { /** Views that do not follow. */ reading: number }
 
 const NONE: Lines = { lines: [], total: 0 };
-const linesOf = (log: Log | undefined) => log?.shown ?? NONE;
 
 // While somebody reads further up the lines below his eyes must not be taken away, but memory has its end too.
 const READING = 5;
 
-function log(client: Client, id: string, window: number): Log {
-  const watchers = new Watchers();
+function log(client: Client, news: () => void, id: string, window: number): Log {
   const { value: job, release } = holdJob(client, id);
-  let shown = NONE;
-  let fresh: LogLine[] = [];
+  let lines: LogLine[] = [];
   let total = 0;
-  const self: Log = {
-    reading: 0,
-    get shown() { return shown; },
-    watch: fn => watchers.add(fn),
-    close() {
-      pace.stop();
-      stop();
-      release();
-    },
-  };
   const room = () => self.reading === 0 ? window : READING * window;
-  const pace = pacer(client.clock, 'frame', () => {
-    shown = { lines: [...shown.lines, ...fresh].slice(-room()), total };
-    fresh = [];
-    watchers.tell();
-  });
   const stop = job.onEvent(event => {
     const line = logLine(event);
     if (!line) return;
     total++;
-    fresh.push(line);
-    if (fresh.length > 2 * room()) fresh = fresh.slice(-room());
-    pace.ask();
+    lines.push(line);
+    if (lines.length > 2 * room()) lines = lines.slice(-room());
+    news();
   });
+  const self: Log = {
+    reading: 0,
+    read() {
+      lines = lines.slice(-room());
+      return { lines, total };
+    },
+    stop() {
+      stop();
+      release();
+    },
+  };
   return self;
 }
 
@@ -70,10 +62,10 @@ export function useLog(jobId: string | null, options: LogOptions = {}): LogUse {
   const client = useTidings();
   const [follow, setFollow] = useState(true);
   const key = jobId === null ? null : `log:${window}:${jobId}`;
-  const { lines, total } = useShared<Log, Lines>(key, () => log(client, jobId!, window), linesOf);
+  const { lines, total } = useFollowed<Lines, Log>(key, (from, news) => log(from, news, jobId!, window), NONE);
 
   useEffect(() => {
-    const shared = key === null || follow ? undefined : peek<Log>(client, key);
+    const shared = key === null || follow ? undefined : peek<Shown<Lines, Log>>(client, key)?.followed;
     if (!shared) return;
     shared.reading++;
     return () => void shared.reading--;

@@ -11,6 +11,11 @@ export interface Source<T> {
   idle(): T;
 }
 
+/** What never changes. */
+export function constant<T>(value: T): Source<T> {
+  return { get: () => value, idle: () => value, subscribe: () => () => undefined };
+}
+
 /** The same one, or objects or arrays of the same members. */
 export function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;

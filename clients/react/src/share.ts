@@ -24,19 +24,15 @@ export function peek<V extends Closable>(client: Client, key: string): V | undef
   return stores.get(client)?.get(key)?.value as V | undefined;
 }
 
-/** Takes what is there under `key`, or makes it. `release` gives it back; calling that again does nothing. */
+/** Takes what is there under `key`, or makes it. `release` gives it back, once. */
 export function hold<V extends Closable>(client: Client, key: string, make: (client: Client) => V): { value: V; release: Stop } {
   const store = storeOf(client);
   let entry = store.get(key);
   if (!entry) store.set(key, entry = { value: make(client), uses: 0 });
   const mine = entry;
   mine.uses++;
-  if (mine.timer !== undefined) client.clock.clearTimeout(mine.timer);
-  mine.timer = undefined;
-  let held = true;
+  client.clock.clearTimeout(mine.timer);
   const release = () => {
-    if (!held) return;
-    held = false;
     if (--mine.uses > 0) return;
     mine.timer = client.clock.setTimeout(() => {
       store.delete(key);

@@ -6,7 +6,7 @@ import type { Client, TokenStream } from '@tidings/client';
 import { useTidings } from './context.ts';
 import { pacer } from './pace.ts';
 import type { Pace } from './pace.ts';
-import { useSource } from './select.ts';
+import { constant, useSource } from './select.ts';
 import type { Source } from './select.ts';
 import { hold, peek } from './share.ts';
 
@@ -55,7 +55,7 @@ function textSource(client: Client, key: string, source: StreamSource, every: Pa
   };
 }
 
-const none: Source<TokenText> = { get: () => IDLE, idle: () => IDLE, subscribe: () => () => undefined };
+const none = constant(IDLE);
 
 /**
  * The text so far. However fast it comes, it is shown once a frame (`every`: milliseconds instead), in a hidden page every 50 ms, and

@@ -6,7 +6,7 @@ import type {
   Client, EventOf, Gap, Position, RegisteredSchema, TidingsErrorShape, TidingsEvent, Topic, TopicOptions, TopicPhase,
 } from '@tidings/client';
 import { useLatest, useTidings } from './context.ts';
-import { useSource } from './select.ts';
+import { constant, useSource } from './select.ts';
 import type { Source } from './select.ts';
 import { LINGER } from './share.ts';
 
@@ -95,7 +95,7 @@ function topicSource(client: Client, name: string, latest: RefObject<Latest>): S
   };
 }
 
-const none: Source<TopicState> = { get: () => IDLE, idle: () => IDLE, subscribe: () => () => undefined };
+const none = constant(IDLE);
 
 /**
  * Calls `handlers` for each event of a topic or pattern while the component is there; null subscribes nothing. They, and the
