@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "desk/authorizer_settings.h"
 #include "desk/authorizer_wire.h"
 #include "desk/internal.h"
 #include "desk/permit.h"
@@ -19,12 +20,6 @@
 /* A line of the log about failures, with how many there were, at most so often. */
 #define COMPLAIN_NS (10 * TD_NS_PER_S)
 
-/* Texts end with a NUL, in the block of the options. */
-struct settings {
-    struct td_authorizer_options options;
-    char text[];
-};
-
 /* Under way, or waiting for its turn. */
 struct td_question {
     struct td_list list; /* of all, or of those that wait for their turn */
@@ -39,10 +34,10 @@ struct td_question {
 
 struct td_authorizer {
     struct td_mutex mutex;
-    struct settings *told;     /* what it was told last; NULL: that there is none */
-    _Atomic uint64_t version;  /* of what it was told; 0: nothing yet */
-    uint64_t taken;            /* the version that is in use: … */
-    struct settings *settings; /* … these; NULL: there is no authorizer */
+    struct td_authorizer_settings *told;     /* what it was told last; NULL: that there is none */
+    _Atomic uint64_t version;                /* of what it was told; 0: nothing yet */
+    uint64_t taken;                          /* the version that is in use: … */
+    struct td_authorizer_settings *settings; /* … these; NULL: there is no authorizer */
 
     struct td_upstream *upstream; /* the desk's */
     struct td_rulings *rulings;
@@ -66,59 +61,17 @@ static void show_stat(struct td_authorizer *authorizer)
 
 /* ---- settings ---- */
 
-static struct td_slice keep(char **at, struct td_slice text)
-{
-    struct td_slice copy = {*at, text.len};
-
-    if (text.len > 0)
-        memcpy(*at, text.ptr, text.len);
-    (*at)[text.len] = '\0';
-    *at += text.len + 1;
-    return copy;
-}
-
-static struct settings *copy_of(const struct td_authorizer_options *options)
-{
-    struct settings *settings =
-        malloc(sizeof(*settings) + options->url.len + options->header.len + 2);
-
-    if (!settings)
-        return NULL;
-    char *at = settings->text;
-    settings->options = *options;
-    settings->options.url = keep(&at, options->url);
-    settings->options.header = keep(&at, options->header);
-    return settings;
-}
-
-/* The header may hold a secret. */
-static void forget(struct settings *settings)
-{
-    if (settings)
-        explicit_bzero((char *)(uintptr_t)settings->options.header.ptr,
-                       settings->options.header.len);
-    free(settings);
-}
-
-static bool is_same(const struct td_authorizer_options *a, const struct td_authorizer_options *b)
-{
-    return td_slice_eq(a->url, b->url) && td_slice_eq(a->header, b->header) &&
-           a->timeout_ms == b->timeout_ms && a->cache_ms == b->cache_ms &&
-           a->denied_ms == b->denied_ms && a->entries == b->entries &&
-           a->concurrency == b->concurrency;
-}
-
 /* The mutex is held. */
 static int tell(struct td_authorizer *authorizer, const struct td_authorizer_options *options)
 {
-    struct settings *told = authorizer->told, *fresh = NULL;
+    struct td_authorizer_settings *told = authorizer->told, *fresh = NULL;
     bool enabled = options->url.len > 0;
 
-    if (told ? enabled && is_same(&told->options, options) : !enabled)
+    if (told ? enabled && td_authorizer_settings_same(&told->options, options) : !enabled)
         return 0;
-    if (enabled && !(fresh = copy_of(options)))
+    if (enabled && !(fresh = td_authorizer_settings_new(options)))
         return -ENOMEM;
-    forget(told);
+    td_authorizer_settings_free(told);
     authorizer->told = fresh;
     atomic_fetch_add(&authorizer->version, 1);
     return 0;
@@ -439,13 +392,13 @@ static void end_all(struct td_authorizer *authorizer, int err)
         settle(TD_CONTAINER_OF(node, struct td_question, list), &said, true);
 }
 
-static void use(struct td_authorizer *authorizer, struct settings *settings)
+static void use(struct td_authorizer *authorizer, struct td_authorizer_settings *settings)
 {
     call_back(authorizer);
     if (!settings)
         end_all(authorizer, TD_EFORBIDDEN);
     td_rulings_clear(authorizer->rulings);
-    forget(authorizer->settings);
+    td_authorizer_settings_free(authorizer->settings);
     authorizer->settings = settings;
     if (settings) {
         td_rulings_limit(authorizer->rulings, settings->options.entries);
@@ -458,7 +411,7 @@ void td_authorizer_turn(struct td_desk *desk)
 {
     struct td_authorizer *authorizer = desk->authorizer;
     uint64_t version = atomic_load(&authorizer->version);
-    struct settings *settings = NULL;
+    struct td_authorizer_settings *settings = NULL;
 
     if (version == authorizer->taken)
         return;
@@ -466,7 +419,7 @@ void td_authorizer_turn(struct td_desk *desk)
     td_mutex_lock(&authorizer->mutex);
     version = atomic_load(&authorizer->version);
     if (authorizer->told && authorizer->upstream)
-        settings = copy_of(&authorizer->told->options);
+        settings = td_authorizer_settings_new(&authorizer->told->options);
     td_mutex_unlock(&authorizer->mutex);
     authorizer->taken = version;
     use(authorizer, settings);
@@ -496,8 +449,8 @@ void td_authorizer_free(struct td_authorizer *authorizer)
     call_back(authorizer);
     end_all(authorizer, TD_EDRAINING);
     td_rulings_free(authorizer->rulings);
-    forget(authorizer->settings);
-    forget(authorizer->told);
+    td_authorizer_settings_free(authorizer->settings);
+    td_authorizer_settings_free(authorizer->told);
     td_mutex_done(&authorizer->mutex);
     free(authorizer);
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobs/llm.h"
+/* The runs: asked, told as they come, ended in time. */
 #include "base/assert.h"
 #include "base/err.h"
-#include "base/list.h"
-#include "base/rng.h"
-#include "jobs/chat.h"
-#include "jobs/llm_end.h"
-#include "jobs/llm_request.h"
+#include "jobs/llm_impl.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include <errno.h>
@@ -16,61 +12,11 @@
 #define GATHER_NS (30 * TD_NS_PER_MS)
 /* One piece of text that is told. */
 #define PIECE_MAX (16 * TD_KIB)
-/* Of an answer that is no stream: an error's body, or one that holds the whole text. */
-#define ERROR_BODY_MAX (16 * TD_KIB)
-#define WHOLE_BODY_MAX (8 * TD_MIB)
 /* Of a stream with all that surrounds the tokens. */
 #define STREAM_BYTES_MAX ((size_t)1024 * TD_MIB)
 #define LOG_MAX          ((size_t)256)
 /* How long usage and [DONE] are waited for behind a finish_reason. */
-#define TRAILER_MS         UINT64_C(5000)
-#define BACKOFF_DOUBLINGS  4u
-#define RETRY_AFTER_MAX_MS 60000
-
-enum state {
-    WAITING, /* for `due`, to ask (again) */
-    ASKING,  /* there is a transfer */
-    ENDED,   /* to be told */
-};
-
-/* What an answer turned out to be with its first bytes. */
-enum answer {
-    UNKNOWN,
-    STREAM,
-    WHOLE, /* one JSON object */
-    ERROR, /* of another status than 200 */
-};
-
-struct td_llms {
-    struct td_upstream *upstream;
-    struct td_list runs;
-    struct td_rng rng;
-    bool serving;
-};
-
-struct td_llm_run {
-    struct td_list node;
-    struct td_llms *llms;
-    const struct td_run_ops *ops;
-    void *arg;
-    struct td_llm_request request;
-    uint64_t connect_ms, first_token_ms, between_tokens_ms, total_ms, backoff_ms;
-    unsigned attempt, attempts_max; /* attempt: of the one under way, from 1 */
-
-    enum state state;
-    enum answer answer;
-    struct td_transfer *transfer; /* when ASKING */
-    struct td_chat chat;
-    struct td_buf body; /* of an answer that is no stream */
-    struct td_buf log;  /* to be told */
-    uint64_t signs;     /* as of last_sign */
-    size_t told;        /* bytes of the text */
-    td_ns started, asked, due, last_sign, first_token, last_told;
-
-    enum td_run_outcome outcome;
-    td_ns ended;
-    struct td_llm_failure failure;
-};
+#define TRAILER_MS UINT64_C(5000)
 
 int td_llms_new(struct td_upstream *upstream, struct td_llms **ret_llms)
 {
@@ -109,186 +55,6 @@ void td_llms_free(struct td_llms *llms)
     free(llms);
 }
 
-/* --- how it ends --- */
-
-static void end_run(struct td_llm_run *run, enum td_run_outcome outcome)
-{
-    TD_ASSERT(run->state != ENDED);
-    if (run->transfer)
-        td_transfer_cancel(run->transfer);
-    run->transfer = NULL;
-    run->state = ENDED;
-    run->outcome = outcome;
-    run->ended = td_clock_ns();
-}
-
-/* The answer is there, or as much as there will be. */
-static void conclude(struct td_llm_run *run, int r)
-{
-    const struct td_chat *chat = &run->chat;
-    bool empty = chat->text.len == 0;
-
-    if (r == 0 && chat->error.len == 0 && !(empty && (chat->refusal.len > 0 || chat->tool_calls))) {
-        end_run(run, TD_RUN_DONE);
-        return;
-    }
-    td_llm_failure_chat(&run->failure, chat, r);
-    end_run(run, TD_RUN_FAILED);
-}
-
-/* How long to wait for the next attempt; negative: there is none. */
-static int64_t delay_of(struct td_llm_run *run, const struct td_transfer *transfer)
-{
-    uint64_t delay_ms = run->backoff_ms << TD_MIN(run->attempt - 1, BACKOFF_DOUBLINGS);
-    td_ns now = td_clock_ns();
-    struct td_slice value;
-    uint64_t seconds;
-
-    if (run->attempt >= run->attempts_max)
-        return -1;
-    delay_ms = delay_ms * 3 / 4 + td_rng_below(&run->llms->rng, delay_ms / 2 + 1);
-    if (td_transfer_header(transfer, "Retry-After", &value) && td_slice_u64(value, &seconds) == 0) {
-        if (seconds * 1000 > RETRY_AFTER_MAX_MS)
-            return -1;
-        delay_ms = TD_MAX(delay_ms, seconds * 1000);
-    }
-    if (run->total_ms &&
-        now + delay_ms * TD_NS_PER_MS >= run->started + run->total_ms * TD_NS_PER_MS)
-        return -1;
-    return (int64_t)delay_ms;
-}
-
-/* Whether it is tried again; `what` happened. */
-static bool try_again(struct td_llm_run *run, const struct td_transfer *transfer, const char *what)
-{
-    int64_t delay_ms = delay_of(run, transfer);
-
-    if (delay_ms < 0)
-        return false;
-    run->due = td_clock_ns() + (td_ns)delay_ms * TD_NS_PER_MS;
-    run->state = WAITING;
-    td_buf_reset(&run->body);
-    td_buf_reset(&run->log);
-    td_buf_putf(&run->log, "%s; trying again in %.1f s (%u of %u).", what, (double)delay_ms / 1000,
-                run->attempt, run->attempts_max - 1);
-    return true;
-}
-
-/* --- the answer --- */
-
-static bool is_json(const struct td_transfer *transfer)
-{
-    struct td_slice type;
-
-    return td_transfer_header(transfer, "Content-Type", &type) && type.len >= 16 &&
-           td_slice_eq_nocase(td_slice_to(type, 16), TD_S("application/json"));
-}
-
-static enum answer answer_of(const struct td_transfer *transfer)
-{
-    int status = td_transfer_status(transfer);
-
-    if (status < 200 || status > 299)
-        return ERROR;
-    return is_json(transfer) ? WHOLE : STREAM;
-}
-
-static void on_stream(struct td_llm_run *run, struct td_slice bytes)
-{
-    int r = td_chat_feed(&run->chat, bytes);
-
-    if (run->chat.signs > run->signs)
-        run->last_sign = td_clock_ns();
-    run->signs = run->chat.signs;
-    if (run->chat.text.len > 0 && !run->first_token)
-        run->first_token = td_clock_ns();
-    if (r == 0)
-        return;
-    if (r > 0 && run->chat.done) {
-        td_transfer_release(run->transfer);
-        run->transfer = NULL;
-    }
-    conclude(run, TD_MIN(r, 0));
-}
-
-static void on_error_status(struct td_llm_run *run, const struct td_transfer *transfer, int status)
-{
-    struct td_slice body = td_buf_slice(&run->body);
-    char what[64];
-
-    snprintf(what, sizeof(what), "The upstream answered with status %d", status);
-    if (td_llm_status_may_pass(status, body) && try_again(run, transfer, what))
-        return;
-    td_llm_failure_status(&run->failure, status, body);
-    end_run(run, TD_RUN_FAILED);
-}
-
-static void on_bytes(struct td_transfer *transfer, struct td_slice bytes, void *arg)
-{
-    struct td_llm_run *run = arg;
-
-    if (run->answer == UNKNOWN) {
-        run->answer = answer_of(transfer);
-        run->body.max = run->answer == WHOLE ? WHOLE_BODY_MAX : ERROR_BODY_MAX;
-    }
-    if (run->answer == STREAM) {
-        on_stream(run, bytes);
-        return;
-    }
-    run->last_sign = td_clock_ns();
-    size_t room = run->body.max - run->body.len;
-    int r = td_buf_put(&run->body, td_slice_to(bytes, TD_MIN(bytes.len, room)));
-    if (r == 0 && bytes.len <= room)
-        return;
-    /* Of an error its beginning says enough. */
-    if (run->answer == ERROR)
-        on_error_status(run, transfer, td_transfer_status(transfer));
-    else
-        conclude(run, r < 0 ? r : TD_ETOOLARGE);
-    if (run->transfer)
-        td_transfer_cancel(run->transfer);
-    run->transfer = NULL;
-}
-
-static void on_broken(struct td_llm_run *run, const struct td_transfer *transfer,
-                      const struct td_transfer_end *end)
-{
-    bool unasked = end->outcome == TD_TRANSFER_UNREACHABLE ||
-                   (end->outcome == TD_TRANSFER_TIMEOUT && !end->connected);
-
-    if (unasked && try_again(run, transfer, "The upstream could not be reached"))
-        return;
-    if (end->outcome == TD_TRANSFER_BROKEN && end->status == 0 &&
-        try_again(run, transfer, "The upstream closed the connection"))
-        return;
-    /* Some forget the end of the last chunk. */
-    if (end->outcome == TD_TRANSFER_BROKEN && run->answer == STREAM &&
-        td_chat_end(&run->chat) == 0) {
-        conclude(run, 0);
-        return;
-    }
-    td_llm_failure_transfer(&run->failure, end);
-    end_run(run, TD_RUN_FAILED);
-}
-
-static void on_ended(struct td_transfer *transfer, const struct td_transfer_end *end, void *arg)
-{
-    struct td_llm_run *run = arg;
-
-    TD_ASSERT(run->state == ASKING && run->transfer == transfer);
-    run->transfer = NULL; /* gone when this returns */
-    if (end->outcome != TD_TRANSFER_DONE)
-        on_broken(run, transfer, end);
-    else if (end->status < 200 || end->status > 299)
-        on_error_status(run, transfer, end->status);
-    else if (run->answer == WHOLE)
-        conclude(run, td_chat_read_whole(&run->chat, td_buf_slice(&run->body)));
-    else
-        conclude(run, td_chat_end(&run->chat));
-    if (run->chat.text.len > 0 && !run->first_token)
-        run->first_token = run->ended;
-}
-
 /* --- asking --- */
 
 static void ask(struct td_llm_run *run)
@@ -302,8 +68,8 @@ static void ask(struct td_llm_run *run)
         .headers = headers,
         .connect_ms = run->connect_ms,
         .bytes_max = STREAM_BYTES_MAX,
-        .bytes = on_bytes,
-        .ended = on_ended,
+        .bytes = td_llm_take_bytes,
+        .ended = td_llm_take_end,
         .arg = run,
     };
 
@@ -313,11 +79,11 @@ static void ask(struct td_llm_run *run)
                                                ? "Too many requests to upstreams are under way."
                                                : "The request could not be started.");
         td_llm_failure_not_started(&run->failure);
-        end_run(run, TD_RUN_FAILED);
+        td_llm_end_run(run, TD_RUN_FAILED);
         return;
     }
-    run->state = ASKING;
-    run->answer = UNKNOWN;
+    run->state = TD_LLM_ASKING;
+    run->answer = TD_LLM_UNKNOWN;
     run->attempt++;
     run->asked = td_clock_ns();
     run->last_sign = 0;
@@ -349,11 +115,11 @@ int td_llm_start(struct td_llms *llms, const struct td_llm_spec *spec,
     td_llm_request_init(&run->request);
     td_llm_failure_init(&run->failure);
     td_chat_init(&run->chat, spec->text_max);
-    td_buf_init(&run->body, ERROR_BODY_MAX);
+    td_buf_init(&run->body, TD_LLM_ERROR_BODY_MAX);
     td_buf_init(&run->log, LOG_MAX);
     if (td_llm_request_make(&run->request, spec, input, &run->failure.message) < 0) {
         td_llm_failure_not_started(&run->failure);
-        end_run(run, TD_RUN_FAILED);
+        td_llm_end_run(run, TD_RUN_FAILED);
     }
     *ret_run = run;
     return 0;
@@ -361,8 +127,8 @@ int td_llm_start(struct td_llms *llms, const struct td_llm_spec *spec,
 
 void td_llm_cancel(struct td_llm_run *run)
 {
-    if (run->state != ENDED)
-        end_run(run, TD_RUN_CANCELLED);
+    if (run->state != TD_LLM_ENDED)
+        td_llm_end_run(run, TD_RUN_CANCELLED);
 }
 
 /* --- telling --- */
@@ -434,9 +200,9 @@ static td_ns deadline_of(const struct td_llm_run *run)
 {
     td_ns total = after(run->started, run->total_ms);
 
-    if (run->state == ENDED || run->log.len > 0)
+    if (run->state == TD_LLM_ENDED || run->log.len > 0)
         return 0;
-    if (run->state == WAITING)
+    if (run->state == TD_LLM_WAITING)
         return TD_MIN(run->due, total);
     td_ns tell = run->chat.text.len > run->told ? run->last_told + GATHER_NS : NEVER;
     return TD_MIN(TD_MIN(total, tell), late_at(run));
@@ -447,14 +213,14 @@ static void end_late(struct td_llm_run *run, td_ns now)
     if (now >= after(run->started, run->total_ms))
         td_llm_failure_timeout(&run->failure, "The whole answer was not there", run->total_ms);
     else if (run->chat.finish_reason.len > 0)
-        return conclude(run, 0);
+        return td_llm_conclude(run, 0);
     else if (run->last_sign)
         td_llm_failure_timeout(&run->failure, "Nothing more came from the upstream",
                                run->between_tokens_ms);
     else
         td_llm_failure_timeout(&run->failure, "No first token came from the upstream",
                                run->first_token_ms);
-    end_run(run, TD_RUN_FAILED);
+    td_llm_end_run(run, TD_RUN_FAILED);
 }
 
 static void turn(struct td_llm_run *run)
@@ -465,14 +231,14 @@ static void turn(struct td_llm_run *run)
         run->ops->log(run->arg, td_buf_slice(&run->log), TD_S("warn"));
         td_buf_reset(&run->log);
     }
-    if (run->state == WAITING && now >= after(run->started, run->total_ms))
+    if (run->state == TD_LLM_WAITING && now >= after(run->started, run->total_ms))
         end_late(run, now);
-    else if (run->state == WAITING && now >= run->due)
+    else if (run->state == TD_LLM_WAITING && now >= run->due)
         ask(run);
-    else if (run->state == ASKING &&
+    else if (run->state == TD_LLM_ASKING &&
              now >= TD_MIN(after(run->started, run->total_ms), late_at(run)))
         end_late(run, now);
-    if (run->state == ENDED)
+    if (run->state == TD_LLM_ENDED)
         tell_end(run);
     else if (run->chat.text.len > run->told && now >= run->last_told + GATHER_NS)
         tell_text(run, now);
