@@ -35,7 +35,8 @@ export interface LiveUpdateOptions {
 export interface LiveUpdateQueue {
   /** The oldest first. Another array after each change. */
   readonly items: readonly LiveUpdate[];
-  push(change: EntityChange): void;
+  /** Returns the note that it became or went into; undefined when it is left out. */
+  push(change: EntityChange): LiveUpdate | undefined;
   dismiss(key: string): void;
   clear(): void;
   /** Time stands still from hold to release, for each reason by itself. */
@@ -81,39 +82,40 @@ export function liveUpdates(options: LiveUpdateOptions = {}): LiveUpdateQueue {
     for (const fn of [...watchers]) fn();
   }
 
-  function add(change: EntityChange): void {
+  function add(change: EntityChange): Entry {
     const now = clock.now();
     const left = duration > 0 ? duration : Infinity;
     const same = entries.find(entry => entry.update.type === change.type && entry.update.ids.includes(change.id));
     if (same && same.update.count === 1) {
       // Created and then updated is still new to who has not looked; all else is told as it is now.
       const action = same.update.action === 'created' && change.action === 'updated' ? 'created' : change.action;
-      Object.assign(same, { update: { ...same.update, action, actor: change.actor, change }, pushed: now, left });
-      return;
+      return Object.assign(same, { update: { ...same.update, action, actor: change.actor, change }, pushed: now, left });
     }
     const last = entries.findLast(entry => entry.update.type === change.type && entry.update.action === change.action);
     if (last && (now - last.pushed < group || last === same)) {
       const { update } = last;
       const fresh = !update.ids.includes(change.id);
-      Object.assign(last, { pushed: now, left, update: {
+      return Object.assign(last, { pushed: now, left, update: {
         ...update, change,
         ids: fresh ? [...update.ids, change.id].slice(-IDS_MAX) : update.ids,
         count: update.count + (fresh ? 1 : 0),
         actor: update.actor === change.actor ? change.actor : undefined,
       } });
-      return;
     }
     const { action, type, id, actor } = change;
-    entries = [...entries, { update: { key: `${++made}`, action, type, ids: [id], count: 1, actor, change }, pushed: now, left }].slice(-max);
+    const entry = { update: { key: `${++made}`, action, type, ids: [id], count: 1, actor, change }, pushed: now, left };
+    entries = [...entries, entry].slice(-max);
+    return entry;
   }
 
   return {
     get items() { return items; },
     push(change) {
-      if (ignoreOwn && change.own) return;
+      if (ignoreOwn && change.own) return undefined;
       turn();
-      add(change);
+      const { update } = add(change);
       tell();
+      return update;
     },
     dismiss(key) {
       entries = entries.filter(entry => entry.update.key !== key);

@@ -131,8 +131,10 @@ describe('liveUpdates', () => {
 it('becomes a toast of sonner', () => {
   const queue = liveUpdates({ clock: standingClock() });
   const onRefresh = vi.fn();
-  queue.push(change('updated', '7', { actor: 'ada' }));
-  const [title, options] = toSonner(queue.items[0]!, { onRefresh });
+  const update = queue.push(change('updated', '7', { actor: 'ada' }))!;
+  expect(update).toBe(queue.items[0]);
+  expect(queue.push(change('updated', '7', { own: true }))).toBeUndefined();
+  const [title, options] = toSonner(update, { onRefresh });
   expect(title).toBe('Updated by another user');
   expect(options).toMatchObject({ id: 'tidings-1', description: 'sheet 7 · ada', duration: 10_000, cancel: { label: 'Dismiss' } });
   options.action!.onClick();
