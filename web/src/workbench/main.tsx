@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import '@tidings/ui/styles.css';
 import '../shared/styles.css';
 import { startTheme } from '../shared/theme.ts';
 import { App } from './App.tsx';

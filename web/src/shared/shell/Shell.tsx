@@ -59,7 +59,7 @@ export function Shell({ what, person, screens, indicator, drawer, children }: Pr
           ))}
         </ul>
       </nav>
-      <main ref={main} id="main" tabIndex={-1} className="px-4 sm:px-6 pt-5 pb-28 lg:pb-12 max-w-6xl mx-auto outline-none">{children}</main>
+      <main ref={main} id="main" tabIndex={-1} className="px-4 sm:px-6 pt-5 pb-28 lg:pb-12 max-w-6xl mx-auto outline-none"><div className="@container">{children}</div></main>
       {drawer && open && <Drawer title={drawer.title} onClose={() => setOpen(false)}>{drawer.content}</Drawer>}
     </div>
   );

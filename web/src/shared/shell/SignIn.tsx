@@ -32,7 +32,7 @@ export function SignIn({ what }: { what: string }) {
                   <Face person={person} />
                   <span className="grow min-w-0">
                     <span className="font-semibold">{person.name}</span>
-                    <span className="text-faint"> · {person.roles.join(', ') || 'no role'}</span>
+                    {person.roles.length > 0 && <span className="text-faint"> · {person.roles.join(', ')}</span>}
                     <span className="block text-sm text-soft">{person.about}</span>
                   </span>
                 </button>
@@ -63,14 +63,20 @@ function WithToken() {
   );
 }
 
-const HUES = [212, 152, 28, 318, 265, 84, 4, 190];
+// As in the stack of those who are present: one person, one colour.
+const HUES = [4, 28, 90, 160, 195, 222, 268, 322];
+
+function hue(sub: string) {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < sub.length; i++) hash = Math.imul(hash ^ sub.charCodeAt(i), 0x01000193);
+  return HUES[((hash ^ (hash >>> 13)) >>> 0) % HUES.length];
+}
 
 /** The first letter in a colour of one's own. */
 export function Face({ person, small }: { person: { sub: string; name?: string }; small?: boolean }) {
-  const hue = HUES[[...person.sub].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % HUES.length];
   return (
     <span aria-hidden="true" className={`grid place-items-center rounded-full font-semibold uppercase shrink-0 text-white ${small ? 'size-6 text-xs' : 'size-10'}`}
-      style={{ background: `oklch(48% .11 ${hue})` }}>{(person.name ?? person.sub).slice(0, 1)}</span>
+      style={{ background: `hsl(${hue(person.sub)} 50% 36%)` }}>{(person.name ?? person.sub).slice(0, 1)}</span>
   );
 }
 
