@@ -8,25 +8,23 @@ const DROPS = 3, WITHIN_MS = 60_000, SOON_MS = 10_000;
 const PATIENT_ROUNDS = 2;
 
 export interface Choice {
-  /** To try, in this order. `last`: polling too. */
-  names(base: URL, last: boolean): TransportName[];
+  /** To try, in this order. */
+  names(origin: string): TransportName[];
   worked(name: TransportName): void;
   /** A connection that lasted so long broke; true when that happens too often. */
   dropped(lastedMs: number): boolean;
   /** Not for ten minutes. */
   avoid(name: TransportName): void;
   /** Only this one; undefined: all again. */
-  pin(name: TransportName | undefined): void;
-  readonly pinned: TransportName | undefined;
+  pinned: TransportName | undefined;
 }
 
 // Time is the wall clock's: it is compared with what another page has written down.
-export function choice(all: TransportName[], canWebSocket: boolean): Choice {
+export function choice(all: TransportName[]): Choice {
   const avoided = new Map<TransportName, number>();
-  let pinned: TransportName | undefined, key = '', rounds = 0;
+  let key = '', rounds = 0, drops: number[] = [];
   /** What this page found out itself. */
   let proven: { name: TransportName; until: number } | undefined;
-  let drops: number[] = [];
 
   // Storage may be absent, full or forbidden.
   function remembered(): TransportName | undefined {
@@ -38,20 +36,13 @@ export function choice(all: TransportName[], canWebSocket: boolean): Choice {
   }
 
   return {
-    get pinned() { return pinned; },
-    pin(name) {
-      pinned = name;
-      rounds = 0;
-      avoided.clear();
-    },
-    names(base, last) {
-      if (pinned) return [pinned];
-      key = `tidings:transport:${base.origin}`;
-      const good = all.filter(name => (name !== 'websocket' || canWebSocket) && !((avoided.get(name) ?? 0) > Date.now()));
-      const known = remembered();
-      const polls: TransportName[] = last ? ['poll'] : [];
-      if (!known || !good.includes(known)) return [...good, ...polls];
-      return [...proven && rounds++ < PATIENT_ROUNDS ? [known] : new Set([known, ...good]), ...polls];
+    pinned: undefined,
+    names(origin) {
+      if (this.pinned) return [this.pinned];
+      key = 'tidings:transport:' + origin;
+      const good = all.filter(name => !(avoided.get(name)! > Date.now())), known = remembered()!;
+      if (!good.includes(known)) return good;
+      return proven && rounds++ < PATIENT_ROUNDS ? [known] : [...new Set([known, ...good])];
     },
     worked(name) {
       if (name === 'poll') return;
@@ -63,9 +54,8 @@ export function choice(all: TransportName[], canWebSocket: boolean): Choice {
       } catch { /* then it is tried anew */ }
     },
     dropped(lastedMs) {
-      if (lastedMs > SOON_MS) return false;
       const now = Date.now();
-      drops = [...drops.filter(at => now - at < WITHIN_MS), now];
+      if (lastedMs < SOON_MS) drops = [...drops.filter(at => now - at < WITHIN_MS), now];
       return drops.length >= DROPS;
     },
     avoid(name) {

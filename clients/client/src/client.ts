@@ -2,23 +2,18 @@
 // The client: puts the parts together.
 import { auth as authOf } from './auth.ts';
 import { choice as choiceOf } from './choice.ts';
-import { commands as commandsOf } from './commands.ts';
+import { commands as commandsOf, isPassing } from './commands.ts';
 import { connection as connectionOf } from './connection.ts';
-import { TidingsError } from './errors.ts';
-import { request } from './http.ts';
-import { memory } from './memory.ts';
-import { outbox as outboxOf } from './outbox.ts';
-import { watchPage } from './page.ts';
+import { emitter } from './emitter.ts';
+import { errorOf, errorOfReason, TidingsError } from './errors.ts';
+import type { Rest } from './rest.ts';
 import { topics as topicsOf } from './topics.ts';
-import type { Message } from './transport/link.ts';
+import type { LinkOptions, Message } from './transport/link.ts';
 import type { Client, ClientOptions, Clock, Position, RegisteredSchema, Schema, Stop } from './types.ts';
-
-/** Timers can't be set for longer. */
-const TIMER_MAX_MS = 0x7fffffff;
 
 const CLOCK: Clock = {
   now: () => performance.now(),
-  setTimeout: (fn, ms) => globalThis.setTimeout(fn, Math.min(ms, TIMER_MAX_MS)),
+  setTimeout: (fn, ms) => globalThis.setTimeout(fn, ms),
   clearTimeout: timer => globalThis.clearTimeout(timer as number),
 };
 
@@ -28,17 +23,15 @@ export function createClient<S extends Schema = RegisteredSchema>(options: Clien
   const fetch: typeof globalThis.fetch = (...given) => (options.fetch ?? globalThis.fetch)(...given);
   const log = options.log ?? (() => {});
   const path = options.path ?? '/ws', bound = path !== '/ws', isFlat = options.format === 'flat';
-  const taps = new Set<(direction: 'in' | 'out', text: string) => void>();
-  let flatPosition: Position | undefined;
-  let stopPage: Stop | undefined, renewal: unknown;
+  const taps = emitter<['in' | 'out', string]>(guarded);
+  let flatPosition: Position | undefined, session: { session?: string } = {};
 
   function guarded(fn: () => void) {
     try {
       fn();
     } catch (error) {
       log({ level: 'error', message: 'A handler threw.', detail: error });
-      if (typeof reportError === 'function') reportError(error);
-      else console.error(error);
+      (globalThis.reportError ?? console.error)(error);
     }
   }
 
@@ -47,119 +40,95 @@ export function createClient<S extends Schema = RegisteredSchema>(options: Clien
     return () => clock.clearTimeout(timer);
   }
 
-  async function base(): Promise<URL> {
+  /** What most parts need. */
+  const env = { options, clock, random, later, guarded, log };
+
+  async function urls(): Promise<LinkOptions['url']> {
     const text = typeof options.url === 'function' ? await options.url() : options.url;
-    return new URL(text.replace(/^ws/, 'http'), globalThis.location?.href);
+    const base = new URL(text.replace(/^ws/, 'http'), globalThis.location?.href).href.replace(/[/?#]*$/, '');
+    return (where, query = {}) => {
+      const url = new URL(base + where);
+      for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.append(name, String(value));
+      return url;
+    };
   }
 
-  function tap(direction: 'in' | 'out', text: string) {
-    if (!taps.size) return;
-    const shown = direction === 'out' ? text.replace(/("token":")[^"]*/, '$1…') : text;
-    for (const fn of [...taps]) guarded(() => fn(direction, shown));
-  }
+  // A transport that can't be used here is not tried.
+  const choice = choiceOf((options.transports ?? ['websocket', 'sse', 'longpoll'])
+    .filter(name => name === 'websocket' ? WebSocket : !bound || options.fallbackTopics));
+  const auth = authOf(env);
 
-  const wantedTransports = options.transports ?? ['websocket', 'sse', 'longpoll'];
-  const choice = choiceOf(wantedTransports.filter(name => name === 'websocket' || !bound || options.fallbackTopics), !!WebSocket);
-  const auth = authOf(options.token, clock, random);
-  const http = { auth, base, fetch };
-
+  const isOnline = () => connection.isOnline;
+  const send = (command: Message) => connection.send(command);
+  const commands = commandsOf({ ...env, isOnline, send });
+  const topics = topicsOf({ ...env, send, nextRef: commands.nextRef, bound });
   const connection = connectionOf({
-    options, auth, choice, clock, random, guarded, log, tap,
-    link: async () => ({
-      base: await base(), path, clock, WebSocket, fetch, format: options.format ?? 'event', topics: options.fallbackTopics ?? [],
-      since: bound ? flatPosition ?? topics.position : undefined, query: { ...options.query, ...session },
-    }),
+    ...env, auth, choice,
+    tap: (direction, text) => taps.tell(direction, direction === 'out' ? text.replace(/("token":")[^"]*/, '$1…') : text),
+    async link() {
+      if (options.resume === 'session') await more();
+      return {
+        url: await urls(), path, clock, WebSocket, fetch, format: options.format ?? 'event', topics: options.fallbackTopics ?? [],
+        since: bound ? flatPosition ?? topics.position : undefined, query: { ...options.query, ...session },
+      };
+    },
     online(welcome) {
       if (welcome.session) session = { session: welcome.session as string };
-      planRenewal();
-      topics.online();
+      rest?.online();
+      topics.online(rest?.remembered);
       commands.online();
-      outbox.online();
     },
     lost(reason, final) {
-      clock.clearTimeout(renewal);
+      rest?.lost();
       topics.lost();
       commands.lost(reason, final);
-      if (final) outbox.fail(new TidingsError(reason.name, reason.message, { whatToDo: reason.whatToDo }));
-      store.save();
     },
     message(message, text) {
       const isEvent = message.control !== true;
       if (isEvent && options.onMessage) guarded(() => options.onMessage!(message));
-      if (isEvent && isFlat) {
-        if (message.event_id && message.state !== true && !message.history) flatPosition = message.event_id as Position;
-        return;
-      }
-      if (message.type === 'token_expiring') renew();
-      if (isFlat && message.type === 'caught_up') flatPosition = message.position as Position;
+      // A flat event is not one for topics.
+      if (isFlat && (isEvent ? message.event_id && message.state !== true && !message.history : message.type === 'caught_up'))
+        flatPosition = (message.event_id ?? message.position) as Position;
+      if (isFlat && isEvent) return;
       topics.message(message, text.length);
       commands.message(message);
-      store.saveNowAndThen();
+      rest?.message(message);
     },
   });
 
-  let session: { session?: string } = {};
-  const isOnline = () => connection.isOnline;
-  const commands = commandsOf({ clock, isOnline, send: connection.send });
-  const outbox = outboxOf({ limits: { max: 100, ttl: 60_000, ...options.outbox }, clock, commands, isOnline });
-  const store = memory({
-    isOn: options.resume === 'session', clock, key: `tidings:positions:${typeof options.url === 'string' ? options.url : ''}${path}`,
-    read: () => ({ position: topics.position, patterns: topics.settled() }),
-  });
-  const topics = topicsOf({ send: connection.send, nextRef: commands.nextRef, guarded, later, bound, remembered: store.of });
+  let rest: Rest | undefined, isOpen = false;
 
-  // ---- another token, before this one ends ----
-
-  function planRenewal(atLeast = 0) {
-    clock.clearTimeout(renewal);
-    const left = auth.untilRenewal();
-    if (left === undefined || !isOnline()) return;
-    const wait = Math.max(left, atLeast);
-    renewal = clock.setTimeout(wait > TIMER_MAX_MS ? planRenewal : renew, Math.min(wait, TIMER_MAX_MS));
-  }
-
-  async function renew() {
-    try {
-      const token = await auth.renew();
-      if (token !== undefined) await present(token);
-    } catch (error) {
-      log({ level: 'warn', message: 'The token was not renewed.', detail: error });
-      // Until it ends there is time to ask again; then the server says so, and that decides.
-      planRenewal(5000 + random() * 10_000);
+  async function more(): Promise<Rest> {
+    if (rest) return rest;
+    const module = await import('./rest.ts');
+    if (!rest) {
+      rest = module.rest({ ...env, path, auth, connection, topics, urls, fetch, command, errorOf, TidingsError, isPassing });
+      if (isOpen) rest.open();
+      if (connection.isOnline) rest.online();
     }
+    return rest;
   }
-
-  // Shows the token to the server, over the open connection if that will do.
-  async function present(token: string) {
-    if (!isOnline() || options.refresh === 'reconnect') return connection.anew();
-    try {
-      const answer = await commands.command('auth', { token });
-      auth.accept(answer.expires_in as number | undefined);
-      planRenewal();
-    } catch (error) {
-      const { code } = error as TidingsError;
-      // Of somebody else: the connection has to be his.
-      if (code === 'forbidden') return connection.anew();
-      if (code === 'unauthorized' || code === 'token_expired') auth.refuse(token);
-      throw error;
-    }
-  }
-
-  const isOver = () => connection.state.phase === 'failed' || connection.state.phase === 'closed';
 
   function open() {
-    stopPage ??= watchPage(what => {
-      if (what === 'hide') store.save();
-      connection.page(what);
-    });
+    isOpen = true;
+    rest?.open();
+    // What can't be loaded now is, once it is needed.
+    more().catch(() => {});
     connection.open();
   }
 
-  function begin() {
-    if (connection.state.phase === 'idle') open();
+  // Opens for the first use; throws when it was closed, or has failed.
+  function begin(isNeeded: boolean) {
+    const { phase, reason } = connection.state;
+    if (phase === 'idle') open();
+    else if (isNeeded && phase === 'failed') throw errorOfReason(reason!);
+    else if (isNeeded && phase === 'closed') throw new TidingsError('closed', 'The client is closed.');
   }
 
-  const over = () => new TidingsError(connection.state.reason?.name ?? 'closed', connection.state.reason?.message ?? 'The client is closed.');
+  async function command(type: string, members?: Message, signal?: AbortSignal, patience?: number): Promise<Message> {
+    begin(true);
+    return commands.command(type, members, signal, patience);
+  }
 
   const client: Client = {
     get state() { return connection.state; },
@@ -170,39 +139,27 @@ export function createClient<S extends Schema = RegisteredSchema>(options: Clien
     clock,
     open,
     close() {
-      stopPage?.();
-      stopPage = undefined;
+      isOpen = false;
+      rest?.close();
       connection.close();
     },
-    async reauth(token) {
-      if (token !== undefined) auth.set(token);
-      const next = token ?? await auth.renew();
-      if (next === undefined || isOver()) connection.anew();
-      else await present(next);
-    },
+    reauth: async token => (await more()).reauth(token),
     switchTo(transport) {
-      choice.pin(transport === 'auto' ? undefined : transport);
+      choice.pinned = transport === 'auto' ? undefined : transport;
       connection.anew();
     },
     topic(pattern, given) {
       const use = topics.add(pattern, given as never);
-      begin();
+      begin(false);
       return use as never;
     },
-    publish(topic, type, data, given = {}) {
-      begin();
-      return isOver() ? Promise.reject(over()) : outbox.publish(topic, type, data, given);
+    async publish(topic, type, data, given) {
+      begin(true);
+      return (await more()).publish(topic, type, data, given);
     },
-    request: (method, where, given) => request(http, method, where, given),
-    command(type, members, signal) {
-      begin();
-      return isOver() ? Promise.reject(over()) : commands.command(type, members as Message, signal);
-    },
-    tap(fn) {
-      const one: typeof fn = (direction, text) => fn(direction, text);
-      taps.add(one);
-      return () => { taps.delete(one); };
-    },
+    request: async (method, where, given) => (await more()).request(method, where, given),
+    command,
+    tap: taps.add,
   };
   return client as unknown as Client<S>;
 }

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that wait for their answers.
-import { errorOf, TidingsError } from './errors.ts';
+// Commands that wait for a connection, and for their answers.
+import { errorOf, errorOfReason, TidingsError } from './errors.ts';
 import type { Message } from './transport/link.ts';
-import type { Clock, Reason } from './types.ts';
-
-/** For a connection to send it on, and for the answer. */
-const PATIENCE_MS = 30_000;
+import type { Reason, Stop } from './types.ts';
 
 interface Waiting {
   command: Message;
@@ -13,17 +10,23 @@ interface Waiting {
   settle(answer: Message | TidingsError): void;
 }
 
+export interface CommandsDeps {
+  later(fn: () => void, ms: number): Stop;
+  isOnline(): boolean;
+  send(command: Message): void;
+}
+
 export interface Commands {
   nextRef(): number;
-  /** Sent now, or once there is a connection. */
-  command(type: string, members?: Message, signal?: AbortSignal): Promise<Message>;
+  /** Sent now, or once there is a connection; `patience` is for both, in milliseconds. */
+  command(type: string, members?: Message, signal?: AbortSignal, patience?: number): Promise<Message>;
   online(): void;
-  /** What was sent is not known to have been carried out. `final`: nor is there hope for the rest. */
-  lost(reason: Reason, final: boolean): void;
+  /** Of what was sent it is not known whether it was carried out. `isFinal`: nor is there hope for the rest. */
+  lost(reason: Reason, isFinal: boolean): void;
   message(message: Message): void;
 }
 
-export function commands(d: { clock: Clock; isOnline(): boolean; send(command: Message): void }): Commands {
+export function commands(d: CommandsDeps): Commands {
   const waiting = new Map<unknown, Waiting>();
   let last = 0;
 
@@ -34,35 +37,37 @@ export function commands(d: { clock: Clock; isOnline(): boolean; send(command: M
 
   return {
     nextRef: () => ++last,
-    command(type, members = {}, signal) {
-      return new Promise((resolve, reject) => {
-        const ref = ++last;
-        const settle = (answer: Message | TidingsError) => {
-          waiting.delete(ref);
-          d.clock.clearTimeout(timer);
-          signal?.removeEventListener('abort', abort);
-          if (answer instanceof TidingsError) reject(answer);
-          else resolve(answer);
-        };
-        const abort = () => settle(new TidingsError('aborted', `${type} was aborted.`));
-        const timer = d.clock.setTimeout(() => settle(new TidingsError('timeout', `No answer to ${type} within 30 s.`)), PATIENCE_MS);
-        const one = { command: { ...members, type, ref }, sent: false, settle };
-        waiting.set(ref, one);
-        signal?.addEventListener('abort', abort);
-        if (signal?.aborted) abort();
-        else if (d.isOnline()) send(one);
-      });
-    },
+    command: (type, members, signal, patience = 30_000) => new Promise((resolve, reject) => {
+      const ref = ++last;
+      const abort = () => settle(new TidingsError('aborted', `${type} was aborted.`));
+      const stop = d.later(() => settle(new TidingsError('timeout', `No answer to ${type} in time.`)), patience);
+      function settle(answer: Message | TidingsError) {
+        waiting.delete(ref);
+        stop();
+        signal?.removeEventListener('abort', abort);
+        if (answer instanceof TidingsError) reject(answer);
+        else resolve(answer);
+      }
+      const one = { command: { ...members, type, ref }, sent: false, settle };
+      waiting.set(ref, one);
+      signal?.addEventListener('abort', abort);
+      if (signal?.aborted) abort();
+      else if (d.isOnline()) send(one);
+    }),
     online() {
       for (const one of waiting.values()) send(one);
     },
-    lost(reason, final) {
+    lost(reason, isFinal) {
       for (const one of [...waiting.values()])
-        if (one.sent || final) one.settle(new TidingsError(final ? reason.name : 'network', reason.message, { whatToDo: reason.whatToDo }));
+        if (isFinal || one.sent) one.settle(isFinal ? errorOfReason(reason) : new TidingsError('network', reason.message));
     },
     message(message) {
-      if (message.control !== true) return;
       waiting.get(message.ref)?.settle(message.type === 'command_error' ? errorOf(message) : message);
     },
   };
+}
+
+/** Whether the same may be granted a little later. */
+export function isPassing(error: unknown): boolean {
+  return ['rate_limited', 'unavailable', 'draining', 'network'].includes((error as TidingsError).code);
 }

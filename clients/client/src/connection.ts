@@ -4,10 +4,12 @@
 import type { Auth } from './auth.ts';
 import { backoff as backoffOf } from './backoff.ts';
 import type { Choice } from './choice.ts';
+import { emitter } from './emitter.ts';
+import type { Guarded } from './emitter.ts';
 import { actionOf, reasonOf, TidingsError } from './errors.ts';
 import type { Ending } from './errors.ts';
 import { liveness } from './liveness.ts';
-import { usedAgain } from './page.ts';
+import type { PageEvent } from './page.ts';
 import type { Link, LinkOptions, Message, OpenLink } from './transport/link.ts';
 import { websocket } from './transport/websocket.ts';
 import type { ClientOptions, Clock, ConnectionState, Phase, Reason, Status, Stop, TransportName } from './types.ts';
@@ -15,6 +17,8 @@ import type { ClientOptions, Clock, ConnectionState, Phase, Reason, Status, Stop
 /** A link that says nothing for so long does not work here. */
 const WELCOME_MS = 5000;
 const STABLE_MS = 10_000;
+/** What comes back at once comes spread over so much. */
+const SPREAD_MS = 1000;
 const STATUS: Partial<Record<Phase, Status>> = { connecting: 'connecting', online: 'connected', polling: 'connected', failed: 'error' };
 
 export interface ConnectionDeps {
@@ -23,10 +27,11 @@ export interface ConnectionDeps {
   choice: Choice;
   clock: Clock;
   random(): number;
+  later(fn: () => void, ms: number): Stop;
+  guarded: Guarded;
+  log: NonNullable<ClientOptions['log']>;
   /** What a link needs to be opened, but for its token and what it tells. */
   link(): Promise<Omit<LinkOptions, 'token' | 'poll' | 'message' | 'heard' | 'sent' | 'end'>>;
-  guarded(fn: () => void): void;
-  log: NonNullable<ClientOptions['log']>;
   tap(direction: 'in' | 'out', text: string): void;
   online(welcome: Message): void;
   /** `final`: and it does not come back by itself. */
@@ -37,118 +42,117 @@ export interface ConnectionDeps {
 export interface Connection {
   readonly state: ConnectionState;
   readonly welcome: Message | undefined;
+  readonly isOnline: boolean;
   watch(fn: (state: ConnectionState) => void): Stop;
   /** Only while there is a link. */
   send(command: Message): void;
-  readonly isOnline: boolean;
   open(): void;
   close(): void;
   /** Leaves the link, if any, and connects now. */
   anew(): void;
   /** What the page tells; see page.ts. */
-  page(what: 'check' | 'online' | 'offline' | 'hide' | 'show'): void;
+  page(what: PageEvent): void;
 }
 
 export function connection(d: ConnectionDeps): Connection {
-  const { options, auth, choice, clock, random } = d;
+  const { options, auth, choice, clock, random, later } = d;
   const backoff = backoffOf(options.backoff, random);
-  const watchers = new Set<(state: ConnectionState) => void>();
-  let link: Link | undefined, welcome: Message | undefined;
-  let giveUp: Stop | undefined; // the try under way
+  const watchers = emitter<[ConnectionState]>(d.guarded);
+  let link: Link | undefined, welcome: Message | undefined, token: string | undefined, drainMs: number | undefined;
   let number = 0, attempt = 0;
-  let wanted = false, degraded = false, ordered = false, isOffline = false;
-  let retryTimer: unknown, stableTimer: unknown, token: string | undefined, drainMs: number | undefined;
-  let stopWaiting: Stop | undefined;
+  /**
+   * It is to be open; it polls for want of better; the server said when to come; the browser says that there is no network; a newer
+   * connection took its place, and it comes back when somebody turns to this page. */
+  let wanted = false, degraded = false, ordered = false, isOffline = false, isReplaced = false;
+  /** What ends the try under way, the wait for the next one, and what else has begun and is not to go on. */
+  let stops: Stop[] = [];
 
   const live = liveness({
-    clock,
-    send: (message: Message) => link?.send(message),
-    silent: () => lose({ code: 0, name: 'timeout', message: 'Nothing was heard for too long.', wake: true }),
+    clock, later,
+    send: message => link?.send(message),
+    silent: () => lose({ code: 0, name: 'timeout', wake: true }),
     measured: rtt => set(state.phase, { ...state, rtt }),
   });
 
-  const stateOf = (phase: Phase, more: Partial<ConnectionState>, since: number): ConnectionState => ({
-    phase, status: STATUS[phase] ?? 'disconnected', attempt, since,
-    transport: more.transport, retryAt: more.retryAt, rtt: more.rtt, reason: more.reason,
+  const stateOf = (phase: Phase, since: number, { transport, retryAt, rtt, reason }: Partial<ConnectionState>): ConnectionState => ({
+    phase, status: STATUS[phase] ?? 'disconnected', attempt, since, transport, retryAt, rtt, reason,
     get lastSeen() { return live.seen; },
   });
-  let state = stateOf('idle', {}, clock.now());
+  let state = stateOf('idle', clock.now(), {});
 
   function set(phase: Phase, more: Partial<ConnectionState> = {}) {
-    state = stateOf(phase, more, phase === state.phase ? state.since : clock.now());
-    for (const fn of [...watchers]) d.guarded(() => fn(state));
+    state = stateOf(phase, phase === state.phase ? state.since : clock.now(), more);
+    watchers.tell(state);
   }
 
   // ---- one try ----
 
   async function connect(only?: TransportName) {
-    const mine = ++number;
     quiet();
-    const isBeside = !!link; // what is polled goes on until there is better
+    const mine = ++number, isBeside = !!link; // what is polled goes on until there is better
     if (!isBeside) {
       attempt++;
       set('connecting', { reason: state.reason });
     }
-    let end: Ending = { code: 0 };
+    let end: Ending | undefined = { code: 0 };
     try {
       token = await auth.get();
-      const common = await d.link();
-      for (const name of only ? [only] : choice.names(common.base, degraded && !isBeside)) {
+      const common = await d.link(), names = choice.names(common.url('').origin);
+      if (degraded && !isBeside && !choice.pinned) names.push('poll');
+      for (const name of only ? [only] : names) {
         if (mine !== number) return;
         d.log({ level: 'debug', message: `trying ${name}` });
-        const result = await tryOne(name, mine, common);
-        if (!result) return;
-        end = result;
-        if (actionOf(end.code) !== 'retry' || end.retryAfter !== undefined) break;
+        end = await tryOne(name, mine, common);
+        if (!end || actionOf(end.code) !== 'retry' || end.retryAfter !== undefined) break;
       }
     } catch (error) {
-      if (mine !== number) return;
-      if (error instanceof TidingsError && error.status === 401) return fail(reasonOf({ code: 4001, name: error.code, message: error.message }));
       end = { code: 0, message: String(error) };
+      if (error instanceof TidingsError && error.status && mine === number)
+        return fail(reasonOf({ code: 4001, name: error.code, message: error.message }));
     }
-    if (mine === number) ended(end, isBeside ? 'beside' : 'try');
+    if (end && mine === number) ended(end, isBeside ? 'beside' : 'try');
   }
 
   // Resolves with nothing once the link is the current one.
   async function tryOne(name: TransportName, mine: number, common: Awaited<ReturnType<ConnectionDeps['link']>>): Promise<Ending | undefined> {
-    const open = await moduleOf(name);
+    const open: OpenLink = name === 'websocket' ? websocket : (await import('./transport/fallback.ts'))[name];
     if (mine !== number) return undefined;
     return new Promise(resolve => {
-      let opened: Link | undefined;
       const over = (end?: Ending) => {
-        clock.clearTimeout(timer);
-        giveUp = undefined;
+        stop();
         resolve(end);
       };
-      giveUp = () => {
-        opened?.close();
+      const giveUp = () => {
+        opened.close();
         over({ code: 0, name: 'timeout', message: `No answer by ${name} within 5 s.` });
       };
-      const timer = clock.setTimeout(giveUp, WELCOME_MS);
-      try {
-        opened = open({
-          ...common, token, poll: name === 'poll' ? degradeMs() : undefined,
-          sent: text => d.tap('out', text),
-          heard: live.heard,
-          message(message, text) {
-            d.tap('in', text);
-            if (opened === link) return received(message, text);
-            if (message.type !== 'connection' || mine !== number) return;
+      const opened = open({
+        ...common, token, poll: name === 'poll' ? pollMs() : undefined,
+        sent: text => d.tap('out', text),
+        heard: live.heard,
+        message(message, text) {
+          d.tap('in', text);
+          if (opened === link) {
+            live.heard(message);
+            if (message.type === 'draining') drainMs = message.retry_after as number * 1000;
+            d.message(message, text);
+          } else if (message.type === 'connection') {
             over();
-            adopt(opened!, name, message);
-          },
-          end(end) {
-            if (opened === link) lose(end);
-            else over(end);
-          },
-        });
-      } catch (error) {
-        over({ code: 0, message: String(error) });
-      }
+            adopt(opened, name, message);
+          }
+        },
+        end(end) {
+          if (opened === link) lose(end);
+          else over(end);
+        },
+      });
+      const stop = later(giveUp, WELCOME_MS);
+      stops.push(giveUp);
     });
   }
 
   function adopt(opened: Link, name: TransportName, message: Message) {
+    stops = [];
     if (link) drop(reasonOf({ code: 0 }), false);
     link = opened;
     welcome = message;
@@ -156,18 +160,12 @@ export function connection(d: ConnectionDeps): Connection {
     degraded = name === 'poll';
     choice.worked(name);
     auth.accept(message.token_expires_in as number | undefined);
-    live.start(message.heartbeat as { interval: number; timeout: number } | undefined, name === 'websocket');
-    if (!degraded) stableTimer = clock.setTimeout(backoff.reset, backoff.profile.stableAfter ?? STABLE_MS);
+    live.start(message.heartbeat as never, name === 'websocket');
+    if (!degraded) stops = [later(backoff.reset, backoff.profile.stableAfter ?? STABLE_MS)];
     // While it polls it looks now and then whether there is better.
-    if (degraded && !choice.pinned) again(backoff.longest(), undefined);
-    else set('online', { transport: name });
+    if (degraded && !choice.pinned) again(backoff.longest());
+    else set(degraded ? 'polling' : 'online', { transport: name });
     d.online(message);
-  }
-
-  function received(message: Message, text: string) {
-    live.heard(message);
-    if (message.type === 'draining') drainMs = (message.retry_after as number) * 1000;
-    d.message(message, text);
   }
 
   // ---- after it ----
@@ -176,12 +174,9 @@ export function connection(d: ConnectionDeps): Connection {
   function lose(end: Ending) {
     if (!link) return;
     const name = state.transport!;
-    if (end.code === 1001 && drainMs !== undefined) end = { ...end, retryAfter: drainMs };
-    if (end.useless || (name === 'websocket' && !end.code && !end.wake && choice.dropped(clock.now() - state.since)))
-      choice.avoid(name);
-    quiet();
-    drop(reasonOf(end), false);
-    number++;
+    if (end.code === 1001) end.retryAfter ??= drainMs;
+    if (end.useless || (name === 'websocket' && !end.code && !end.wake && choice.dropped(clock.now() - state.since))) choice.avoid(name);
+    leave(end, false);
     ended(end, 'link');
   }
 
@@ -192,12 +187,17 @@ export function connection(d: ConnectionDeps): Connection {
     d.lost(reason, final);
   }
 
+  // Until it waits, or is opened, again.
+  function leave(end: Ending, final: boolean) {
+    number++;
+    quiet();
+    drop(reasonOf(end), final);
+  }
+
   // What ended: the link, a try to have one, or a try to have a better one.
   function ended(end: Ending, what: 'link' | 'try' | 'beside') {
     const reason = reasonOf(end), action = actionOf(end.code);
     d.log({ level: 'info', message: `connection: ${reason.message}`, detail: end });
-    if (!wanted) return;
-    if (what === 'beside' && action === 'retry') return again(backoff.longest(), reason);
     if (action === 'token') {
       auth.refuse(token);
       // With another token at once, unless connections like that keep ending.
@@ -205,9 +205,10 @@ export function connection(d: ConnectionDeps): Connection {
     }
     if (action !== 'retry') {
       fail(reason);
-      if (action === 'used') stopWaiting = usedAgain(open);
+      isReplaced = action === 'used';
       return;
     }
+    if (what === 'beside') return again(backoff.longest(), reason);
     ordered = end.retryAfter !== undefined;
     const isFirst = !backoff.tries;
     let wait = backoff.failed(end.retryAfter, reason.name === 'rate_limited');
@@ -219,98 +220,69 @@ export function connection(d: ConnectionDeps): Connection {
       }
       wait = backoff.longest();
     }
-    again(end.wake && isFirst ? random() * 1000 : wait, reason);
+    again(end.wake && isFirst ? random() * SPREAD_MS : wait, reason);
   }
 
   // Connects in so many milliseconds.
-  function again(ms: number, reason: Reason | undefined) {
+  function again(ms: number, reason?: Reason) {
     quiet();
     if (!ms) return void connect();
-    retryTimer = clock.setTimeout(() => connect(), ms);
-    const retryAt = clock.now() + ms;
-    if (link) set('polling', { transport: 'poll', retryAt, reason });
-    else set(isOffline ? 'offline' : 'waiting', { retryAt, reason });
+    stops = [later(connect, ms)];
+    set(link ? 'polling' : isOffline ? 'offline' : 'waiting', { transport: link && 'poll', retryAt: clock.now() + ms, reason });
   }
 
   function fail(reason: Reason) {
-    quiet();
-    number++;
     wanted = false;
-    drop(reason, true);
+    leave(reason, true);
     set('failed', { reason: { ...reason, retry: false } });
   }
 
   function quiet() {
-    giveUp?.();
-    for (const timer of [retryTimer, stableTimer]) clock.clearTimeout(timer);
-    stopWaiting?.();
-    stopWaiting = undefined;
+    for (const stop of stops.splice(0)) stop();
   }
 
   function open() {
-    if (wanted) return;
+    if (!wanted) anew();
+  }
+
+  function anew() {
+    if (link) leave({ code: 0, name: 'closed' }, false);
     wanted = true;
-    backoff.reset();
+    degraded = isReplaced = false;
     attempt = 0;
-    degraded = false;
+    backoff.reset();
     connect();
   }
 
-  // Until it is opened, or waits, again.
-  function leave(final: boolean) {
-    number++;
-    quiet();
-    drop(reasonOf({ code: 0, name: 'closed', message: 'It was closed here.' }), final);
-  }
-
-  const degradeMs = () => (options.degrade || { poll: 30_000 }).poll;
-
-  function hasten() {
-    if (link || !wanted || ordered || state.retryAt === undefined) return;
-    again(1 + random() * 999, state.reason);
-  }
+  const pollMs = () => (options.degrade || { poll: 30_000 }).poll;
 
   return {
     get state() { return state; },
     get welcome() { return welcome; },
     get isOnline() { return !!link; },
-    watch(fn) {
-      const one = (next: ConnectionState) => fn(next);
-      watchers.add(one);
-      return () => { watchers.delete(one); };
-    },
+    watch: watchers.add,
     send: command => link?.send(command),
     open,
+    anew,
     close() {
-      wanted = false;
-      leave(true);
+      wanted = isReplaced = false;
+      leave({ code: 1000, name: 'closed' }, true);
       set('closed');
     },
-    anew() {
-      leave(false);
-      wanted = true;
-      backoff.reset();
-      degraded = false;
-      connect();
-    },
     page(what) {
+      if (what === 'used') isReplaced && open();
+      if (!wanted || what === 'used') return;
       if (what === 'hide') {
-        leave(false);
-        if (wanted) set('waiting', { reason: state.reason });
-      } else if (what === 'show' && wanted && !link && state.retryAt === undefined && state.phase === 'waiting') {
-        connect();
+        leave({ code: 0, name: 'hidden' }, false);
+        set('waiting', { reason: state.reason });
+      } else if (what === 'show') {
+        if (state.phase === 'waiting' && !state.retryAt) connect();
       } else {
-        if (what === 'offline') isOffline = true;
-        else if (what === 'online') isOffline = false;
-        live.check(what === 'offline');
-        if (what !== 'offline') hasten();
+        isOffline = what === 'offline' || (what !== 'online' && isOffline);
+        live.check(isOffline);
+        // Something has changed: it is worth a try, unless the server said when.
+        if (!link && state.retryAt && !ordered && what !== 'offline') again(1 + random() * SPREAD_MS, state.reason);
       }
     },
   };
-}
-
-async function moduleOf(name: TransportName): Promise<OpenLink> {
-  if (name === 'websocket') return websocket;
-  if (name === 'sse') return (await import('./transport/sse.ts')).sse;
-  return (await import('./transport/longpoll.ts')).longpoll;
 }

@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests beside the connection, with the same token.
-import type { Auth } from './auth.ts';
-import { errorOf, TidingsError } from './errors.ts';
-import { urlOf } from './transport/link.ts';
+import type { Core } from './rest.ts';
 import type { Answer, RequestOptions } from './types.ts';
 
-export interface HttpDeps {
-  auth: Auth;
-  base(): Promise<URL>;
-  fetch: typeof fetch;
-}
-
-export async function request<T>(d: HttpDeps, method: string, path: string, o: RequestOptions = {}): Promise<Answer<T>> {
+export async function request<T>(d: Core, method: string, path: string, o: RequestOptions = {}): Promise<Answer<T>> {
   const headers: Record<string, string> = { accept: 'application/json', ...o.headers };
   if (o.body !== undefined) headers['content-type'] = o.contentType ?? 'application/json';
   for (let again = false; ; again = true) {
-    const url = urlOf(await d.base(), path, o.query);
+    const url = (await d.urls())(path, o.query);
     const token = await d.auth.get();
     if (token) headers.authorization = `Bearer ${token}`;
     let response, text;
@@ -26,8 +18,8 @@ export async function request<T>(d: HttpDeps, method: string, path: string, o: R
       });
       text = await response.text();
     } catch (error) {
-      if (o.signal?.aborted) throw new TidingsError('aborted', 'The request was aborted.');
-      throw new TidingsError('network', `No answer from ${url.host}: ${(error as Error).message}`);
+      if (o.signal?.aborted) throw new d.TidingsError('aborted', 'The request was aborted.');
+      throw new d.TidingsError('network', `No answer from ${url.host}: ${(error as Error).message}`);
     }
     const data = parse(text);
     if (response.ok) return { status: response.status, headers: response.headers, data: data as T, position: response.headers.get('tidings-position') ?? undefined };
@@ -37,7 +29,7 @@ export async function request<T>(d: HttpDeps, method: string, path: string, o: R
       if (!again) continue;
     }
     const wait = Number(response.headers.get('retry-after') ?? NaN);
-    throw errorOf((data ?? {}) as Record<string, unknown>, response.status, wait >= 0 ? wait : undefined);
+    throw d.errorOf((data ?? {}) as Record<string, unknown>, response.status, wait >= 0 ? wait : undefined);
   }
 }
 

@@ -2,14 +2,15 @@
 // Whether the other side is there.  A socket says that it is open long after it is dead: only what is heard counts, by the clock,
 // since timers of hidden pages come late.
 import type { Message } from './transport/link.ts';
-import type { Clock } from './types.ts';
+import type { Clock, Stop } from './types.ts';
 
 const PROBE_MS = 3000, FRESH_MS = 5000, LATE_MS = 10_000;
-/** Above all commands, whose numbers begin with 1. */
+/** Commands have numbers. */
 const PROBE = 'probe';
 
 export interface LivenessDeps {
   clock: Clock;
+  later(fn: () => void, ms: number): Stop;
   send(message: Message): void;
   /** It is dead. */
   silent(): void;
@@ -29,59 +30,57 @@ export interface Liveness {
 }
 
 export function liveness(d: LivenessDeps): Liveness {
-  const { clock } = d;
-  let seen: number | undefined, patience = 0, due = 0, asked = 0;
-  let running = false, probing = false, timer: unknown, probeTimer: unknown;
+  const now = d.clock.now;
+  let seen: number | undefined, patience = 0, asked = 0;
+  /** Of the deadline, and of the probe under way. */
+  let stop: Stop | undefined, stopProbe: Stop | undefined;
 
   function arm() {
-    due = seen! + patience;
-    timer = clock.setTimeout(() => {
-      const now = clock.now();
-      if (now < seen! + patience) arm();
+    const due = seen! + patience;
+    stop = d.later(() => {
+      if (now() < seen! + patience) arm();
       // The machine slept, or the page was frozen: what came meanwhile may only be about to be read.
-      else if (now > due + LATE_MS) probe();
+      else if (now() > due + LATE_MS) probe();
       else d.silent();
-    }, due - clock.now());
+    }, due - now());
   }
 
   function ask() {
-    asked = clock.now();
+    asked = now();
     d.send({ type: 'ping', ref: PROBE });
   }
 
   function probe() {
-    if (probing || !running) return;
-    probing = true;
-    probeTimer = clock.setTimeout(() => d.silent(), PROBE_MS);
+    if (stopProbe || !stop) return;
+    stopProbe = d.later(d.silent, PROBE_MS);
     ask();
+  }
+
+  function quiet() {
+    stop?.();
+    stopProbe?.();
+    stop = stopProbe = undefined;
   }
 
   return {
     get seen() { return seen; },
-    start(heartbeat, measure) {
-      seen = clock.now();
-      patience = ((heartbeat?.interval ?? 30) + (heartbeat?.timeout ?? 10)) * 1000;
-      running = true;
+    start(heartbeat = { interval: 30, timeout: 10 }, measure) {
+      seen = now();
+      patience = (heartbeat.interval + heartbeat.timeout) * 1000;
       arm();
       if (measure) ask();
     },
-    stop() {
-      running = probing = false;
-      clock.clearTimeout(timer);
-      clock.clearTimeout(probeTimer);
-    },
+    stop: quiet,
     heard(message) {
-      seen = clock.now();
-      if (probing) {
-        probing = false;
-        clock.clearTimeout(probeTimer);
-        clock.clearTimeout(timer);
+      seen = now();
+      if (stopProbe) {
+        quiet();
         arm();
       }
-      if (message?.type === 'pong' && message.ref === PROBE) d.measured(seen - asked);
+      if (message?.ref === PROBE) d.measured(seen - asked);
     },
     check(sure) {
-      if (running && (sure || clock.now() - seen! > FRESH_MS)) probe();
+      if (sure || now() - seen! > FRESH_MS) probe();
     },
   };
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Patterns: docs/protocol.md, Words.
 
-const PATTERN = /^(?!.{256})(?:(?:[\w.~@:-]{1,64}|\*)(?:\/(?:[\w.~@:-]{1,64}|\*)){0,14}(?:\/(?:[\w.~@:-]{1,64}|\*\*?))?|\*\*)$/;
-
 /** Whether the server would read it as a pattern. */
 export function isPattern(text: string): boolean {
-  return PATTERN.test(text);
+  const all = text.split('/');
+  return text.length < 256 && all.length < 17 && all.every((one, i) => /^([\w.~@:-]{1,64}|\*)$/.test(one) || (one === '**' && !all[i + 1]));
 }
 
 /** Whether an event on `topic` belongs to `pattern`, both being legal. */

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Positions that survive a reload of the tab.
-import type { Clock, Position } from './types.ts';
+import type { Core } from './rest.ts';
+import type { Position } from './types.ts';
 
 const EACH_MS = 1000;
-
-export interface MemoryDeps {
-  isOn: boolean;
-  key: string;
-  clock: Clock;
-  read(): { position: Position | undefined; patterns: string[] };
-}
 
 export interface Memory {
   /** Where a pattern stood when the last page ended. */
@@ -19,22 +13,21 @@ export interface Memory {
   saveNowAndThen(): void;
 }
 
-export function memory(d: MemoryDeps): Memory {
-  let kept: ReturnType<MemoryDeps['read']> | undefined, saved = -Infinity;
-  if (d.isOn) {
-    try {
-      kept = JSON.parse(sessionStorage.getItem(d.key)!) ?? undefined;
-    } catch { /* there is no storage, or nothing of use in it */ }
-  }
+export function memory({ options: { url }, path, clock, topics }: Core): Memory {
+  const key = `tidings:positions:${typeof url === 'string' ? url : ''}${path}`;
+  let kept: { position: Position; patterns: string[] } | undefined, saved = -Infinity;
+  try {
+    kept = JSON.parse(sessionStorage.getItem(key)!) ?? undefined;
+  } catch { /* there is no storage, or nothing of use in it */ }
 
   function save() {
-    const { position, patterns } = d.read();
-    if (!d.isOn || !position || !patterns.length) return;
-    saved = d.clock.now();
+    const { position } = topics, patterns = topics.settled();
+    if (!position || !patterns.length) return;
+    saved = clock.now();
     // Once resumed, a pattern has a position of this page.
     if (kept) kept.patterns = kept.patterns.filter(pattern => !patterns.includes(pattern));
     try {
-      sessionStorage.setItem(d.key, JSON.stringify({ position, patterns }));
+      sessionStorage.setItem(key, JSON.stringify({ position, patterns }));
     } catch { /* full or forbidden: the next page begins now */ }
   }
 
@@ -42,7 +35,7 @@ export function memory(d: MemoryDeps): Memory {
     of: pattern => kept?.patterns.includes(pattern) ? kept.position : undefined,
     save,
     saveNowAndThen() {
-      if (d.isOn && d.clock.now() - saved >= EACH_MS) save();
+      if (clock.now() - saved >= EACH_MS) save();
     },
   };
 }

@@ -1,96 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is published while there is no connection, or on one that breaks before it has answered.
-import type { Commands } from './commands.ts';
-import { TidingsError } from './errors.ts';
+// Publishing: a command that waits for a connection, and is repeated when one breaks before it has answered.
+import type { TidingsError } from './errors.ts';
+import type { Core } from './rest.ts';
 import type { Message } from './transport/link.ts';
-import type { Clock, Published, PublishOptions } from './types.ts';
+import type { Published, PublishOptions } from './types.ts';
 
-interface Letter {
-  event: Message;
-  signal?: AbortSignal;
-  dueMs: number;
-  underway: boolean;
-  timer?: unknown;
-  resolve(answer: Published): void;
-  reject(error: unknown): void;
-}
-
-export interface OutboxDeps {
-  limits: { max: number; ttl: number };
-  clock: Clock;
-  commands: Commands;
-  isOnline(): boolean;
-}
-
-export interface Outbox {
-  publish(topic: string, type: string, data: unknown, options: PublishOptions): Promise<Published>;
-  online(): void;
-  /** No connection will come. */
-  fail(error: TidingsError): void;
-}
-
-export function outbox(d: OutboxDeps): Outbox {
-  const letters = new Set<Letter>();
-
-  function finish(letter: Letter, answer: Published | undefined, error?: unknown) {
-    letters.delete(letter);
-    d.clock.clearTimeout(letter.timer);
-    if (answer) letter.resolve(answer);
-    else letter.reject(error);
+/** `waiting` has the publishes that are not answered; no more than `max` of them when there is no connection, for `ttl` milliseconds. */
+export async function publish(d: Core, waiting: Set<Message>, { max, ttl }: { max: number; ttl: number }, members: Message, o: PublishOptions): Promise<Published> {
+  const { clock, TidingsError } = d;
+  // What is not stored can't be known to be a repeat.
+  const repeats = o.class !== 'ephemeral', end = clock.now() + ttl;
+  const event = { ...members, key: o.key, class: o.class, dedup: repeats ? o.dedup ?? newKey() : undefined };
+  if (!d.connection.isOnline) {
+    if (o.volatile || !repeats) throw new TidingsError('network', 'There is no connection to publish on.');
+    if (waiting.size >= max) throw new TidingsError('outbox_full', `${max} publishes wait for a connection already.`);
   }
-
-  async function send(letter: Letter) {
-    letter.underway = true;
-    d.clock.clearTimeout(letter.timer);
-    try {
-      finish(letter, await d.commands.command('publish', { event: letter.event }, letter.signal) as unknown as Published);
-    } catch (error) {
-      letter.underway = false;
-      const { code, retryAfter } = error as TidingsError;
-      const left = letter.dueMs - d.clock.now();
-      const wait = code === 'rate_limited' || code === 'unavailable' || code === 'draining' ? (retryAfter ?? 1) * 1000 : 0;
-      // Whether it was stored is not known: its key keeps a repeat from doubling it. Without one it can't be repeated.
-      if (!letter.event.dedup || (!wait && code !== 'network') || left <= wait) return finish(letter, undefined, error);
-      if (wait) letter.timer = d.clock.setTimeout(() => { if (d.isOnline()) send(letter); else expire(letter); }, wait);
-      else expire(letter);
+  waiting.add(event);
+  try {
+    for (;;) {
+      try {
+        return await d.command('publish', { event }, o.signal, Math.max(0, end - clock.now())) as unknown as Published;
+      } catch (error) {
+        // Whether it was stored is not known: its key keeps a repeat from doubling it.
+        if (!repeats || !d.isPassing(error)) throw error;
+        const wait = ((error as TidingsError).retryAfter ?? 0) * 1000;
+        if (wait) await new Promise<void>(resume => { clock.setTimeout(resume, Math.min(wait, Math.max(0, end - clock.now()))); });
+      }
     }
+  } finally {
+    waiting.delete(event);
   }
-
-  function expire(letter: Letter) {
-    letter.timer = d.clock.setTimeout(() => {
-      finish(letter, undefined, new TidingsError('timeout', `Not published within ${d.limits.ttl} ms: there was no connection.`));
-    }, letter.dueMs - d.clock.now());
-  }
-
-  return {
-    publish(topic, type, data, { key, class: kind, dedup, volatile, signal }) {
-      const isEphemeral = kind === 'ephemeral';
-      const isOnline = d.isOnline();
-      if (!isOnline && (volatile || isEphemeral))
-        return Promise.reject(new TidingsError('network', 'There is no connection to publish on.'));
-      if (letters.size >= d.limits.max && !isOnline)
-        return Promise.reject(new TidingsError('outbox_full', `${d.limits.max} publishes wait for a connection already.`));
-      return new Promise((resolve, reject) => {
-        const letter: Letter = {
-          event: { topic, type, data, key, class: kind, dedup: isEphemeral ? undefined : dedup ?? newKey() },
-          signal, dueMs: d.clock.now() + d.limits.ttl, underway: false, resolve, reject,
-        };
-        letters.add(letter);
-        if (signal?.aborted) return finish(letter, undefined, new TidingsError('aborted', 'The publish was aborted.'));
-        signal?.addEventListener('abort', () => {
-          if (!letter.underway) finish(letter, undefined, new TidingsError('aborted', 'The publish was aborted.'));
-        });
-        if (isOnline) send(letter);
-        else expire(letter);
-      });
-    },
-    online() {
-      for (const letter of letters) if (!letter.underway) send(letter);
-    },
-    fail(error) {
-      for (const letter of [...letters]) finish(letter, undefined, error);
-    },
-  };
 }
 
 // Not crypto.randomUUID(), which pages without TLS do not have.

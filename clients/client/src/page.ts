@@ -11,34 +11,29 @@ function listen(target: Target | undefined, types: string[], fn: (type: string) 
   return () => { for (const type of types) target.removeEventListener(type, listener); };
 }
 
-const here = () => [globalThis as unknown as Target, globalThis.document as Target | undefined] as const;
+/**
+ * check: the connection may be dead without having said so; hide and show: the page is put away, and is there again; used: somebody
+ * turns to it.
+ */
+export type PageEvent = 'check' | 'online' | 'offline' | 'hide' | 'show' | 'used';
 
-const isVisible = () => globalThis.document?.visibilityState !== 'hidden';
-
-/** `check`: the connection may be dead without having said so; hide and show: the page is put away, and is there again. */
-export function watchPage(tell: (what: 'check' | 'online' | 'offline' | 'hide' | 'show') => void): Stop {
-  const [page, document] = here();
+export function watchPage(tell: (what: PageEvent) => void): Stop {
+  const page = globalThis as unknown as Target, { document } = globalThis;
+  const seen = () => {
+    if (document?.visibilityState === 'hidden') return;
+    tell('used');
+    tell('check');
+  };
   const stops = [
     listen(page, ['online', 'offline'], type => tell(type as 'online')),
     listen(page, ['pagehide'], () => tell('hide')),
-    listen(page, ['pageshow'], () => { tell('show'); tell('check'); }),
-    listen(page, ['focus'], () => tell('check')),
-    listen(document, ['visibilitychange', 'resume'], () => { if (isVisible()) tell('check'); }),
+    listen(page, ['pageshow'], () => {
+      tell('show');
+      tell('check');
+    }),
+    listen(page, ['pointerdown', 'keydown'], () => tell('used')),
+    listen(page, ['focus'], seen),
+    listen(document, ['visibilitychange', 'resume'], seen),
   ];
   return () => { for (const stop of stops) stop(); };
-}
-
-/** Calls `fn` once, when somebody turns to the page again. */
-export function usedAgain(fn: () => void): Stop {
-  const [page, document] = here();
-  const once = () => {
-    stop();
-    fn();
-  };
-  const stops = [
-    listen(page, ['focus', 'pointerdown', 'keydown'], once),
-    listen(document, ['visibilitychange'], () => { if (isVisible()) once(); }),
-  ];
-  const stop = () => { for (const one of stops) one(); };
-  return stop;
 }

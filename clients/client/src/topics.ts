@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is subscribed.  A connection has one position: what had its place in the stream is resumed by one SUBSCRIBE `since` it, what
 // is new is asked for beside it.  Events are matched to the uses of a pattern here.
+import type { Guarded } from './emitter.ts';
+import { isPassing } from './commands.ts';
 import { errorOf, TidingsError } from './errors.ts';
 import { isPattern, matches } from './match.ts';
 import type { Message } from './transport/link.ts';
 import type { Gap, Position, Stop, TidingsEvent, TopicOptions } from './types.ts';
-import { Use } from './use.ts';
+import { useOf } from './use.ts';
+import type { Use } from './use.ts';
 
 /** Of one command. */
 const PATTERNS_MAX = 256;
@@ -13,24 +16,22 @@ const LINGER_MS = 1000;
 
 /** A SUBSCRIBE under way. */
 interface Group {
-  uses: Use[];
+  uses: Set<Use>;
   since?: Position | 'earliest';
   /** It continues the stream; what is new waits until that has caught up. */
   resumes: boolean;
-  /** It is the first of its connection. */
-  first: boolean;
+  /** It moves the connection to where it begins. */
+  moves: boolean;
 }
 
 export interface TopicsDeps {
   /** Puts it on the wire. */
   send(command: Message): void;
   nextRef(): number;
-  guarded(fn: () => void): void;
+  guarded: Guarded;
   later(fn: () => void, ms: number): Stop;
   /** The endpoint has topics of its own: it stands somewhere before anything is subscribed. */
   bound: boolean;
-  /** Where the last page had come to, by pattern. */
-  remembered(pattern: string): Position | undefined;
 }
 
 export interface Topics {
@@ -39,7 +40,8 @@ export interface Topics {
   /** Patterns that have their place in the stream. */
   settled(): string[];
   add(pattern: string, options?: TopicOptions): Use;
-  online(): void;
+  /** `remembered`: where the last page had come to, by pattern. */
+  online(remembered?: (pattern: string) => Position | undefined): void;
   lost(): void;
   /** Takes a message of the server, of so many characters. */
   message(message: Message, size: number): void;
@@ -47,96 +49,99 @@ export interface Topics {
 
 export function topics(d: TopicsDeps): Topics {
   const uses = new Set<Use>();
+  /** Closed, but not gone yet: a component that is mounted again within a second costs no command. */
+  const lingering = new Map<Use, Stop>();
   const groups = new Map<unknown, Group>();
-  // What the link has been asked for.
+  /** What the link has been asked for. */
   const subscribed = new Set<string>();
-  const lingering = new Map<string, Stop>();
-  let position: Position | undefined;
-  let online = false, first = true, resuming = false, scheduled = false;
+  let position: Position | undefined, remembered: Parameters<Topics['online']>[0];
+  let isOnline = false, isFirst = true, isResuming = false, isScheduled = false;
+
+  const namesOf = (some: Iterable<Use>) => new Set([...some].map(use => use.name));
+  const settled = () => [...uses].filter(use => use.settled);
+
+  function gone(use: Use) {
+    lingering.get(use)?.();
+    lingering.delete(use);
+    uses.delete(use);
+    for (const group of groups.values()) group.uses.delete(use);
+    schedule();
+  }
 
   const useDeps = {
-    guarded: d.guarded,
-    retryLater: d.later,
-    asked: schedule,
+    guarded: d.guarded, later: d.later, asked: schedule, position: () => position,
     closed(use: Use) {
-      if (!uses.delete(use)) return;
-      for (const group of groups.values()) group.uses = group.uses.filter(one => one !== use);
-      if (isUsed(use.name) || !subscribed.has(use.name)) return;
-      lingering.get(use.name)?.();
-      lingering.set(use.name, d.later(() => { lingering.delete(use.name); schedule(); }, LINGER_MS));
+      if (!isOnline) gone(use);
+      else if (uses.has(use) && !lingering.has(use)) lingering.set(use, d.later(() => gone(use), LINGER_MS));
     },
   };
 
-  const isUsed = (pattern: string) => [...uses].some(use => use.name === pattern);
-
   // All that one turn of the event loop asks for goes out together.
   function schedule() {
-    if (scheduled || !online) return;
-    scheduled = true;
+    if (isScheduled) return;
+    isScheduled = true;
     queueMicrotask(() => {
-      scheduled = false;
-      if (online) flush();
+      isScheduled = false;
+      if (isOnline) flush();
     });
   }
 
   function flush() {
-    const waiting = new Set([...groups.values()].flatMap(group => group.uses.map(use => use.name)));
-    const unused = [...subscribed].filter(name => !lingering.has(name) && !waiting.has(name) && !isUsed(name));
-    for (const name of unused) subscribed.delete(name);
-    for (const part of parts(unused)) d.send({ type: 'UNSUBSCRIBE', topics: part });
-    if (resuming) return;
+    const used = namesOf(uses), unused = [...subscribed].filter(name => !used.has(name));
+    // The answer to a SUBSCRIBE has to come first.
+    if (!groups.size) {
+      for (const name of unused) subscribed.delete(name);
+      for (const part of parts(unused)) d.send({ type: 'UNSUBSCRIBE', topics: part });
+    }
+    if (isResuming) return;
     // What begins now goes first: behind one that begins earlier the connection would stand too early for it.
     const asks = new Map<string, Use[]>([['', []], ['+', []]]);
     for (const use of uses) {
-      if (!use.ask || use.ref || use.phase === 'denied') continue;
+      if (!use.ask || use.ref || use.phase === 'denied' || lingering.has(use)) continue;
       const key = (use.ask.since ?? '') + (use.ask.state ? '+' : '');
-      asks.get(key)?.push(use) ?? asks.set(key, [use]);
+      asks.set(key, [...asks.get(key) ?? [], use]);
     }
-    for (const [key, group] of asks) subscribe(group, group[0]?.ask?.since, key.endsWith('+'), false);
+    for (const group of asks.values()) if (group[0]) subscribe(group, group[0].ask!.since, group[0].ask!.state);
   }
 
-  function subscribe(group: Use[], since: Position | 'earliest' | undefined, state: boolean, resumes: boolean) {
-    for (const part of parts([...new Set(group.map(use => use.name))])) {
-      const ref = d.nextRef();
-      const members = group.filter(use => part.includes(use.name));
-      for (const use of members) {
+  function subscribe(members: Use[], since?: Position | 'earliest', state?: boolean, resumes = false) {
+    for (const part of parts([...namesOf(members)])) {
+      const ref = d.nextRef(), group = new Set(members.filter(use => part.includes(use.name)));
+      for (const use of group) {
         use.ref = ref;
         // The connection moves once; what does not fit into the first command is read beside it.
-        if (resumes && !first) use.unsettle(since);
+        if (resumes && !isFirst) use.unsettle(since);
       }
-      groups.set(ref, { uses: members, since, resumes: resumes && first, first });
+      groups.set(ref, { uses: group, since, resumes: resumes && isFirst, moves: isFirst });
       for (const name of part) subscribed.add(name);
-      first = false;
-      d.send({ type: 'SUBSCRIBE', topics: part, since, ...(state && { state }), ref });
+      isFirst = false;
+      d.send({ type: 'SUBSCRIBE', topics: part, since, state: state || undefined, ref });
     }
   }
 
   function finished(ref: unknown, group: Group) {
-    groups.delete(ref);
-    if (group.resumes) resuming = false;
+    if (!groups.delete(ref)) return; // of a connection that is gone
+    if (group.resumes) isResuming = false;
     schedule();
   }
 
-  function refused(ref: unknown, group: Group, message: Message) {
-    const error = errorOf(message);
-    const text = String(message.message);
-    const named = group.uses.filter(use => text.startsWith(use.name + ': '));
-    const again = /^(rate_limited|unavailable)$/.test(error.code);
+  function refused(message: Message, group: Group) {
+    const error = errorOf(message), text = error.message, passes = isPassing(error);
+    const named = [...group.uses].filter(use => text.startsWith(use.name + ': '));
     for (const use of named.length ? named : group.uses) {
-      group.uses = group.uses.filter(one => one !== use);
-      use.ref = undefined;
-      use.ask ??= { since: group.since, state: false };
+      group.uses.delete(use);
       subscribed.delete(use.name);
-      if (again) use.to(use.phase, error);
+      use.ref = undefined;
+      use.ask ??= { since: group.since };
+      if (passes) use.to(use.phase, error);
       else use.deny(error);
     }
-    if (group.uses.length) return;
-    if (!again) return finished(ref, group);
-    groups.delete(ref);
-    d.later(() => finished(ref, group), (error.retryAfter ?? 1) * 1000);
+    if (group.uses.size) return;
+    if (passes) d.later(() => finished(message.ref, group), (error.retryAfter ?? 1) * 1000);
+    else finished(message.ref, group);
   }
 
-  function lost(names: unknown) {
+  function lose(names: unknown) {
     for (const use of uses) {
       if (!(names as string[]).includes(use.name)) continue;
       subscribed.delete(use.name);
@@ -151,99 +156,83 @@ export function topics(d: TopicsDeps): Topics {
   }
 
   function answered(message: Message, group: Group) {
-    const here = message.position as Position, { ref } = message;
-    const history = !group.resumes && !!group.since && group.since !== here && !(group.first && !d.bound);
-    if (group.first && !group.resumes && !d.bound)
-      position = group.since && group.since !== 'earliest' ? group.since : here;
+    const { ref } = message, here = message.position as Position, { since, resumes, moves } = group;
+    if (moves && !resumes) position = since && since !== 'earliest' ? since : here;
     for (const use of group.uses) {
-      if (group.resumes) use.to('catching-up');
-      else use.joined(here, history);
+      if (resumes) use.to('catching-up');
+      else use.joined(here, !!since && since !== here && !moves);
     }
     // Without history or state nothing else is to come.
-    if (!group.uses.some(use => use.ref === ref)) finished(ref, group);
+    if (![...group.uses].some(use => use.ref === ref)) finished(ref, group);
   }
 
   function caughtUp(message: Message, group: Group | undefined) {
-    const { ref } = message;
-    const isStream = !group || group.resumes || group.uses.every(use => use.settled);
-    if (isStream) position = message.position as Position;
-    for (const use of group?.uses ?? uses) {
-      if (group?.resumes) {
-        // Its state may have been on its way when the connection broke: that is asked for once more.
-        use.ref = undefined;
-        if (!use.ask) use.caughtUp();
-      } else if (group) {
-        use.caughtUp();
-      }
+    if (!group || [...group.uses].every(use => use.settled)) position = message.position as Position;
+    if (!group) return;
+    for (const use of group.uses) {
+      use.ref = undefined;
+      // The state may have been on its way when the connection broke: that is asked for once more.
+      if (!group.resumes || !use.ask) use.caughtUp();
     }
-    if (group) finished(ref, group);
+    finished(message.ref, group);
   }
 
-  function gap(message: Message, group: Group | undefined) {
-    const { from, to, reason, topics: names } = message as unknown as Gap;
-    for (const use of message.history ? group?.uses ?? [] : uses) {
-      if (message.history || (use.settled && (!names || names.includes(use.name))))
-        use.gap({ from, to, reason, topics: names }, !!message.history);
-    }
+  function gap(it: Message & Gap, group: Group | undefined) {
+    for (const use of it.history ? group?.uses ?? [] : settled())
+      if (it.history || (it.topics?.includes(use.name) ?? true)) use.gap(it, !!it.history);
   }
 
-  function event(message: Message, size: number) {
-    const it = message as unknown as TidingsEvent & { history?: boolean; ref?: unknown };
-    if (it.history) {
-      for (const use of groups.get(it.ref)?.uses ?? []) if (matches(use.name, it.topic)) use.history(it);
-      return;
-    }
-    if (!it.state && it.id) position = it.id;
-    for (const use of uses) {
-      if (!(use.settled || use.phase === 'catching-up') || !matches(use.name, it.topic)) continue;
-      if (!it.state) use.live(it, size);
-      else if (use.stateful) use.state(it, size);
+  function event(it: TidingsEvent & Message, size: number) {
+    if (!it.history && !it.state && it.id) position = it.id;
+    for (const use of it.history ? groups.get(it.ref)?.uses ?? [] : uses) {
+      if (!matches(use.name, it.topic)) continue;
+      if (it.history) use.history(it);
+      else if (it.state) use.stateful && use.state(it, size);
+      else if (use.settled || use.phase === 'catching-up') use.live(it, size);
     }
   }
 
   return {
     get position() { return position; },
-    settled: () => [...new Set([...uses].filter(use => use.settled).map(use => use.name))],
+    settled: () => [...namesOf(settled())],
     add(pattern, options = {}) {
       if (!isPattern(pattern)) throw new TidingsError('bad_request', `Not a pattern: ${pattern}`);
-      const use = new Use(pattern, options, useDeps, () => position, options.snapshot ? undefined : d.remembered(pattern));
+      const use = useOf(pattern, options, useDeps);
+      use.restore(remembered?.(pattern));
       uses.add(use);
       return use;
     },
-    online() {
-      online = true;
-      first = true;
+    online(where) {
+      if (where && !remembered) for (const use of uses) use.restore(where(use.name));
+      remembered = where;
+      const before = settled();
+      isOnline = true;
+      isFirst = !d.bound;
+      isResuming = isFirst && before.length > 0;
       revive();
-      const settled = [...uses].filter(use => use.settled);
-      resuming = settled.length > 0 && !d.bound;
-      if (settled.length) {
-        if (d.bound) first = false;
-        subscribe(settled, position, false, true);
-      }
-      schedule();
+      subscribe(before, position, false, true);
     },
     lost() {
-      online = resuming = false;
+      isOnline = isResuming = false;
       groups.clear();
       subscribed.clear();
-      for (const stop of lingering.values()) stop();
-      lingering.clear();
+      for (const use of lingering.keys()) gone(use);
       for (const use of uses) use.paused();
     },
     message(message, size) {
-      const group = groups.get(message.ref);
-      if (message.control !== true) event(message, size);
-      else if (message.type === 'subscribed' && group) answered(message, group);
-      else if (message.type === 'caught_up') caughtUp(message, group);
-      else if (message.type === 'gap') gap(message, group);
-      else if (message.type === 'heartbeat' && !resuming) position = (message.position ?? position) as Position;
-      else if (message.type === 'access_lost') lost(message.topics);
-      else if (message.type === 'authenticated') {
+      const { type } = message, group = groups.get(message.ref);
+      if (message.control !== true) event(message as never, size);
+      else if (type === 'caught_up') caughtUp(message, group);
+      else if (type === 'gap') gap(message as never, group);
+      else if (type === 'heartbeat') position = isResuming ? position : message.position as Position;
+      else if (type === 'access_lost') lose(message.topics);
+      else if (type === 'authenticated') {
         revive();
-        lost(message.lost ?? []);
-      }
-      else if (message.type === 'skip' && group) for (const use of group.uses) (message.ids as Position[]).forEach(id => use.skip(id));
-      else if (message.type === 'command_error' && group) refused(message.ref, group, message);
+        lose(message.lost ?? []);
+      } else if (!group) return;
+      else if (type === 'subscribed') answered(message, group);
+      else if (type === 'command_error') refused(message, group);
+      else if (type === 'skip') for (const use of group.uses) (message.ids as Position[]).forEach(use.skip);
     },
   };
 }

@@ -1,310 +1,264 @@
 // SPDX-License-Identifier: Apache-2.0
 // One use of a pattern: its handlers, and the events that it must not show yet.
+import { emitter } from './emitter.ts';
+import type { Guarded } from './emitter.ts';
 import { TidingsError } from './errors.ts';
 import type { Gap, Position, Stop, TidingsErrorShape, TidingsEvent, Topic, TopicOptions, TopicPhase } from './types.ts';
 
 const HELD_EVENTS = 1000, HELD_BYTES = 1 << 20, UNREAD_EVENTS = 10_000;
 /** Ids of history that are remembered, to know what comes a second time. */
 const SEEN_IDS = 2000;
+const RETRY_MAX_MS = 30_000;
 
 /** What is to be asked for. */
-export interface Ask { since?: Position | 'earliest'; state: boolean }
+export interface Ask { since?: Position | 'earliest'; state?: boolean }
 
 export interface UseDeps {
-  /** Calls what the user gave; what that throws is reported and goes no further. */
-  guarded(fn: () => void): void;
-  /** It is to be asked for: `ask` is another. */
+  guarded: Guarded;
+  later(fn: () => void, ms: number): Stop;
+  /** Of the connection. */
+  position(): Position | undefined;
+  /** `ask` is another: it is to be asked for. */
   asked(): void;
   closed(use: Use): void;
-  retryLater(fn: () => void, ms: number): Stop;
 }
 
-export class Use implements Topic {
-  readonly name: string;
-  phase: TopicPhase = 'joining';
-  error?: TidingsErrorShape;
-  readonly ready: Promise<void>;
+/** What the table of topics knows and tells it, beside what the user does. */
+export interface Use extends Topic {
   /** What is not answered yet; undefined once it has all that it asked for. */
   ask?: Ask;
   /** The SUBSCRIBE that it waits for. */
   ref?: number;
   /** It has its place in the stream of the connection, and goes on from the connection's position. */
-  settled = false;
+  settled: boolean;
   /** Retained state is for it, too. */
-  stateful = false;
-  readonly options: TopicOptions;
-
-  #deps: UseDeps;
-  #position?: Position;
-  #streamed: () => Position | undefined;
-  #held?: TidingsEvent[];
-  #bytes = 0;
-  #overflowed = false;
-  #seen?: Set<Position>;
-  #snapshot?: AbortController;
-  #handlers = new Map<string, Set<(event: never) => void>>();
-  #gaps = new Set<(gap: Gap) => void>();
-  #watchers = new Set<() => void>();
-  #ends = new Set<() => void>();
-  #settle!: { resolve(): void; reject(error: unknown): void };
-
-  constructor(name: string, options: TopicOptions, deps: UseDeps, streamed: () => Position | undefined, since?: Position) {
-    this.name = name;
-    this.options = options;
-    this.#deps = deps;
-    this.#streamed = streamed;
-    if (options.onEvent) this.on('*', options.onEvent);
-    if (options.onGap) this.onGap(options.onGap);
-    this.ready = new Promise<void>((resolve, reject) => { this.#settle = { resolve, reject }; });
-    this.ready.catch(() => {});
-    this.#begin(since);
-  }
-
-  get position(): Position | undefined {
-    return this.settled && !this.#held ? this.#streamed() : this.#position;
-  }
-
-  // ---- for the user ----
-
-  on(type: string, fn: (event: never) => void): Stop {
-    return add(this.#handlers.get(type) ?? this.#handlers.set(type, new Set()).get(type)!, fn);
-  }
-
-  onGap(fn: (gap: Gap) => void): Stop {
-    return add(this.#gaps, fn);
-  }
-
-  watch(fn: () => void): Stop {
-    return add(this.#watchers, fn);
-  }
-
-  close(): void {
-    this.#snapshot?.abort();
-    this.#settle.reject(new TidingsError('closed', `${this.name} was closed.`));
-    for (const end of this.#ends) end();
-    for (const set of [this.#handlers, this.#gaps, this.#watchers, this.#ends]) set.clear();
-    this.#deps.closed(this);
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<TidingsEvent> {
-    const unread: TidingsEvent[] = [];
-    let wake = () => {}, over = false;
-    const stop = this.on('*', (event: TidingsEvent) => { unread.push(event); wake(); });
-    const end = () => { over = true; wake(); };
-    this.#ends.add(end);
-    try {
-      for (;;) {
-        if (unread.length > UNREAD_EVENTS) throw new TidingsError('overflow', `${this.name}: ${UNREAD_EVENTS} events were not read.`);
-        if (unread.length) yield unread.shift()!;
-        else if (over) return;
-        else await new Promise<void>(resolve => { wake = resolve; });
-      }
-    } finally {
-      stop();
-      this.#ends.delete(end);
-    }
-  }
-
-  // ---- for the table of topics ----
-
-  to(phase: TopicPhase, error?: TidingsErrorShape): void {
-    if (this.phase === phase && this.error === error) return;
-    this.phase = phase;
-    this.error = error;
-    if (phase === 'live') this.#settle.resolve();
-    if (phase === 'denied') this.#settle.reject(error);
-    this.changed();
-  }
-
-  changed(): void {
-    for (const fn of [...this.#watchers]) this.#deps.guarded(fn);
-  }
-
+  stateful: boolean;
+  /** Where the last page had come to, of a use that has nothing yet. */
+  restore(since: Position | undefined): void;
+  to(phase: TopicPhase, error?: TidingsErrorShape): void;
   /** It is subscribed at `position`: beside the stream when what it asks for is history. */
-  joined(position: Position, history: boolean): void {
-    const { since, state } = this.ask!;
-    const fresh = !this.settled && !since;
-    this.#position = history ? since : position;
-    this.settled = !history;
-    this.stateful = state;
-    if (history) this.#hold();
-    else if (fresh && this.options.snapshot) this.#load(position);
-    if (since || state) this.to('catching-up');
-    else this.#done();
-  }
-
+  joined(position: Position, isHistory: boolean): void;
   /** All that it asked for is there. */
-  caughtUp(): void {
-    this.stateful = false;
-    if (this.#overflowed) {
-      // More came meanwhile than is kept here, but the log has it.
-      this.#drop();
-      this.#again({ since: this.#position!, state: false });
-      return;
-    }
-    this.settled = true;
-    if (!this.#snapshot) this.#release();
-    this.#done();
-  }
-
+  caughtUp(): void;
   /** The connection is gone. What is held for a snapshot stays; what came beside the stream is asked for again. */
-  paused(): void {
-    this.ref = undefined;
-    this.stateful = false;
-    if (!this.settled) this.#drop();
-    // What came of it in the stream need not come again; of the state that is not known.
-    else if (this.ask) this.ask = this.ask.state ? { state: true } : undefined;
-    if (this.phase !== 'denied') this.to(this.settled ? 'paused' : 'joining');
-  }
-
-  /** What it has is asked for beside the stream of a new connection. */
-  unsettle(since?: Position): void {
-    if (this.#snapshot) {
-      this.#drop();
-      this.#begin();
-      return;
-    }
-    this.settled = false;
-    this.ask = { since, state: !!this.ask?.state };
-  }
-
+  paused(): void;
+  /** What it has in the stream is asked for beside the one of a new connection. */
+  unsettle(since?: Position): void;
   /** It is not subscribed; a later connection may ask anew. */
-  deny(error: TidingsErrorShape): void {
-    this.#drop();
-    this.#begin();
-    this.to('denied', error);
-  }
-
-  live(event: TidingsEvent, size: number): void {
-    if (event.id && this.#seen?.size) {
-      if (this.#seen.delete(event.id)) return;
-      // Behind the first that is new, all are.
-      if (!this.#held) this.#seen = undefined;
-    }
-    if (!this.#held) return this.#show(event);
-    if (this.#overflowed) return;
-    this.#held.push(event);
-    this.#bytes += size;
-    if (this.#held.length > HELD_EVENTS || this.#bytes > HELD_BYTES) this.#overflow();
-  }
-
-  history(event: TidingsEvent): void {
-    this.skip(event.id!);
-    this.#position = event.id;
-    this.#show(event);
-  }
-
+  deny(error: TidingsErrorShape): void;
+  /** An event of the stream, of so many characters. */
+  live(event: TidingsEvent, size: number): void;
+  history(event: TidingsEvent): void;
   /** It comes again in the stream, and was seen. */
-  skip(id: Position): void {
-    this.#seen ??= new Set();
-    this.#seen.add(id);
-    if (this.#seen.size > SEEN_IDS) this.#seen.delete(this.#seen.values().next().value!);
+  skip(id: Position): void;
+  state(event: TidingsEvent, size: number): void;
+  gap(gap: Gap, isHistory: boolean): void;
+}
+
+export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
+  const { guarded } = d;
+  const events = emitter<[TidingsEvent]>(guarded), gaps = emitter<[Gap]>(guarded), watchers = emitter<[]>(guarded), ends = emitter<[]>(guarded);
+  const seen = new Set<Position>();
+  /** Up to where it has seen everything, as long as that is not up to where the connection is. */
+  let at: Position | undefined;
+  /** Live events that have to wait. */
+  let held: TidingsEvent[] | undefined, size = 0, isTooMuch = false;
+  let snapshot: AbortController | undefined;
+  let resolve: () => void, reject: (error: unknown) => void;
+
+  const use: Use = {
+    name,
+    phase: 'joining',
+    settled: false,
+    stateful: false,
+    ready: new Promise<void>((...both) => { [resolve, reject] = both; }),
+    get position() { return use.settled && !held ? d.position() : at; },
+
+    on(type: string, fn: (event: never) => void) {
+      return events.add(event => { if (type === '*' || type === event.type) fn(event as never); });
+    },
+    onGap: gaps.add,
+    watch: watchers.add,
+    close() {
+      drop();
+      reject(new TidingsError('closed', `${name} was closed.`));
+      ends.tell();
+      for (const one of [events, gaps, watchers, ends]) one.clear();
+      d.closed(use);
+    },
+    [Symbol.dispose || Symbol()]: () => use.close(),
+    async *[Symbol.asyncIterator]() {
+      const unread: TidingsEvent[] = [];
+      let wake = () => {}, isOver = false;
+      const stops = [events.add(event => { unread.push(event); wake(); }), ends.add(() => { isOver = true; wake(); })];
+      try {
+        for (;;) {
+          if (unread.length > UNREAD_EVENTS) throw new TidingsError('overflow', `${name}: ${UNREAD_EVENTS} events were not read.`);
+          if (unread.length) yield unread.shift()!;
+          else if (isOver) return;
+          else await new Promise<void>(resume => { wake = resume; });
+        }
+      } finally {
+        for (const stop of stops) stop();
+      }
+    },
+
+    restore(since) {
+      if (since && !options.snapshot) begin(since);
+    },
+    to(phase, error) {
+      if (use.phase === phase && use.error === error) return;
+      Object.assign(use, { phase, error });
+      if (phase === 'live') resolve();
+      if (phase === 'denied') reject(error);
+      watchers.tell();
+    },
+    joined(position, isHistory) {
+      const { since, state } = use.ask!, isFresh = !use.settled && !since;
+      at = isHistory ? since : position;
+      use.settled = !isHistory;
+      use.stateful = !!state;
+      if (isHistory) hold();
+      else if (isFresh && options.snapshot) load(position, 0);
+      if (since || state) use.to('catching-up');
+      else done();
+    },
+    caughtUp() {
+      use.stateful = false;
+      // More came meanwhile than is kept here, but the log has it.
+      if (isTooMuch) return again({ since: at });
+      use.settled = true;
+      if (!snapshot) release();
+      done();
+    },
+    paused() {
+      use.ref = undefined;
+      use.stateful = false;
+      if (!use.settled) drop();
+      // What came of it in the stream need not come again; of the state that is not known.
+      else if (use.ask) use.ask = use.ask.state ? { state: true } : undefined;
+      if (use.phase !== 'denied') use.to(use.settled ? 'paused' : 'joining');
+    },
+    unsettle(since) {
+      if (snapshot) return begin();
+      use.settled = false;
+      use.ask = { since, state: use.ask?.state };
+    },
+    deny(error) {
+      begin();
+      use.to('denied', error);
+    },
+    live(event, length) {
+      if (event.id && seen.size) {
+        if (seen.delete(event.id)) return;
+        // Behind the first that is new, all are.
+        if (!held) seen.clear();
+      }
+      if (!held) return show(event);
+      if (isTooMuch) return;
+      held.push(event);
+      size += length;
+      if (held.length > HELD_EVENTS || size > HELD_BYTES) overflow();
+    },
+    history(event) {
+      use.skip(event.id!);
+      at = event.id;
+      show(event);
+    },
+    skip(id) {
+      seen.add(id);
+      if (seen.size > SEEN_IDS) seen.delete(seen.values().next().value!);
+    },
+    state(event, length) {
+      if (snapshot) use.live(event, length);
+      else show(event);
+    },
+    gap(gap, isHistory) {
+      use.stateful = true;
+      gaps.tell(gap);
+      if (!options.snapshot) return;
+      if (isHistory) begin();
+      else load(gap.to, 0);
+    },
+  };
+
+  // From the beginning, as the user wanted it.
+  function begin(position?: Position): void {
+    const wanted = options.since ?? position ?? 'now', since = wanted === 'now' ? undefined : wanted;
+    again({ since, state: options.state ?? !(since || options.snapshot) });
   }
 
-  state(event: TidingsEvent, size: number): void {
-    if (this.#snapshot) this.live(event, size);
-    else this.#show(event);
+  function again(ask: Ask): void {
+    drop();
+    use.settled = false;
+    use.ref = undefined;
+    use.ask = ask;
+    if (use.phase !== 'denied') use.to('joining');
+    d.asked();
   }
 
-  gap(gap: Gap, history: boolean): void {
-    this.stateful = true;
-    for (const fn of this.#gaps) this.#deps.guarded(() => fn(gap));
-    if (!this.options.snapshot) return;
-    this.#drop();
-    if (history) this.#begin();
-    else this.#load(gap.to);
+  function done(): void {
+    use.ask = use.ref = undefined;
+    use.to(snapshot ? 'catching-up' : 'live');
   }
 
-  // ---- inside ----
-
-  #begin(since?: Position): void {
-    const wanted = this.options.since ?? since ?? 'now';
-    const from = wanted === 'now' ? undefined : wanted;
-    this.#again({ since: from, state: this.options.state ?? !(from || this.options.snapshot) });
+  function hold(): void {
+    held = [];
+    size = 0;
+    isTooMuch = false;
   }
 
-  #again(ask: Ask): void {
-    this.settled = false;
-    this.ref = undefined;
-    this.ask = ask;
-    if (this.phase !== 'denied') this.to('joining');
-    this.#deps.asked();
+  function drop(): void {
+    snapshot?.abort();
+    snapshot = held = undefined;
+    isTooMuch = false;
   }
 
-  #done(): void {
-    this.ask = this.ref = undefined;
-    this.to(this.#snapshot ? 'catching-up' : 'live');
+  function release(): void {
+    const waited = held ?? [];
+    held = undefined;
+    for (const event of waited) if (event.state || !seen.delete(event.id!)) show(event);
   }
 
-  #hold(): void {
-    this.#held = [];
-    this.#bytes = 0;
-    this.#overflowed = false;
-  }
-
-  #drop(): void {
-    this.#snapshot?.abort();
-    this.#snapshot = this.#held = undefined;
-    this.#overflowed = false;
-  }
-
-  #release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const event of held) if (!event.id || event.state || !this.#seen?.delete(event.id)) this.#show(event);
-  }
-
-  #overflow(): void {
-    this.#overflowed = true;
-    this.#held = [];
-    if (!this.#snapshot) return; // caughtUp() goes on from what was shown
-    const gap: Gap = { from: this.#position!, to: this.#streamed()!, reason: 'overflow' };
-    this.#drop();
-    for (const fn of this.#gaps) this.#deps.guarded(() => fn(gap));
-    this.#begin();
+  function overflow(): void {
+    held = [];
+    isTooMuch = true;
+    if (!snapshot) return; // caughtUp() goes on from what was shown
+    gaps.tell({ from: at!, to: d.position()!, reason: 'overflow' });
+    begin();
   }
 
   // Runs the user's snapshot; meanwhile events are held.
-  async #load(position: Position, tries = 0): Promise<void> {
-    const control = this.#snapshot = new AbortController();
+  async function load(position: Position, tries: number): Promise<void> {
     if (!tries) {
-      this.#hold();
-      this.#position = position;
+      drop();
+      hold();
+      at = position;
     }
-    this.to('catching-up');
+    const { signal } = snapshot = new AbortController();
+    use.to('catching-up');
     try {
-      const answer = await this.options.snapshot!({ position, signal: control.signal });
-      if (control.signal.aborted) return;
+      const answer = await options.snapshot!({ position, signal });
+      if (signal.aborted) return;
       // A backend that tells the position of what it gave saves showing what that has already.
-      const at = this.#held!.findIndex(event => event.id === answer);
-      if (at >= 0) this.#held!.splice(0, at + 1);
-      this.#snapshot = undefined;
-      this.#release();
-      if (!this.ask && this.phase === 'catching-up') this.to('live');
+      held!.splice(0, held!.findIndex(event => event.id === answer) + 1);
+      snapshot = undefined;
+      release();
+      if (!use.ask && use.phase === 'catching-up') use.to('live');
     } catch (error) {
-      if (control.signal.aborted) return;
-      const stop = this.#deps.retryLater(() => this.#load(position, tries + 1), Math.min(30_000, 1000 * 2 ** tries));
-      control.signal.onabort = stop;
-      this.error = error instanceof TidingsError ? error : new TidingsError('snapshot', `The snapshot failed: ${error}`);
-      this.changed();
+      if (signal.aborted) return;
+      signal.onabort = d.later(() => load(position, tries + 1), Math.min(RETRY_MAX_MS, 1000 * 2 ** tries));
+      use.to(use.phase, new TidingsError('snapshot', `The snapshot failed: ${error}`));
     }
   }
 
-  #show(event: TidingsEvent): void {
-    const { types } = this.options;
-    if (types && !types.includes(event.type)) return;
-    for (const type of [event.type, '*'])
-      for (const fn of [...this.#handlers.get(type) ?? []]) this.#deps.guarded(() => fn(event as never));
+  function show(event: TidingsEvent): void {
+    if (options.types?.includes(event.type) ?? true) events.tell(event);
   }
-}
 
-// The same function may be given twice, and is then called twice.
-function add<T extends (...given: never[]) => void>(set: Set<T>, fn: T): Stop {
-  const one = ((...given) => fn(...given)) as T;
-  set.add(one);
-  return () => { set.delete(one); };
+  use.ready.catch(() => {});
+  if (options.onEvent) use.on('*', options.onEvent);
+  if (options.onGap) use.onGap(options.onGap);
+  begin();
+  return use;
 }

@@ -4,12 +4,15 @@
 import type { Ending } from '../errors.ts';
 import type { Clock, Position } from '../types.ts';
 
+/** Parameters of a URL; those that are undefined are left out. */
+export type Query = Record<string, string | number | undefined>;
+
 /** A JSON object as it goes over the wire. */
 export type Message = Record<string, unknown>;
 
 export interface LinkOptions {
-  /** Of the server, http or https. */
-  base: URL;
+  /** Of a path at the server, below whatever its base URL has; http or https. */
+  url(path: string, query?: Query): URL;
   path: string;
   query: Record<string, string>;
   /** Where an endpoint with topics of its own goes on. */
@@ -40,11 +43,3 @@ export interface Link {
 }
 
 export type OpenLink = (options: LinkOptions) => Link;
-
-/** `path` of the server, below whatever its base URL has. */
-export function urlOf(base: URL, path: string, query: Record<string, string | number | undefined> = {}): URL {
-  const url = new URL(base.href.replace(/[/?#]*$/, '') + path);
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.append(name, String(value));
-  return url;
-}

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The protocol of the WebSocket, spoken over requests: what the transports by HTTP have in common.  Commands are carried out one after
 // the other; what is subscribed is read by one request, which is made anew when that changes, from where the last one had come to.
-import { urlOf } from './link.ts';
-import type { Link, LinkOptions, Message } from './link.ts';
+import type { Link, LinkOptions, Message, Query } from './link.ts';
 
-const EVENTS = '/api/v1/events';
 /** The server takes no more in a URL, which may have 8 KiB. */
 const TOPICS_MAX = 128, URL_MAX = 7000;
 const PAGE = 1000;
+const JSON_TYPE = 'application/json';
 
 /** What is known while it reads. */
 export interface Reading {
@@ -25,46 +24,33 @@ export interface Reading {
   readonly signal: AbortSignal;
 }
 
-type Query = Record<string, string | number | undefined>;
-
 export interface Page { events: Message[]; position: string; more: boolean; gap?: Message; state?: Message[] }
 
-/** An answer that is none of use. */
-export class Failure extends Error {
-  readonly status: number;
-  readonly problem: Message;
-  readonly retryAfter?: number;
+/** What is thrown when it can't go on; `retryAfter` in seconds. */
+export interface Failure { status?: number; problem?: Message; message: string; retryAfter?: number; useless?: boolean }
 
-  constructor(response: Response, problem: Message) {
-    super(String(problem.detail ?? response.statusText));
-    this.status = response.status;
-    this.problem = problem;
-    const seconds = Number(response.headers.get('retry-after') ?? NaN);
-    if (seconds >= 0) this.retryAfter = seconds;
-  }
-}
-
-/** `read` reads until it is aborted, or throws; what it returns is an ending of its own. */
-export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout: number }, read: (r: Reading) => Promise<{ retryAfter?: number; useless?: boolean }>): Link {
+/** `read` reads until it is aborted, or throws: a Failure, or anything else that has a message. */
+export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout: number }, read: (r: Reading) => Promise<never>): Link {
   const topics = new Set<string>(o.topics);
-  const over = new AbortController();
+  const over = new AbortController(), awaited: unknown[] = [];
   let { token } = o;
-  let reading: AbortController | undefined, awaited: unknown[] = [], position = o.since ?? '';
+  let reading: AbortController | undefined, position = o.since ?? '';
   let queue: Promise<void>;
 
-  async function get(names: Iterable<string>, query: Query, accept: string, signal: AbortSignal): Promise<Response> {
-    const url = urlOf(o.base, EVENTS, { ...query, format: o.format });
+  async function get(names: Iterable<string>, query: Query, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
+    const url = o.url('/api/v1/events', { ...query, format: o.format });
     for (const name of names) url.searchParams.append('topic', name);
     const response = await o.fetch(url, {
-      signal, cache: 'no-store', credentials: token ? 'same-origin' : 'include',
-      headers: { accept, ...(token && { authorization: `Bearer ${token}` }) },
+      method: body ? 'POST' : 'GET', body, signal, credentials: token ? 'same-origin' : 'include',
+      headers: { accept, ...(body && { 'content-type': accept }), ...(token && { authorization: 'Bearer ' + token }) },
     });
     if (response.ok) return response;
-    throw new Failure(response, await response.json().catch(() => ({})));
+    const problem: Message = await response.json().catch(() => ({})), retryAfter = response.headers.get('retry-after');
+    throw { status: response.status, problem, message: problem.detail ?? 'HTTP ' + response.status, retryAfter: retryAfter ? +retryAfter : undefined };
   }
 
   async function page(names: Iterable<string>, query: Query): Promise<Page> {
-    const answer = await (await get(names, query, 'application/json', over.signal)).json();
+    const answer = await (await get(names, query, JSON_TYPE, over.signal)).json();
     o.heard();
     return answer;
   }
@@ -75,12 +61,15 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
 
   const say = (type: string, members: Message) => tell({ type, control: true, ...members });
 
+  const refuse = (ref: unknown, { code, what_to_do }: Message, message: string, retry_after?: number) =>
+    say('command_error', { ref, code, message, suggested_actions: [what_to_do], retry_after });
+
   function fail(error: unknown) {
     if (over.signal.aborted) return;
     over.abort();
-    reading?.abort();
-    const { status, retryAfter, message } = error as Failure;
-    o.end({ code: status ?? 0, message, ...(retryAfter !== undefined && { retryAfter: retryAfter * 1000 }) });
+    stop();
+    const { status: code = 0, retryAfter, message, problem, useless } = error as Failure;
+    o.end({ code, message, name: problem?.code as string | undefined, retryAfter: retryAfter && retryAfter * 1000, useless });
   }
 
   function stop() {
@@ -91,25 +80,20 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
   function start() {
     stop();
     if (!topics.size || over.signal.aborted) return;
-    const control = reading = new AbortController();
+    const { signal } = reading = new AbortController();
+    const unless = (fn: () => void) => { if (!signal.aborted) fn(); };
     read({
-      o, signal: control.signal,
-      get: (query, accept) => get(topics, query, accept, control.signal),
-      tell: message => { if (!control.signal.aborted) tell(message); },
-      caughtUp() {
-        if (control.signal.aborted) return;
-        const refs = awaited;
-        awaited = [];
-        for (const ref of refs.length ? refs : [undefined]) say('caught_up', { ref, position });
-      },
+      o, signal,
+      get: (query, accept) => get(topics, query, accept, signal),
+      tell: message => unless(() => tell(message)),
+      caughtUp: () => unless(() => {
+        if (!awaited.length) say('caught_up', { position });
+        for (const ref of awaited.splice(0)) say('caught_up', { ref, position });
+      }),
       get isAwaited() { return awaited.length > 0; },
       get position() { return position; },
-      set position(next) { if (!control.signal.aborted) position = next; },
-    }).then(ending => {
-      if (control.signal.aborted) return;
-      over.abort();
-      o.end({ code: 0, message: 'The stream ended.', ...ending });
-    }, error => { if (!control.signal.aborted) fail(error); });
+      set position(next) { unless(() => { position = next; }); },
+    }).catch(error => unless(() => fail(error)));
   }
 
   // One that is refused spoils a request for all: then each is asked for alone. Null when none is left.
@@ -120,7 +104,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       const { status, problem, message } = error as Failure;
       if (status !== 403 && status !== 400 && status !== 413) throw error;
       if (names.length === 1) {
-        say('command_error', { ...problem, type: 'command_error', ref, message: `${names[0]}: ${message}` });
+        refuse(ref, problem!, `${names[0]}: ${message}`);
         return null;
       }
     }
@@ -134,7 +118,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       const part: Page = await page(names, { since, limit: PAGE });
       if (part.gap) say('gap', { ...part.gap, history: true, ref });
       for (const event of part.events) tell({ ...event, history: true, ref });
-      for (const event of part.state ?? []) tell(event);
+      part.state?.forEach(tell);
       ({ position: since, more } = part);
     }
     say('caught_up', { ref, position: since });
@@ -144,49 +128,40 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     const names: string[] = [], url = (more: string) => [...topics, ...names, more].map(encodeURIComponent).join('&topic=');
     for (const name of asked as string[]) {
       if (topics.size + names.length < TOPICS_MAX && url(name).length < URL_MAX) names.push(name);
-      else say('command_error', { ref, code: 'too_large', message: `${name}: too many topics for this transport.` });
+      else refuse(ref, { code: 'too_large' }, name + ': too many topics.');
     }
     if (!names.length) return;
     const isFirst = !topics.size;
     // What happens from here on until the next request is in its answer: nothing is read meanwhile.
     stop();
-    const begin = isFirst || since ? 'now' : position;
-    const found = await first(names, { since: begin, limit: PAGE, state: state ? 1 : 0 }, ref);
+    const found = await first(names, { since: isFirst || since ? 'now' : position, limit: PAGE, state: state ? 1 : 0 }, ref);
     if (!found) return start();
-    const [granted, page_] = found;
+    let [granted, last] = found;
+    // Of what is new these are before its beginning, or in the state; in the stream they come again.
+    const ids = last.events.map(event => event.id);
+    while (last.more) {
+      last = await page(granted, { since: last.position, limit: PAGE, state: state ? 1 : 0 });
+      ids.push(...last.events.map(event => event.id));
+    }
     for (const name of granted) topics.add(name);
-    if (isFirst && since) {
-      position = since as string;
-      awaited.push(ref);
-    } else if (isFirst) {
-      position = page_.position;
-    }
-    say('subscribed', { ref, topics: granted, position: isFirst || since ? position : page_.position });
-    for (const event of page_.state ?? []) tell(event);
-    if (!since) {
-      // Of what is new the state has this, or it was before; in the stream it comes again.
-      let last = page_;
-      for (const ids: unknown[] = []; !isFirst; last = await page(granted, { since: last.position, limit: PAGE })) {
-        ids.push(...last.events.map(event => event.id));
-        if (last.more) continue;
-        say('skip', { ref, ids });
-        break;
-      }
-      if (state) say('caught_up', { ref, position });
-    }
+    if (isFirst) position = since as string | undefined ?? last.position;
+    say('subscribed', { ref, topics: granted, position: since ? position : last.position });
+    last.state?.forEach(tell);
+    say('skip', { ref, ids });
+    if (isFirst && since) awaited.push(ref);
+    else if (state && !since) say('caught_up', { ref, position });
     start();
     if (since && !isFirst) await history(granted, since as string, ref);
   }
 
   async function publish({ event, ref }: Message) {
-    const response = await o.fetch(urlOf(o.base, EVENTS), {
-      method: 'POST', body: JSON.stringify(event), signal: over.signal, credentials: token ? 'same-origin' : 'include',
-      headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-    });
-    const answer = await response.json();
-    if (response.ok) return say('published', { ...answer, ref });
-    const { retryAfter } = new Failure(response, answer);
-    say('command_error', { ...answer, type: 'command_error', ref, message: answer.detail, retry_after: retryAfter });
+    try {
+      const answer = await get([], {}, JSON_TYPE, over.signal, JSON.stringify(event));
+      say('published', { ...await answer.json(), ref });
+    } catch (error) {
+      const { problem = { code: 'network' }, message, retryAfter } = error as Failure;
+      refuse(ref, problem, message, retryAfter);
+    }
   }
 
   async function run(command: Message) {
@@ -203,7 +178,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       start();
       return say(type === 'ping' ? 'pong' : 'authenticated', { ref });
     }
-    say('command_error', { ref, code: 'bad_request', message: `There is no ${type} over this transport: use a request.` });
+    refuse(ref, { code: 'bad_request' }, type + ': not by this transport.');
   }
 
   // The first request says whether the server is there, and takes the token.
@@ -217,8 +192,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     send(command) {
       o.sent(JSON.stringify(command));
       // A publish waits for nothing, and what can't be sent is the sender's to repeat.
-      if (command.type === 'publish')
-        publish(command).catch(() => say('command_error', { ref: command.ref, code: 'network', message: 'No answer.' }));
+      if (command.type === 'publish') publish(command);
       else queue = queue.then(() => over.signal.aborted ? undefined : run(command)).catch(fail);
     },
     close() {

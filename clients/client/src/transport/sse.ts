@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Server-Sent Events, read by fetch: it can send the Authorization header, which EventSource can't.
-import type { Ending } from '../errors.ts';
 import { eventStream } from './eventstream.ts';
 import type { Link, LinkOptions } from './link.ts';
 import { overHttp } from './overhttp.ts';
@@ -13,17 +12,16 @@ export function sse(o: LinkOptions): Link {
   return overHttp(o, { interval: 15, timeout: 30 }, read);
 }
 
-function read(r: Reading): Promise<Partial<Ending>> {
-  const { clock, heard } = r.o;
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimeout(() => resolve({ useless: true, message: 'Nothing came of an event stream within 5 s.' }), FIRST_MS);
-    const quiet = () => clock.clearTimeout(timer);
+function read(r: Reading): Promise<never> {
+  return new Promise((_, reject) => {
+    const timer = r.o.clock.setTimeout(() => reject({ useless: true, message: 'Nothing came within 5 s.' }), FIRST_MS);
+    const quiet = () => r.o.clock.clearTimeout(timer);
     r.signal.addEventListener('abort', quiet);
-    follow(r, () => { quiet(); heard(); }).then(resolve, reject).finally(quiet);
+    follow(r, () => { quiet(); r.o.heard(); }).catch(reject).finally(quiet);
   });
 }
 
-async function follow(r: Reading, heard: () => void): Promise<Partial<Ending>> {
+async function follow(r: Reading, heard: () => void): Promise<never> {
   const response = await r.get({ since: r.position }, 'text/event-stream');
   let retryAfter: number | undefined, retries = 0;
   const parse = eventStream({
@@ -39,12 +37,12 @@ async function follow(r: Reading, heard: () => void): Promise<Partial<Ending>> {
     },
     id(id) { if (id) r.position = id; },
     // The first one is for EventSource; another is how a server that stops spreads its clients.
-    retry(ms) { if (retries++) retryAfter = ms; },
+    retry(ms) { if (retries++) retryAfter = ms / 1000; },
   });
   const reader = response.body!.getReader(), decoder = new TextDecoder();
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return { retryAfter };
+    if (done) throw { message: 'The stream ended.', retryAfter };
     heard();
     parse(decoder.decode(value, { stream: true }));
   }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The protocol over a WebSocket, which is its own.
-import { urlOf } from './link.ts';
 import type { Link, LinkOptions } from './link.ts';
 
 // The server takes 40 commands at once and 20 a second; what is more waits here.
@@ -8,7 +7,7 @@ const AT_ONCE = 38, EACH_MS = 55;
 const ERROR_MS = 50;
 
 export function websocket(o: LinkOptions): Link {
-  const url = urlOf(o.base, o.path, { ...o.query, format: o.format, since: o.since });
+  const url = o.url(o.path, { ...o.query, format: o.format, since: o.since });
   url.protocol = url.protocol.replace('http', 'ws');
   const queue: string[] = [];
   let allowance = AT_ONCE, counted = o.clock.now();
