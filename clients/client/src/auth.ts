@@ -36,9 +36,9 @@ export function auth({ options: { token: option }, clock, random, later }: AuthD
   let asking: Promise<string | undefined> | undefined;
 
   function take(token: string | undefined | null): string | undefined {
-    const isOut = token === null;
-    if (isOut || strikes > 1 || refused.includes(token))
-      throw new TidingsError(isOut ? 'signed_out' : 'unauthorized', isOut ? 'Nobody is signed in.' : 'The server refused the token.', { status: 401 });
+    if (token === null) throw new TidingsError('signed_out', 'Nobody is signed in.', { status: 401 });
+    if (strikes > 1 || refused.includes(token))
+      throw new TidingsError('unauthorized', 'The server refused the token.', { status: 401 });
     if (token !== current) expiresAt = Infinity;
     return current = token;
   }

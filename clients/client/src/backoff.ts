@@ -9,7 +9,7 @@ const PROFILES: Record<'steady' | 'brief', BackoffProfile> = {
 
 export interface Backoff {
   readonly profile: BackoffProfile;
-  /** A try has failed, or what it came to: milliseconds to wait; undefined when there are no tries left. `retryAfter` is the server's word. */
+  /** A try has failed, or what it came to: milliseconds to wait; undefined without tries left. `retryAfter` is the server's word. */
   failed(retryAfter?: number, slow?: boolean): number | undefined;
   /** What is waited between tries that are not counted. */
   longest(): number;

@@ -113,8 +113,10 @@ export function connection(d: ConnectionDeps): Connection {
     if (end && mine === number) ended(end, isBeside ? 'beside' : 'try');
   }
 
+  type Common = Awaited<ReturnType<ConnectionDeps['link']>>;
+
   // Resolves with nothing once the link is the current one.
-  async function tryOne(name: TransportName, mine: number, common: Awaited<ReturnType<ConnectionDeps['link']>>): Promise<Ending | undefined> {
+  async function tryOne(name: TransportName, mine: number, common: Common): Promise<Ending | undefined> {
     const open: OpenLink = name === 'websocket' ? websocket : (await import('./transport/fallback.ts'))[name];
     if (mine !== number) return undefined;
     return new Promise(resolve => {
@@ -198,10 +200,12 @@ export function connection(d: ConnectionDeps): Connection {
   function ended(end: Ending, what: 'link' | 'try' | 'beside') {
     const reason = reasonOf(end), action = actionOf(end.code);
     d.log({ level: 'info', message: `connection: ${reason.message}`, detail: end });
+    const isFirst = !backoff.tries;
     if (action === 'token') {
       auth.refuse(token);
       // With another token at once, unless connections like that keep ending.
-      return again(what === 'link' && backoff.tries ? backoff.failed() ?? backoff.longest() : 0, reason);
+      const wait = what === 'link' ? backoff.failed() ?? backoff.longest() : 0;
+      return again(isFirst ? 0 : wait, reason);
     }
     if (action !== 'retry') {
       fail(reason);
@@ -210,7 +214,6 @@ export function connection(d: ConnectionDeps): Connection {
     }
     if (what === 'beside') return again(backoff.longest(), reason);
     ordered = end.retryAfter !== undefined;
-    const isFirst = !backoff.tries;
     let wait = backoff.failed(end.retryAfter, reason.name === 'rate_limited');
     if (wait === undefined) {
       if (options.degrade === false) return fail({ ...reason, whatToDo: 'Try again later: open().' });

@@ -22,14 +22,15 @@ export async function request<T>(d: Core, method: string, path: string, o: Reque
       throw new d.TidingsError('network', `No answer from ${url.host}: ${(error as Error).message}`);
     }
     const data = parse(text);
-    if (response.ok) return { status: response.status, headers: response.headers, data: data as T, position: response.headers.get('tidings-position') ?? undefined };
-    if (response.status === 401) {
+    const { status, headers } = response;
+    if (response.ok) return { status, headers, data: data as T, position: headers.get('tidings-position') ?? undefined };
+    if (status === 401) {
       d.auth.refuse(token);
       // It was not carried out. When no other token can be had, that is what is thrown.
       if (!again) continue;
     }
-    const wait = Number(response.headers.get('retry-after') ?? NaN);
-    throw d.errorOf((data ?? {}) as Record<string, unknown>, response.status, wait >= 0 ? wait : undefined);
+    const wait = Number(headers.get('retry-after') ?? NaN);
+    throw d.errorOf((data ?? {}) as Record<string, unknown>, status, wait >= 0 ? wait : undefined);
   }
 }
 

@@ -6,7 +6,9 @@ import type { Message } from './transport/link.ts';
 import type { Published, PublishOptions } from './types.ts';
 
 /** `waiting` has the publishes that are not answered; no more than `max` of them when there is no connection, for `ttl` milliseconds. */
-export async function publish(d: Core, waiting: Set<Message>, { max, ttl }: { max: number; ttl: number }, members: Message, o: PublishOptions): Promise<Published> {
+export async function publish(
+  d: Core, waiting: Set<Message>, { max, ttl }: { max: number; ttl: number }, members: Message, o: PublishOptions,
+): Promise<Published> {
   const { clock, TidingsError } = d;
   // What is not stored can't be known to be a repeat.
   const repeats = o.class !== 'ephemeral', end = clock.now() + ttl;

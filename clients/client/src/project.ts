@@ -10,7 +10,7 @@ let options: Partial<ClientOptions> = {};
 let client: Client | undefined;
 const handlers = new Map<string, Set<(message: ProjectMessage) => void>>();
 
-/** Before connect(): where the server is and who comes; other options of createClient may be given, too. `url` is the page's own unless said. */
+/** Before connect(): where the server is (the page's own unless said) and who comes; other options of createClient, too. */
 export function configure(given: Partial<ClientOptions> & { url?: string }): void {
   options = { ...options, ...given };
 }

@@ -57,7 +57,8 @@ export interface Use extends Topic {
 
 export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
   const { guarded } = d;
-  const events = emitter<[TidingsEvent]>(guarded), gaps = emitter<[Gap]>(guarded), watchers = emitter<[]>(guarded), ends = emitter<[]>(guarded);
+  const events = emitter<[TidingsEvent]>(guarded), gaps = emitter<[Gap]>(guarded);
+  const watchers = emitter<[]>(guarded), ends = emitter<[]>(guarded);
   const seen = new Set<Position>();
   /** Up to where it has seen everything, as long as that is not up to where the connection is. */
   let at: Position | undefined;
@@ -134,15 +135,19 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
     paused() {
       use.ref = undefined;
       use.stateful = false;
-      if (!use.settled) drop();
-      // What came of it in the stream need not come again; of the state that is not known.
-      else if (use.ask) use.ask = use.ask.state ? { state: true } : undefined;
+      // What has come need not come again; of the state that is not known.
+      if (!use.settled) {
+        drop();
+        use.ask = { ...use.ask, since: at };
+      } else if (use.ask) {
+        use.ask = use.ask.state ? { state: true } : undefined;
+      }
       if (use.phase !== 'denied') use.to(use.settled ? 'paused' : 'joining');
     },
     unsettle(since) {
       if (snapshot) return begin();
       use.settled = false;
-      use.ask = { since, state: use.ask?.state };
+      use.ask = { since: at = since, state: use.ask?.state };
     },
     deny(error) {
       begin();
@@ -193,6 +198,7 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
     use.settled = false;
     use.ref = undefined;
     use.ask = ask;
+    at = ask.since;
     if (use.phase !== 'denied') use.to('joining');
     d.asked();
   }

@@ -18,7 +18,7 @@ export interface EventStreamHandlers {
 
 /** Takes text in pieces of any size. */
 export function eventStream(on: EventStreamHandlers): (text: string) => void {
-  let rest = '', data: string | undefined, type = '', id = '', isFirst = true;
+  let rest = '', data: string | undefined, type = '', id = '', before = '\uFEFF';
 
   function line(text: string) {
     if (!text) {
@@ -38,13 +38,11 @@ export function eventStream(on: EventStreamHandlers): (text: string) => void {
   }
 
   return text => {
-    if (isFirst && text) {
-      isFirst = false;
-      if (text.startsWith('\uFEFF')) text = text.slice(1);
-    }
-    rest += text;
-    // A CR at the end may be half of a CRLF.
-    const lines = rest.split(/\r\n|\n|\r(?!$)/);
+    if (!text) return;
+    // A byte order mark at the very start is none of it; nor is the LF of a CR LF that was cut in two.
+    if (text[0] === before) text = text.slice(1);
+    before = text.endsWith('\r') ? '\n' : '';
+    const lines = (rest + text).split(/\r\n|\n|\r/);
     rest = lines.pop()!;
     for (const one of lines) line(one);
   };

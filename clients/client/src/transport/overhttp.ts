@@ -46,7 +46,8 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     });
     if (response.ok) return response;
     const problem: Message = await response.json().catch(() => ({})), retryAfter = response.headers.get('retry-after');
-    throw { status: response.status, problem, message: problem.detail ?? 'HTTP ' + response.status, retryAfter: retryAfter ? +retryAfter : undefined };
+    const { status } = response;
+    throw { status, problem, message: problem.detail ?? 'HTTP ' + status, retryAfter: retryAfter ? +retryAfter : undefined };
   }
 
   async function page(names: Iterable<string>, query: Query): Promise<Page> {

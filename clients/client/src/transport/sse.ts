@@ -14,7 +14,7 @@ export function sse(o: LinkOptions): Link {
 
 function read(r: Reading): Promise<never> {
   return new Promise((_, reject) => {
-    const timer = r.o.clock.setTimeout(() => reject({ useless: true, message: 'Nothing came within 5 s.' }), FIRST_MS);
+    const timer = r.o.clock.setTimeout(() => reject({ useless: true, message: 'Nothing came.' }), FIRST_MS);
     const quiet = () => r.o.clock.clearTimeout(timer);
     r.signal.addEventListener('abort', quiet);
     follow(r, () => { quiet(); r.o.heard(); }).catch(reject).finally(quiet);
@@ -42,7 +42,7 @@ async function follow(r: Reading, heard: () => void): Promise<never> {
   const reader = response.body!.getReader(), decoder = new TextDecoder();
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) throw { message: 'The stream ended.', retryAfter };
+    if (done) throw { message: 'It ended.', retryAfter };
     heard();
     parse(decoder.decode(value, { stream: true }));
   }
