@@ -394,8 +394,11 @@ static int take(struct td_desk *desk, struct td_ask *ask, struct lock **ret_lock
     if (!lock)
         return -ENOMEM;
     r = tell(desk,
-             &(struct act){
-                 .type = "lock_acquired", .lock = lock, .actor = holder, .ttl_s = ask->lock.ttl_s},
+             &(struct act){.type = "lock_acquired",
+                           .lock = lock,
+                           .actor = holder,
+                           .ttl_s = ask->lock.ttl_s,
+                           .now = td_clock_unix_ms()},
              &lock->last);
     if (r < 0) {
         drop(desk->locks, lock);

@@ -67,6 +67,8 @@ def test_what_is_told(server, http):
     assert [(m["type"], m["project_id"], m["locked"], m["holder"]) for m in changed] == [
         ("lock_changed", "42", locked, "ann" if locked else None) for locked in (True, True, False, True, False)]
     assert all((m["until"] is not None) == m["locked"] for m in changed)
+    assert all(m["until"] > m["timestamp"] for m in changed if m["locked"])
+    assert all(m["data"]["until"] > m["time"] for m in events if m["type"] in ("lock_acquired", "lock_renewed"))
     assert [m["type"] for m in events] == [
         "lock_acquired", "lock_renewed", "lock_released", "lock_acquired", "lock_expired"]
     assert all(m["data"]["name"] == "projects/42" and m["topic"] == "locks/projects/42" for m in events)
