@@ -154,8 +154,11 @@ class One<D> implements Entity<D> {
   #phase(): void {
     const { phase } = this.#following.topic, before = this.state;
     let { status } = before;
-    if (phase === 'denied') status = 'denied';
-    else if (phase === 'live') {
+    if (phase === 'denied') {
+      // Granted again, it is shown again.
+      this.#shown = false;
+      status = 'denied';
+    } else if (phase === 'live') {
       if (!this.#shown && status !== 'deleted') status = before.etag === undefined ? 'missing' : 'deleted';
       else if (status === 'stale' || status === 'denied') status = 'live';
       this.#shown = true;
@@ -211,6 +214,7 @@ class Many<D> implements EntityList<D> {
       for (const id of [...this.#all.keys()]) if (!this.#shown.has(id)) gone = this.#all.delete(id);
       this.#shown = this.#items = undefined;
     }
+    if (phase === 'denied') this.#shown = new Set();
     if (phase === 'live' || phase === 'denied') this.status = phase;
     else if (phase === 'paused' && before === 'live') this.status = 'stale';
     if (gone || this.status !== before) this.#watched.tell();

@@ -21,6 +21,8 @@ class Held implements Lock {
   #timer: unknown;
   #checking = false;
   #closed = false;
+  /** Our name as a holder; by HTTP alone it is only known once a lock was taken. */
+  #me: string | undefined;
 
   constructor(client: Client<Schema>, name: string) {
     this.#client = client;
@@ -70,8 +72,11 @@ class Held implements Lock {
     const { data } = await this.#client.request<Answered>('PUT', this.#path, { body: { ttl: this.#ttl }, signal });
     // Counted from before the request was sent: for us the lease is over no later than for the server.
     this.#until = from + data.expires_in * 1000;
+    this.#me = data.holder;
     this.#set({ holder: data.holder, fence: data.fence, mine: true, until: new Date(Date.now() + data.expires_in * 1000).toISOString(), lost: undefined });
   }
+
+  #isMe(holder: string | undefined): boolean { return holder !== undefined && holder === (this.#me ?? this.#client.user); }
 
   #set(changes: Partial<LockState>): void {
     this.#lock.tell({ ...this.state, ...changes });
@@ -115,7 +120,7 @@ class Held implements Lock {
     // What does not fit to what we have is perhaps only late: it is of before we took it.
     if (this.#kept && holder !== this.state.holder) this.#check();
     else if (!held) this.#free();
-    else this.#set({ holder, until: said.until as string, mine: holder === this.#client.user, ...(holder === this.state.holder ? {} : { fence: undefined }) });
+    else this.#set({ holder, until: said.until as string, mine: this.#isMe(holder), ...(holder === this.state.holder ? {} : { fence: undefined }) });
   }
 
   /** Asks who holds it. */
@@ -123,7 +128,7 @@ class Held implements Lock {
     if (this.#checking || this.#closed) return;
     this.#checking = true;
     this.#client.request<Answered>('GET', this.#path).then(({ data: { holder, fence } }) => {
-      const mine = holder === this.#client.user;
+      const mine = this.#isMe(holder);
       if (this.#kept && !mine) this.#lose(holder);
       else this.#set({ holder, fence, mine });
     }, (error: unknown) => {

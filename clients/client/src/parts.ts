@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What jobs, streams, entities, presence and locks share: something watched, a topic followed, a request that is safe to repeat.
+import { TidingsError } from './errors.ts';
 import type { Answer, Client, RequestOptions, Schema, Stop, TidingsErrorShape, TidingsEvent, Topic, TopicOptions, TopicPhase } from './types.ts';
 
 /** The same client, read without a schema: what is inside of these parts is checked by hand. */
@@ -52,10 +53,8 @@ export function follow(client: Client<Schema>, pattern: string, follower: Follow
   return topic;
 }
 
-export type Failure = Error & TidingsErrorShape;
-
-export function failure(shape: TidingsErrorShape): Failure {
-  return Object.assign(new Error(shape.message), shape, { name: 'TidingsError' });
+export function failure(shape: TidingsErrorShape): TidingsError {
+  return new TidingsError(shape.code, shape.message, shape);
 }
 
 /** The code of whatever was thrown. */
