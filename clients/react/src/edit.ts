@@ -104,6 +104,7 @@ export function edit<D>(
   // Seen while saving, the latest of it, which is ours when all of it was: what it means is known behind it.
   let meanwhile: { from: Theirs<D>; own: boolean } | undefined;
   let saving = false;
+  let running: Promise<'saved' | 'conflict'> | undefined;
   let notify: (() => void) | undefined;
   let state = read();
 
@@ -199,7 +200,7 @@ export function edit<D>(
     // What fits together is put together; for the rest somebody has to choose.
     if (state.conflict === 'other-fields') merge({});
     if (theirs) return 'conflict';
-    if (saving || !state.dirty || draft === undefined) return 'saved';
+    if (!state.dirty || draft === undefined) return 'saved';
     const sent = draft;
     const request = { draft: sent, base, changes: changesOf(base, sent), version, etag };
     saving = true;
@@ -257,6 +258,7 @@ export function edit<D>(
       tell();
     },
     merge: (pick = {}) => merge(pick),
-    save: fn => save(fn),
+    // Who asks twice waits for the same one.
+    save: fn => running ??= save(fn).finally(() => { running = undefined; }),
   };
 }

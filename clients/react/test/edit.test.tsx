@@ -150,6 +150,16 @@ test('saving: what is typed meanwhile stays, and what comes of it from the serve
   expect(form.fake.next().options.headers?.['If-Match']).toBe('"e.4"');
 });
 
+test('saving twice at once is saving once', async () => {
+  const form = editing();
+  form.set({ name: 'mine' });
+  const first = await form.save();
+  const second = await form.save();
+  await act(() => form.fake.next().answer(answer(4, { name: 'mine', size: 1 })));
+  expect(await Promise.all([first.saving, second.saving])).toEqual(['saved', 'saved']);
+  expect(() => form.fake.next()).toThrow('nothing was asked');
+});
+
 test('what was typed back to the old value while it was saved is a change', async () => {
   const form = editing();
   form.set({ name: 'mine' });
