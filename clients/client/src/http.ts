@@ -4,16 +4,16 @@ import type { Core } from './rest.ts';
 import type { Answer, RequestOptions } from './types.ts';
 
 export async function request<T>(d: Core, method: string, path: string, o: RequestOptions = {}): Promise<Answer<T>> {
-  const headers: Record<string, string> = { accept: 'application/json', ...o.headers };
-  if (o.body !== undefined) headers['content-type'] = o.contentType ?? 'application/json';
+  const sent: Record<string, string> = { accept: 'application/json', ...o.headers };
+  if (o.body !== undefined) sent['content-type'] = o.contentType ?? 'application/json';
   for (let again = false; ; again = true) {
     const url = (await d.urls())(path, o.query);
     const token = await d.auth.get();
-    if (token) headers.authorization = `Bearer ${token}`;
+    if (token) sent.authorization = `Bearer ${token}`;
     let response, text;
     try {
       response = await d.fetch(url, {
-        method, headers, signal: o.signal, body: o.body === undefined ? undefined : JSON.stringify(o.body),
+        method, headers: sent, signal: o.signal, body: o.body === undefined ? undefined : JSON.stringify(o.body),
         credentials: token ? 'same-origin' : 'include',
       });
       text = await response.text();
