@@ -23,7 +23,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
-    rolldownOptions: { input: [page('index.html')] },
+    rolldownOptions: { input: [page('index.html'), page('console.html')] },
   },
   server: {
     port: 5173,
