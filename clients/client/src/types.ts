@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/// <reference lib="esnext.disposable" preserve="true" />
 // The words of this package: what its functions take and give.  docs/protocol.md tells what of it goes over the wire.
 /// <reference lib="esnext.disposable" preserve="true" />
 
