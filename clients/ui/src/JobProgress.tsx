@@ -53,6 +53,10 @@ export function JobProgressView<R>({ state, title, onCancel, onRetry, children, 
   const where = step ? `${say.step(step.index, step.count)}${step.name ? `: ${step.name}` : ''}` : undefined;
   const ended = status === 'done' || status === 'failed' || status === 'cancelled';
   const moving = status === 'running' || status === 'cancelling';
+  const line = status === 'queued' && state.place !== undefined ? say.place(state.place) : where;
+  const message = status !== 'failed' && state.message;
+  const time = ended ? took(state) : undefined;
+  const figure = moving && state.progress > 0 ? percent : time !== undefined && say.took(time);
   const spoken = useSpoken(`${typeof heading === 'string' ? heading : say.job}: ${word}`);
   return (
     <section className={classes('td td-card td-job', className)} aria-label={typeof heading === 'string' ? heading : undefined}>
@@ -64,14 +68,15 @@ export function JobProgressView<R>({ state, title, onCancel, onRetry, children, 
         <ProgressBar label={typeof heading === 'string' ? heading : say.job} value={barOf(state)} tone={status ? TONES[status] : 'still'}
           text={[word, moving ? where : undefined, moving ? percent : undefined].filter(Boolean).join(', ')} />
       )}
-      <div className="td-row td-facts">
-        <span className="td-grow">
-          <span>{status === 'queued' && state.place !== undefined ? say.place(state.place) : where}</span>
-          {state.message && status !== 'failed' && <span className="td-message">{state.message}</span>}
-        </span>
-        {moving && state.progress > 0 && <span className="td-number">{percent}</span>}
-        {ended && took(state) !== undefined && <span>{say.took(took(state)!)}</span>}
-      </div>
+      {(line || message || figure) && (
+        <div className="td-row td-facts">
+          <span className="td-grow">
+            {line && <span>{line}</span>}
+            {message && <span className="td-message">{message}</span>}
+          </span>
+          {figure && <span className="td-number">{figure}</span>}
+        </div>
+      )}
       <Trouble state={state} say={say} />
       {status === 'done' && children !== undefined && (
         <div className="td-result">{typeof children === 'function' ? children(state.result as R) : children}</div>
