@@ -23,6 +23,7 @@ export const CONFLICT_LABELS = {
   changed: (who: string, what: string) => `${who} changed this while you were editing${what ? `: ${what}` : ''}.`,
   deleted: (who: string) => `${who} deleted this while you were editing.`,
   other: (who: string, what: string) => `${who} changed ${what || 'other fields'}. You did not touch that: both changes are kept when you save.`,
+  news: (who: string, what: string) => `${who} changed ${what || 'this'}.`,
   bring: 'Show it here',
   choose: 'Refresh discards your changes. If you continue, saving may overwrite theirs.',
   gone: 'If you continue, saving creates it again.',
@@ -50,6 +51,8 @@ export interface ConflictBannerViewProps {
   by?: string;
   /** What differs: of same-fields those in conflict, with all three values; of other-fields those that they changed. */
   fields?: readonly ConflictField[];
+  /** Whether the user has changed anything himself. true. */
+  dirty?: boolean;
   /** Takes their version; when it was deleted: leaves. */
   onRefresh?: () => void;
   /** The user goes on with his own. The banner becomes one line that still says what saving does. */
@@ -64,7 +67,7 @@ export interface ConflictBannerViewProps {
 
 /** Says what happened and what each way out costs. Nothing is shown while there is no conflict. */
 export function ConflictBannerView(props: ConflictBannerViewProps) {
-  const { conflict, by, fields = [], onRefresh, onContinue, onMerge, show, className, labels } = props;
+  const { conflict, by, fields = [], dirty = true, onRefresh, onContinue, onMerge, show, className, labels } = props;
   const say = { ...CONFLICT_LABELS, ...labels };
   const who = by ?? say.somebody;
   // What the user has answered to; another change asks again.
@@ -77,7 +80,7 @@ export function ConflictBannerView(props: ConflictBannerViewProps) {
   if (conflict === 'other-fields') {
     return (
       <div className={classes('td td-notice td-soft-accent', className)} role="status">
-        <Icon name="pen" /><span className="td-grow">{say.other(who, what)}</span>
+        <Icon name="pen" /><span className="td-grow">{dirty ? say.other(who, what) : say.news(who, what)}</span>
         {onMerge && <Button onClick={() => onMerge({})}>{say.bring}</Button>}
       </div>
     );

@@ -16,7 +16,7 @@ export interface StaleNoticeViewProps {
 
 export const STALE_LABELS = {
   text: 'What you see may be out of date.',
-  changed: (n: number) => `${count(n, 'change')} by others since this was loaded.`,
+  changed: (n: number) => `${count(n, 'change')} since this was loaded.`,
   refresh: 'Refresh',
   refreshing: 'Refreshing…',
 };

@@ -118,19 +118,24 @@ export function LiveUpdateToasts(props: LiveUpdateToastsProps) {
 function LiveToasts(props: Found<LiveUpdateToastsViewProps, 'queue', UpdateSource>) {
   const { types, filter, duration, group, max, ignoreOwn, clock, ...rest } = props;
   const [queue] = useState(() => liveUpdates({ duration, group, max, ignoreOwn, clock }));
-  useChanges<Known>(change => { if (!filter || filter(change)) queue.push(change); }, { types, own: ignoreOwn === false });
+  const client = useTidings();
+  useChanges<Known>(change => {
+    // A backend that writes for the user names him, and so does another tab of his: he is no "another user".
+    const own = change.own || (change.actor !== undefined && change.actor === client.user);
+    if (!filter || filter(change)) queue.push({ ...change, own });
+  }, { types, own: ignoreOwn === false });
   return <LiveUpdateToastsView {...rest} queue={queue} />;
 }
 
 interface StaleSource {
-  /** Shown once somebody else has changed an entity of these types, until it is refreshed. */
+  /** Shown once an entity of these types was changed, other than by this page, until it is refreshed. */
   types: readonly string[];
   filter?: (change: EntityChange) => boolean;
 }
 
 export type StaleNoticeProps = Given<StaleNoticeViewProps, StaleSource> | (StaleNoticeViewProps & StaleSource);
 
-/** Always there; or with `types`, once others have changed some of them. */
+/** Always there; or with `types`, once some of them were changed elsewhere. */
 export function StaleNotice(props: StaleNoticeProps) {
   return props.types ? <LiveStale {...props} types={props.types} /> : <StaleNoticeView {...props} />;
 }
@@ -160,7 +165,7 @@ interface EditSource<D> {
   names?: { readonly [F in keyof D]?: string };
 }
 
-export type ConflictBannerProps<D = unknown> = Given<ConflictBannerViewProps, EditSource<D>> | Found<ConflictBannerViewProps, 'conflict' | 'by' | 'fields', EditSource<D>>;
+export type ConflictBannerProps<D = unknown> = Given<ConflictBannerViewProps, EditSource<D>> | Found<ConflictBannerViewProps, 'conflict' | 'by' | 'fields' | 'dirty', EditSource<D>>;
 
 /** Of what useEdit() returned, whose ways out its buttons take; or of a `conflict` that is given. */
 export function ConflictBanner<D = unknown>(props: ConflictBannerProps<D>) {
@@ -171,7 +176,7 @@ type Kept = Pick<ConflictBannerViewProps, 'conflict' | 'by' | 'fields'>;
 
 const member = (document: unknown, name: string): unknown => (name === '' ? document : (document as Record<string, unknown> | undefined)?.[name]);
 
-function LiveConflict<D>(props: Found<ConflictBannerViewProps, 'conflict' | 'by' | 'fields', EditSource<D>>) {
+function LiveConflict<D>(props: Found<ConflictBannerViewProps, 'conflict' | 'by' | 'fields' | 'dirty', EditSource<D>>) {
   const { edit, names, onRefresh, onContinue, onMerge, ...rest } = props;
   const { conflict, dirty, remote } = edit;
   // What one has decided to overwrite is said until it is saved, or dropped.
@@ -185,7 +190,7 @@ function LiveConflict<D>(props: Found<ConflictBannerViewProps, 'conflict' | 'by'
   }));
   const now: Kept = { conflict, by: remote?.by, fields };
   return (
-    <ConflictBannerView {...rest} {...now}
+    <ConflictBannerView {...rest} {...now} dirty={dirty}
       onRefresh={() => { edit.takeTheirs(); onRefresh?.(); }}
       onContinue={() => { setKept(now); edit.keepMine(); onContinue?.(); }}
       onMerge={picked => {
