@@ -103,7 +103,7 @@ function LiveText({ source, ...rest }: Found<TokenTextViewProps, 'text' | 'statu
 
 interface UpdateSource extends LiveUpdateOptions {
   /** Only of these types of entities. All that one may see. */
-  types?: readonly string[];
+  types?: readonly Known[];
   /** Only what it says yes to: changes of what is on this page, for instance. */
   filter?: (change: EntityChange) => boolean;
 }
@@ -129,7 +129,7 @@ function LiveToasts(props: Found<LiveUpdateToastsViewProps, 'queue', UpdateSourc
 
 interface StaleSource {
   /** Shown once an entity of these types was changed, other than by this page, until it is refreshed. */
-  types: readonly string[];
+  types: readonly Known[];
   filter?: (change: EntityChange) => boolean;
 }
 

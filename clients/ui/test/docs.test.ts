@@ -16,6 +16,15 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const read = (file: string): string => readFileSync(path.join(PACKAGE, file), 'utf8');
 const docs = read('../../docs/ui.md');
 
+function errorsIn(project: string): string {
+  try {
+    execFileSync(process.execPath, [path.resolve(PACKAGE, '../../node_modules/typescript/bin/tsc'), '-p', project], { encoding: 'utf8' });
+    return '';
+  } catch (error) {
+    return (error as { stdout: string }).stdout;
+  }
+}
+
 test('the examples compile', { timeout: 120_000 }, () => {
   const all = [read('README.md'), docs].flatMap(text => [...text.matchAll(/^```tsx\n(.*?)^```$/gms)].map(match => match[1]!));
   expect(all.length).toBeGreaterThan(7);
@@ -26,13 +35,22 @@ test('the examples compile', { timeout: 120_000 }, () => {
     return `example${i}.tsx`;
   });
   writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify({ extends: path.resolve(PACKAGE, '../tsconfig.base.json'), files }));
-  let errors = '';
-  try {
-    execFileSync(process.execPath, [path.resolve(PACKAGE, '../../node_modules/typescript/bin/tsc'), '-p', directory], { encoding: 'utf8' });
-  } catch (error) {
-    errors = (error as { stdout: string }).stdout;
-  }
-  expect(errors).toBe('');
+  expect(errorsIn(directory)).toBe('');
+});
+
+test('a page that registers a schema has its names checked', { timeout: 120_000 }, () => {
+  const inner = mkdtempSync(path.join(directory, 'schema-'));
+  writeFileSync(path.join(inner, 'page.tsx'), `
+    import { ConflictBanner, JobProgress, LiveUpdateToasts, StaleNotice } from '@tidings/ui';
+    import { useEdit } from '@tidings/react';
+    interface Schema { entities: { sheets: { name: string } }; jobs: { count: { params: { upTo: number }; result: { sum: number } } } }
+    declare module '@tidings/client' { interface Register { schema: Schema } }
+    export const Page = () => <><LiveUpdateToasts types={['sheets']} /><StaleNotice types={['sheets']} /><JobProgress id="j" />
+      <ConflictBanner edit={useEdit({ type: 'sheets', id: '1' })} names={{ name: 'Name' }} />
+      {/* @ts-expect-error: there is no such type */}
+      <LiveUpdateToasts types={['sheetz']} /></>;`);
+  writeFileSync(path.join(inner, 'tsconfig.json'), JSON.stringify({ extends: path.resolve(PACKAGE, '../tsconfig.base.json'), files: ['page.tsx'] }));
+  expect(errorsIn(inner)).toBe('');
 });
 
 test('each component and each label is told of, and each custom property that is told of is there', () => {
