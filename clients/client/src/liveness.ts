@@ -30,7 +30,7 @@ export interface Liveness {
 }
 
 export function liveness(d: LivenessDeps): Liveness {
-  const now = d.clock.now;
+  const now = () => d.clock.now();
   let seen: number | undefined, patience = 0, asked = 0;
   /** Of the deadline, and of the probe under way. */
   let stop: Stop | undefined, stopProbe: Stop | undefined;

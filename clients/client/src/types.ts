@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="esnext.disposable" preserve="true" />
 // The words of this package: what its functions take and give.  docs/protocol.md tells what of it goes over the wire.
-/// <reference lib="esnext.disposable" preserve="true" />
 
 /** Where an event stands in the log. Opaque: compare for being equal, keep the last, give it back as it came. */
 export type Position = string;
