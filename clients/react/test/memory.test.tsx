@@ -6,6 +6,7 @@ import { act, cleanup, render } from '@testing-library/react';
 import { afterEach, expect, test } from 'vitest';
 import { createClient } from '@tidings/client';
 import { createTestServer } from '@tidings/testing';
+import type { TestJob } from '@tidings/testing';
 import { TidingsProvider, useConnection, useEdit, useEntityListLive, useEvents, useJob, useLock, useStartJob, useTokenStream, useTopic } from '../src/index.ts';
 import type { EditUse, StartJobUse } from '../src/index.ts';
 import type { Sheet } from './schema.ts';
@@ -34,7 +35,10 @@ test('what was missed comes, once; what is shown meanwhile says that it may be o
   }
   const it = app(<Room />);
   await it.until(() => it.container.textContent === 'live online');
-  act(() => it.server.connections[0]!.drop());
+  await act(async () => {
+    it.server.connections[0]!.drop();
+    await it.server.clock.flush();
+  });
   expect(it.container.textContent).toBe('paused waiting');
   it.server.publish('rooms/1', 'said', 'missed');
   await it.advance(2000);
@@ -43,7 +47,7 @@ test('what was missed comes, once; what is shown meanwhile says that it may be o
   it.client.close();
 });
 
-test('10,000 components that come and go leave no subscription, no listener and no timer', async () => {
+test('10,000 components that come and go leave no subscription, no listener and no timer', { timeout: 60_000 }, async () => {
   function Room({ name }: { name: string }) {
     useTopic(name, () => undefined);
     return <>{useEvents(name).length}{useJob(null).progress}{useEntityListLive('sheets').items.length}</>;
@@ -73,18 +77,17 @@ test('a job from its start to its end, and its text', async () => {
     return <p>{use.job?.status} {use.job?.progress} {text.text}</p>;
   }
   const it = app(<Counts />);
-  it.server.job('count', job => {
-    job.progress(40, 'Counting');
-    job.text('one, ').text('two');
-    job.complete({ sum: 3 });
-  }, { topic: 'counts/{sub}', events: { text: 'token', complete: 'counted' } });
+  let running!: TestJob;
+  it.server.job('count', job => { running = job.progress(40, 'Counting').text('one, '); }, { topic: 'counts/{sub}', events: { text: 'token', complete: 'counted' } });
   await it.until(() => it.client.state.phase === 'online');
   await act(async () => {
     const starting = use.start({ upTo: 2 });
     await it.server.clock.flush();
     await starting;
   });
-  await it.until(() => it.container.textContent === 'done 100 one, two' || it.container.textContent === 'done 40 one, two');
+  await it.until(() => it.container.textContent === 'running 40 one, ');
+  running.text('two').complete({ sum: 3 });
+  await it.until(() => it.container.textContent === 'done 100 one, two');
   expect(done).toEqual([{ sum: 3 }]);
   it.client.close();
 });

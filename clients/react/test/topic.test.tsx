@@ -146,7 +146,7 @@ test('useEvents: the newest, rendered once for a burst, shared by those who show
   expect(clock.waiting).toBe(0);
 });
 
-test('10,000 mounts and unmounts leave no subscription, no listener and no timer', () => {
+test('10,000 mounts and unmounts leave no subscription, no listener and no timer', { timeout: 60_000 }, () => {
   function Room({ name }: { name: string }) {
     useTopic(name, () => undefined);
     return <>{useEvents(name).length}</>;
