@@ -45,7 +45,8 @@ export function choice(all: TransportName[]): Choice {
       return proven && rounds++ < PATIENT_ROUNDS ? [known] : [...new Set([known, ...good])];
     },
     worked(name) {
-      if (name === 'poll') return;
+      // What was asked for by name is no finding.
+      if (name === 'poll' || this.pinned) return;
       // No longer than one that is better is avoided.
       proven = { name, until: Date.now() + (avoided.size ? AVOIDED_MS : REMEMBERED_MS) };
       rounds = 0;

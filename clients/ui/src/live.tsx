@@ -123,7 +123,7 @@ function LiveToasts(props: Found<LiveUpdateToastsViewProps, 'queue', UpdateSourc
     // A backend that writes for the user names him, and so does another tab of his: he is no "another user".
     const own = change.own || (change.actor !== undefined && change.actor === client.user);
     if (!filter || filter(change)) queue.push({ ...change, own });
-  }, { types, own: ignoreOwn === false });
+  }, { types: types as readonly Known[] | undefined, own: ignoreOwn === false });
   return <LiveUpdateToastsView {...rest} queue={queue} />;
 }
 
@@ -146,7 +146,7 @@ function LiveStale({ types, filter, onRefresh, children, ...rest }: StaleNoticeV
   const [ids, setIds] = useState<ReadonlySet<string>>(new Set());
   useChanges<Known>(change => {
     if (!filter || filter(change)) setIds(before => (before.has(change.id) || before.size >= MANY ? before : new Set(before).add(change.id)));
-  }, { types });
+  }, { types: types as readonly Known[] });
   if (ids.size === 0) return null;
   const refresh = (): void => {
     setIds(new Set());

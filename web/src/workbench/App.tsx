@@ -3,7 +3,7 @@
 import { useEffect, useState } from 'react';
 import { Redirect, Route, Router, Switch, useLocation } from 'wouter';
 import { useHashLocation } from 'wouter/use-hash-location';
-import { TidingsProvider, useConnection, useTidings } from '@tidings/react';
+import { TidingsProvider } from '@tidings/react';
 import { ConnectionIndicator } from '@tidings/ui';
 import { Desk, DeskContext } from '../shared/desk.ts';
 import { DrawerContent, useFaultWarning } from '../shared/drawer/Drawer.tsx';
@@ -52,7 +52,7 @@ function Inside({ person }: { person: Person }) {
   const warning = useFaultWarning();
   const [path] = useLocation();
   return (
-    <Shell what="workbench" person={person} screens={SCREENS} indicator={<Indicator />} drawer={{ title: 'Faults and messages', warning, content: <DrawerContent /> }}>
+    <Shell what="workbench" person={person} screens={SCREENS} indicator={<ConnectionIndicator />} drawer={{ title: 'Faults and messages', warning, content: <DrawerContent /> }}>
       <Guard at={path}><Switch>
         <Route path="/enhance"><Enhance /></Route>
         <Route path="/proposals"><Proposals /></Route>
@@ -67,10 +67,4 @@ function Inside({ person }: { person: Person }) {
       <Notices />
     </Shell>
   );
-}
-
-function Indicator() {
-  const client = useTidings();
-  const state = useConnection();
-  return <ConnectionIndicator state={state} now={client.clock.now} read={() => client.state} onRetry={() => client.switchTo('auto')} />;
 }
