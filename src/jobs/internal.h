@@ -271,6 +271,8 @@ void td_job_tell_end(struct td_job *job);
 void td_job_weigh(struct td_job *job);
 /* Whether so much waits of all jobs, because the log takes nothing, that none may say more. */
 bool td_jobs_say_too_much(const struct td_jobs *jobs);
+/* Before it is shown to who asks: what is told of a job is in the log, as far as that takes anything, and the answer waits until that can be read. */
+void td_job_write_for(struct td_job *job, struct td_job_answer *answer);
 /* Writes what has gathered.  0, or an error, and then it is still there. */
 int td_job_flush(struct td_job *job, uint64_t *ret_last);
 

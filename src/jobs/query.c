@@ -99,12 +99,12 @@ static int look(struct td_jobs *jobs, const struct td_job_which *which, struct t
 static int show_live(struct td_job *job, struct td_job_answer *answer)
 {
     struct td_buf data = TD_BUF_INIT(TD_JOB_SAID_MAX);
-    int r = td_job_put_document(job, true, &data);
 
+    td_job_write_for(job, answer);
+    int r = td_job_put_document(job, true, &data);
     if (r == 0)
         r = td_job_put_shown(job->jobs, td_buf_slice(&data), job->seq, answer->body);
     td_buf_done(&data);
-    answer->position = answer->wait_for = job->seq;
     return r;
 }
 

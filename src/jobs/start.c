@@ -233,7 +233,8 @@ static int answer_known(struct td_job *job, struct td_slice data, uint64_t seq,
     if (!td_json_is(content, td_slice_str(job->content)))
         return refuse(answer, TD_EMISMATCH,
                       "A job was started with this key, of another kind or with other parameters.");
-    answer->position = answer->wait_for = seq;
+    answer->position = seq;
+    answer->wait_for = TD_MAX(answer->wait_for, seq);
     return td_job_put_shown(job->jobs, data, seq, answer->body);
 }
 
@@ -246,6 +247,7 @@ static int find_known(struct td_job *job, struct td_job_answer *answer, bool *re
 
     *ret_found = true;
     if (live) {
+        td_job_write_for(live, answer);
         r = td_job_put_document(live, true, &data);
         if (r == 0)
             r = answer_known(job, td_buf_slice(&data), live->seq, answer);

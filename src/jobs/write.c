@@ -165,3 +165,13 @@ int td_job_flush(struct td_job *job, uint64_t *ret_last)
     }
     return r;
 }
+
+void td_job_write_for(struct td_job *job, struct td_job_answer *answer)
+{
+    uint64_t last = 0;
+
+    if (job->jobs->retry_at == 0)
+        (void)td_job_flush(job, &last); /* what fails is tried again by the turn */
+    answer->position = job->seq;
+    answer->wait_for = TD_MAX(job->seq, last);
+}

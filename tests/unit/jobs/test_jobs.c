@@ -991,6 +991,26 @@ static void agents_of_an_orphan_are_what_they_are(void **state_)
     says(told("jobs/*"), "\"status\":\"completed\",\"duration\":0");
 }
 
+static void what_is_told_of_a_job_is_in_the_log(void **state_)
+{
+    struct td_record record;
+
+    (void)state_;
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    struct td_slice id = id_of();
+    char topic[64];
+    snprintf(topic, sizeof(topic), "jobs/%.*s", (int)id.len, id.ptr);
+    runs[0].ops->ended(runs[0].arg, &(struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    assert_int_equal(get(ann, id), 0); /* before the turn */
+    says(body, "\"state\":\"done\"");
+    assert_int_equal(state(NULL, td_slice_str(topic), TD_S("job"), &record), 1);
+    assert_true(record.seq <= answer.wait_for);
+    td_jobs_free(jobs); /* killed */
+    open_jobs();
+    assert_int_equal(get(ann, id), 0);
+    says(body, "\"state\":\"done\"");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1012,6 +1032,7 @@ int main(void)
         TEST(a_drain_ends_what_runs),
         TEST(jobs_are_listed_to_who_may_see_them),
         TEST(other_kinds_are_for_new_jobs),
+        TEST(what_is_told_of_a_job_is_in_the_log),
         TEST(a_worker_goes_on_after_a_restart_where_it_was),
         TEST(a_worker_hears_that_the_log_refuses_for_good),
         TEST(agents_of_an_orphan_are_what_they_are),
