@@ -42,6 +42,9 @@ def test_a_repeat_does_not_double(server, client):
         client.publish("t", "b", idempotency_key="k")
     assert raised.value.code == "idempotency_mismatch" and raised.value.status == 422 and raised.value.what_to_do
     assert len(server.events("t")) == 1
+    for _ in range(2):
+        client.publish_many([{"topic": "u", "type": "a", "dedup": "d"}])
+    assert len(server.events("u")) == 1
 
 
 @pytest.mark.parametrize(

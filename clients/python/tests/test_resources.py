@@ -26,6 +26,7 @@ def test_entities(server, client):
     assert entities.delete("apps", "a1", if_match=2).payload == {"name": "shop"}
     with pytest.raises(tidings.NotFound):
         entities.get("apps", "a1")
+    assert entities.put("apps", "null", None).payload is None
 
 
 def test_version_conflicts_carry_the_current_one(server, client):

@@ -1,29 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """Following topics: in order, each once, whatever becomes of connections, tokens and the server."""
 import asyncio
+import contextlib
+import importlib.util
 import itertools
 import json
-import pathlib
 import signal
+import sys
 import threading
 
 import pytest
 
 import tidings
-from conftest import until
+from conftest import ROOT, served, until
 from tidings import AccessLost, CaughtUp, Event, Gap, Tidings
 from tidings.events import read_event
 from tidings.feed import Feed
 
 FAST = tidings.Profile(0.05, 1.5, 0.5)
-FORMATS = pathlib.Path(__file__).resolve().parents[3] / "tests" / "vectors" / "formats.json"
+FORMATS = ROOT / "tests" / "vectors" / "formats.json"
 
 
 def collect(server, n, *patterns, blocking, token=None, each=lambda item: None, **options):
     """The first n items of a subscription, by either client."""
     if blocking:
         with Tidings(server.url, token or server.token()) as client, client.subscribe(*patterns, **options) as items:
-            return [each(item) or item for item in itertools.islice(items, n)]
+            deadline = threading.Timer(60, items.close)
+            deadline.start()
+            try:
+                return [each(item) or item for item in itertools.islice(items, n)]
+            finally:
+                deadline.cancel()
 
     async def main():
         async with tidings.AsyncTidings(server.url, token or server.token()) as client:
@@ -140,7 +147,7 @@ def test_kill_9_in_mid_stream(server, client, blocking):
 @both
 def test_a_newcomer_misses_nothing_while_the_connection_breaks(server, client, blocking):
     """Who began without `since` goes on from where its first connection stood."""
-    feed = Feed(["a"])
+    feed = Feed(patterns=["a"])
     feed.opened("9f3c21aa.4")
     assert dict(feed.query()) == {"topic": "a", "format": "event", "since": "9f3c21aa.4", "state": "1"}
     feed.take({"type": "caught_up", "control": True, "position": "9f3c21aa.4"})
@@ -148,7 +155,7 @@ def test_a_newcomer_misses_nothing_while_the_connection_breaks(server, client, b
 
 
 def test_duplicates_are_dropped():
-    feed = Feed(["a"], since="earliest")
+    feed = Feed(patterns=["a"], since="earliest")
     message = {"id": "9f3c21aa.7", "topic": "a", "type": "t", "time": "", "data": 1}
     feed.take(message)
     feed.take(message)
@@ -240,7 +247,7 @@ def test_lost_access_is_told(server, client, blocking):
 
     def revoke():
         until(revoked.is_set, "bob follows")
-        admin._driver.run(admin._driver.core.call("POST", "/api/v1/subjects/bob/revoke", {"subscribe": ["a/**"]}))
+        admin._driver.run(admin._driver.core.call("POST", "/api/v1/subjects/bob/revoke", b'{"subscribe":["a/**"]}'))
 
     thread = threading.Thread(target=revoke)
     thread.start()
@@ -293,7 +300,7 @@ def test_a_replaced_connection_does_not_fight():
     from tidings.backoff import after_close
     from tidings.errors import from_close
 
-    feed = Feed(["a"])
+    feed = Feed(patterns=["a"])
     with pytest.raises(tidings.Replaced):
         feed.ended(after_close(4009), from_close(4009, ""))
     assert feed.status == "error"
@@ -317,3 +324,64 @@ def test_a_server_that_stops_is_come_back_to(server, client, blocking):
     client.publish("a", "t", 2)
     thread.join()
     assert [item.data for item in taken] == [1, 2]
+
+
+class TestTls:
+    """The same through TLS, trusting the file that is named."""
+
+    @pytest.fixture
+    def server(self, tmp_path):
+        spec = importlib.util.spec_from_file_location("test_tls", ROOT / "tests" / "server" / "test_tls.py")
+        tls = importlib.util.module_from_spec(spec)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "conftest", served)  # tests/server's own
+            spec.loader.exec_module(tls)
+        server = tls.Secure(tmp_path)
+        try:
+            server.start()
+            yield server
+        finally:
+            if server.process and server.process.poll() is None:
+                server.kill9()
+
+    def test_tls(self, server):
+        url, ca, token = f"https://127.0.0.1:{server.tls_port}", str(server.certificate), server.token()
+        with Tidings(url, token, ca=ca) as client:
+            published = client.publish("a", "t")
+            with client.subscribe("a", since="earliest") as items:
+                assert next(items).id == published.id
+        with Tidings(url, token, retries=tidings.Profile(0, 1, 0, attempts=0)) as stranger:
+            with pytest.raises(tidings.ConnectionFailed):
+                stranger.publish("a", "t")
+
+        async def main():
+            async with tidings.AsyncTidings(url, token, ca=ca) as client:
+                async with client.subscribe("a", since="earliest") as items:
+                    assert (await anext(items)).id == published.id
+
+        asyncio.run(main())
+
+
+def test_a_token_is_renewed_again_and_again(server, client):
+    """Each refused when it has expired, as the client was told of no other in time."""
+    asked = []
+
+    def token(why):
+        if why == "expiring":
+            return None
+        asked.append(why)
+        return server.token(ttl="1s")
+
+    async def main():
+        async with tidings.AsyncTidings(server.url, token) as follower:
+            async with follower.subscribe("a", since="earliest", backoff=FAST) as items:
+                for i in range(3):
+                    until_asked = len(asked)
+                    while len(asked) <= until_asked:
+                        with contextlib.suppress(asyncio.TimeoutError):
+                            await asyncio.wait_for(anext(items), 0.1)
+                client.publish("a", "t", "x")
+                assert (await asyncio.wait_for(anext(items), 20)).data == "x"
+
+    asyncio.run(main())
+    assert asked[0] == "first" and set(asked[1:]) == {"rejected"}

@@ -95,7 +95,7 @@ def test_the_lease_is_kept(server, client):
     """A quiet worker outlives its lease several times: another job with the same lease, and no worker, ends meanwhile."""
     with client.job("outside", lease=1) as job:
         for _ in range(2):
-            orphan = client._driver.run(tidings.worker.start(client._driver.core, "outside", None, 1, (), None))
+            orphan = client._driver.run(tidings.worker.start(client._driver.core, "outside", lease=1))
             assert client.jobs.wait(orphan.job.id, timeout=20).error["code"] == "orphaned"
     assert client.jobs.get(job.id).state == "done"
 
@@ -210,9 +210,7 @@ def test_the_same_with_asyncio(server, aclient):
             async with client.job("outside", lease=1) as job:
                 await job.progress(50, "half")
                 await job.log("hm")
-                orphan = await client._driver.run(
-                    tidings.worker.start(client._driver.core, "outside", None, 1, (), None)
-                )
+                orphan = await client._driver.run(tidings.worker.start(client._driver.core, "outside", lease=1))
                 assert (await client.jobs.wait(orphan.job.id)).error["code"] == "orphaned"
                 job.complete([1])
             assert (await client.jobs.get(job.id)).result == [1]

@@ -17,15 +17,17 @@ from websockets.legacy.client import WebSocketClientProtocol, connect
 
 from . import core as _core
 from . import entities as _entities
-from . import errors, jobs as _jobs, locks as _locks, publishing, worker
-from .backoff import STEADY, Profile, after_close, after_status
+from . import errors, feed as _feed, jobs as _jobs, locks as _locks, publishing, worker
+from .backoff import Profile, after_close, after_status
 from .core import Answer, AskToken, Core, Operation, Request
 from .events import Item
-from .feed import Feed, OnStatus, Status
+from .feed import Feed, Status
 from .jobs import Job
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 Token = str | Callable[[_core.Why], str | None | Awaitable[str | None]]
 _MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # chunks of a text come joined
 
@@ -43,12 +45,24 @@ def _awaiting(
     return method
 
 
+def _opening(
+    make: Callable[Concatenate[Core, P], A], what: Callable[[_Driver, A], B]
+) -> Callable[Concatenate[Any, P], B]:
+    """The method that makes something which is then iterated over, or used in a `with`."""
+
+    @functools.wraps(make)
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> B:
+        return what(self._driver, make(self._driver.core, *args, **kwargs))
+
+    return method
+
+
 class _Driver:
     """Carries out operations."""
 
-    def __init__(self, core: Core, token: Token | None, http: httpx.AsyncClient) -> None:
+    def __init__(self, core: Core, token: Token | None, http: httpx.AsyncClient | None) -> None:
         self.core = core
-        self.http = http
+        self.http = http or httpx.AsyncClient(verify=core.tls)
         self._token = token if token is not None else os.environ.get("TIDINGS_TOKEN")
 
     async def run(self, operation: Operation[T]) -> T:
@@ -111,7 +125,7 @@ class AsyncJobs(_Group):
 
     async def watch(self, job_id: str) -> AsyncIterator[Job]:
         """The job whenever it changes, to its end."""
-        async with AsyncSubscription(self._driver, Feed([], path=_jobs.endpoint(job_id))) as items:
+        async with AsyncSubscription(self._driver, Feed(path=_jobs.endpoint(job_id))) as items:
             async for item in items:
                 if job := _jobs.job_of(item):
                     yield job
@@ -128,7 +142,6 @@ class AsyncSubscription(AsyncIterator[Item]):
         self._feed = feed
         self._socket: WebSocketClientProtocol | None = None
         self._token: str | None = None  # the one that the connection was opened with, or renewed to
-        self._renewed = False  # since the last connection
 
     @property
     def status(self) -> Status:
@@ -178,10 +191,10 @@ class AsyncSubscription(AsyncIterator[Item]):
             dead.transport.abort()  # a peer that is silent would not answer the close either
         if (
             after.action == "token"
-            and not self._renewed
+            and not feed.has_renewed
             and await self._driver.run(self._driver.core.renew(self._token))
         ):
-            self._renewed = True
+            feed.has_renewed = True
             return
         await asyncio.sleep(feed.ended(after, error))
 
@@ -196,6 +209,7 @@ class AsyncSubscription(AsyncIterator[Item]):
             open_timeout=core.timeout_s,
             ping_interval=None,  # the server asks; its silence is what `deadline_s` bounds
             close_timeout=1,
+            ssl=core.tls if core.url.startswith("https") else None,
             max_size=_MESSAGE_BYTES_MAX,
         )
 
@@ -291,11 +305,12 @@ class AsyncTidings:
         url: str | None = None,
         token: Token | None = None,
         *,
+        ca: str | None = None,
         timeout: float = 10.0,
         retries: Profile = _core.RETRIES,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._driver = _Driver(Core(url, timeout, retries), token, http or httpx.AsyncClient())
+        self._driver = _Driver(Core(url, ca, timeout, retries), token, http)
         self.entities = AsyncEntities(self._driver)
         self.jobs = AsyncJobs(self._driver)
 
@@ -317,37 +332,9 @@ class AsyncTidings:
     broadcast_completion = _awaiting(publishing.broadcast_completion)
     presence = _awaiting(_locks.presence)
     lock_holder = _awaiting(_locks.get)
+    subscribe = _opening(_feed.subscribe, AsyncSubscription)
+    job = _opening(worker.start, AsyncJobWorker)
 
     def lock(self, name: str, *, ttl: int = 30, wait: float = 0.0) -> AsyncLock:
         """See Tidings.lock."""
         return AsyncLock(self._driver, name, ttl, wait)
-
-    def job(
-        self,
-        kind: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        lease: int = 30,
-        viewers: Sequence[str] = (),
-        idempotency_key: str | None = None,
-    ) -> AsyncJobWorker:
-        """See Tidings.job."""
-        return AsyncJobWorker(
-            self._driver, worker.start(self._driver.core, kind, params, lease, viewers, idempotency_key)
-        )
-
-    def subscribe(
-        self,
-        *patterns: str,
-        since: str | None = None,
-        types: Iterable[str] = (),
-        state: bool | None = None,
-        caught_up: bool = False,
-        backoff: Profile = STEADY,
-        on_status: OnStatus | None = None,
-    ) -> AsyncSubscription:
-        """See Tidings.subscribe."""
-        feed = Feed(
-            patterns, since=since, types=types, state=state, caught_up=caught_up, backoff=backoff, on_status=on_status
-        )
-        return AsyncSubscription(self._driver, feed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
@@ -72,6 +73,11 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def encode(value: Any) -> bytes:
+    """A value as the body of a request."""
+    return json.dumps(value).encode()
+
+
 def new_key() -> str:
     """A key that no other request has: who repeats the request with it can't double what it does."""
     return uuid.uuid4().hex
@@ -80,10 +86,11 @@ def new_key() -> str:
 class Core:
     """Where the server is, and who speaks."""
 
-    def __init__(self, url: str | None, timeout_s: float, retries: Profile) -> None:
+    def __init__(self, url: str | None, ca: str | None, timeout_s: float, retries: Profile) -> None:
         self.url = (url or os.environ.get("TIDINGS_URL") or "http://127.0.0.1:8000").rstrip("/")
         if urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"the URL must begin with http:// or https://, unlike {self.url!r}")
+        self.tls = ssl.create_default_context(cafile=ca or os.environ.get("TIDINGS_CA") or None)
         self.timeout_s = timeout_s
         self.retries = retries
         self.token: str | None = None
@@ -111,7 +118,7 @@ class Core:
         self,
         method: str,
         path: str,
-        body: Any = None,
+        body: bytes | None = None,
         *,
         query: Query = (),
         headers: Mapping[str, str] | None = None,
@@ -130,7 +137,7 @@ class Core:
                 method,
                 self.address(path, query),
                 {**sent, **(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})},
-                None if body is None else json.dumps(body).encode(),
+                body,
                 self.timeout_s + wait_s,
             )
             if 200 <= answer.status < 300:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .core import Core, Operation, new_key, segment
+from .core import Core, Operation, encode, new_key, segment
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,13 @@ def _path(type: str, id: str) -> str:
 
 
 def _change(
-    core: Core, method: str, type: str, id: str, body: Any, if_match: Entity | int | str | None, new: bool = False
+    core: Core,
+    method: str,
+    type: str,
+    id: str,
+    body: bytes | None,
+    if_match: Entity | int | str | None,
+    new: bool = False,
 ) -> Operation[Entity]:
     headers = {"Idempotency-Key": new_key()}
     if isinstance(if_match, Entity):
@@ -64,14 +70,14 @@ def put(
 ) -> Operation[Entity]:
     """Makes or replaces it.  `if_match`, an Entity as it was read, its version, or "*" (it exists), and `new` (there is none) are
     conditions; VersionConflict carries the `current` one."""
-    return (yield from _change(core, "PUT", type, id, payload, if_match, new))
+    return (yield from _change(core, "PUT", type, id, encode(payload), if_match, new))
 
 
 def patch(
     core: Core, type: str, id: str, changes: Mapping[str, Any], *, if_match: Entity | int | str | None = None
 ) -> Operation[Entity]:
     """A JSON merge patch: members that are None go, others are set."""
-    return (yield from _change(core, "PATCH", type, id, changes, if_match))
+    return (yield from _change(core, "PATCH", type, id, encode(changes), if_match))
 
 
 def delete(core: Core, type: str, id: str, *, if_match: Entity | int | str | None = None) -> Operation[Entity]:

@@ -6,19 +6,21 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from . import errors
 from .backoff import STEADY, After, Backoff, Profile
-from .core import EVENTS
+from .core import EVENTS, Core
 from .eventstream import EventStreamParser
 from .events import AccessLost, CaughtUp, Event, Gap, Item, read_event
 
 Status = Literal["connecting", "connected", "disconnected", "error"]
 OnStatus = Callable[[Status, Exception | None], None]
-_RECENT = 1024
+_RECENT = 100
 
 
+@dataclass(kw_only=True)
 class Feed:
     """Remembers where it stands, and says how to go on.
 
@@ -26,61 +28,49 @@ class Feed:
     a new one begins at `position`, behind what was taken, while the user may be further back.
     """
 
-    def __init__(
-        self,
-        patterns: Sequence[str],
-        *,
-        since: str | None = None,
-        types: Iterable[str] = (),
-        state: bool | None = None,
-        caught_up: bool = False,
-        backoff: Profile = STEADY,
-        on_status: OnStatus | None = None,
-        path: str = EVENTS,
-    ) -> None:
-        if not patterns and path == EVENTS:
-            raise ValueError("a subscription needs a pattern at least")
-        self.path = path
-        self.position = since if since not in (None, "now", "earliest") else None
+    path: str = EVENTS
+    patterns: Sequence[str] = ()
+    since: str | None = None
+    types: Iterable[str] = ()
+    state: bool | None = None
+    caught_up: bool = False
+    backoff: Profile = STEADY
+    on_status: OnStatus | None = None
+
+    def __post_init__(self) -> None:
+        self.position = None if self.since in (None, "now", "earliest") else self.since
         self.deadline_s = 45.0
         """Nothing heard for so long: the connection is taken for dead."""
         self.status: Status = "connecting"
         self.taken: deque[tuple[Item | None, str | None]] = deque()
-        self._since = since
-        self._query = (
-            [("topic", pattern) for pattern in patterns] + [("type", type) for type in types] + [("format", "event")]
-        )
-        self._state = state
-        self._tells_caught_up = caught_up
+        self.has_renewed = False
+        """Whether the token was renewed since the last connection that was good."""
         self._is_caught_up = False
-        self._backoff = Backoff(backoff)
-        self._on_status = on_status
+        self._failures = Backoff(self.backoff)
         self._opened_at: float | None = None
         self._retry_after: float | None = None
-        self._recent_ids: deque[str] = deque(maxlen=_RECENT)
-        self._recent: set[str] = set()
+        self._recent: deque[str] = deque(maxlen=_RECENT)
 
     # ---- a connection ----
 
     def query(self) -> list[tuple[str, str]]:
         """The parameters that go on from here."""
-        since = self.position or self._since
-        shows_state = (
-            self._state is not False and not self._is_caught_up and (self._state or self._since in (None, "now"))
-        )
-        more = [("since", since)] if since else []
-        if self._state is False:
-            more.append(("state", "0"))
-        elif shows_state:
-            more.append(("state", "1"))
-        return self._query + more
+        query = [("topic", pattern) for pattern in self.patterns] + [("type", type) for type in self.types]
+        if since := self.position or self.since:
+            query.append(("since", since))
+        if self.state is False:
+            query.append(("state", "0"))
+        elif not self._is_caught_up and (self.state or self.since in (None, "now")):
+            query.append(("state", "1"))
+        return [*query, ("format", "event")]
 
     def opened(self, position: str | None = None) -> None:
         """Connected.  `position` is where the answer stands: from there on a newcomer misses nothing, though this connection
         should break before it has caught up."""
         self._opened_at = time.monotonic()
         self._retry_after = None
-        if self.position is None and self._since in (None, "now"):
+        self.has_renewed = False
+        if self.position is None and self.since in (None, "now"):
             self.position = position
         self.tell("connected")
 
@@ -93,10 +83,7 @@ class Feed:
         if event.id is None or event.state:
             self.taken.append((event, self.position))
         elif event.id not in self._recent:
-            if len(self._recent_ids) == _RECENT:
-                self._recent.discard(self._recent_ids[0])
-            self._recent_ids.append(event.id)
-            self._recent.add(event.id)
+            self._recent.append(event.id)
             self.position = event.id
             self.taken.append((event, event.id))
 
@@ -109,7 +96,7 @@ class Feed:
         elif kind == "caught_up":
             self._is_caught_up = True
             self.position = message["position"]
-            self.taken.append((CaughtUp(message["position"]) if self._tells_caught_up else None, self.position))
+            self.taken.append((CaughtUp(message["position"]) if self.caught_up else None, self.position))
         elif kind == "heartbeat":
             self.move(message["position"])
         elif kind == "gap":
@@ -135,7 +122,7 @@ class Feed:
         delay = None
         if after.action == "retry":
             given = self._retry_after if after.retry_after is None else after.retry_after
-            delay = self._backoff.delay(lasted, given, after.slow and given is None)
+            delay = self._failures.delay(lasted, given, after.slow and given is None)
         if delay is None:
             self.tell("error", error)
             raise error
@@ -145,8 +132,36 @@ class Feed:
     def tell(self, status: Status, error: Exception | None = None) -> None:
         if status != self.status or error is not None:
             self.status = status
-            if self._on_status:
-                self._on_status(status, error)
+            if self.on_status:
+                self.on_status(status, error)
+
+
+def subscribe(
+    core: Core,
+    *patterns: str,
+    since: str | None = None,
+    types: Iterable[str] = (),
+    state: bool | None = None,
+    caught_up: bool = False,
+    backoff: Profile = STEADY,
+    on_status: OnStatus | None = None,
+) -> Feed:
+    """Follows patterns: events in order, each once, over any number of connections, and a Gap where the server has dropped something.
+
+    `since` is a position, "earliest" or "now"; without it the state comes first (unless `state=False`).  `caught_up=True` tells
+    with a CaughtUp where the past ends.  `on_status` is told connecting, connected, disconnected (with the reason) and
+    error."""
+    if not patterns:
+        raise ValueError("a subscription needs a pattern at least")
+    return Feed(
+        patterns=patterns,
+        since=since,
+        types=tuple(types),
+        state=state,
+        caught_up=caught_up,
+        backoff=backoff,
+        on_status=on_status,
+    )
 
 
 class StreamReader:

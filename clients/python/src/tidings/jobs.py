@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .core import Core, Operation, new_key, segment
+from .core import Core, Operation, encode, new_key, segment
 from .events import Event, Item, read_event
 
 JobState = Literal["queued", "running", "cancelling", "done", "failed", "cancelled"]
@@ -78,7 +78,7 @@ def endpoint(job_id: str) -> str:
 
 def start_raw(core: Core, kind: str, members: Mapping[str, Any], idempotency_key: str | None) -> Operation[Any]:
     headers = {"Idempotency-Key": idempotency_key or new_key()}
-    answer = yield from core.call("POST", "/api/v1/jobs", {"kind": kind, **members}, headers=headers)
+    answer = yield from core.call("POST", "/api/v1/jobs", encode({"kind": kind, **members}), headers=headers)
     return answer.json()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import errors
-from .core import Core, Operation, Sleep, segment
+from .core import Core, Operation, Sleep, encode, segment
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def get(core: Core, name: str) -> Operation[LockState | None]:
 
 
 def renew(core: Core, name: str, ttl: int) -> Operation[LockState]:
-    answer = yield from core.call("PUT", _path(name), {"ttl": ttl}, until=time.monotonic() + ttl)
+    answer = yield from core.call("PUT", _path(name), encode({"ttl": ttl}), until=time.monotonic() + ttl)
     return _read(answer.json())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .core import EVENTS, Core, Operation, new_key
+from .core import EVENTS, Core, Operation, encode, new_key
 
 EventClass = Literal["log", "latest", "append", "ephemeral"]
 
@@ -28,7 +28,7 @@ class Published:
 def _send(core: Core, body: Any, ephemeral: bool, idempotency_key: str | None) -> Operation[Published]:
     # What is ephemeral goes at most once: it has no key, and is not repeated where it may have arrived.
     headers = {} if ephemeral else {"Idempotency-Key": idempotency_key or new_key()}
-    answer = yield from core.call("POST", EVENTS, body, headers=headers, repeats_unanswered=not ephemeral)
+    answer = yield from core.call("POST", EVENTS, encode(body), headers=headers, repeats_unanswered=not ephemeral)
     said = answer.json()
     ids = said["ids"] if "ids" in said else [said["id"]]
     return Published(tuple(ids), said.get("position"), said["durable"])

@@ -16,15 +16,17 @@ import httpx
 
 from . import core as _core
 from . import entities as _entities
-from . import errors, jobs as _jobs, locks as _locks, publishing, worker
-from .backoff import STEADY, Profile, after_status
+from . import errors, feed as _feed, jobs as _jobs, locks as _locks, publishing, worker
+from .backoff import Profile, after_status
 from .core import Answer, AskToken, Core, Operation, Request
 from .events import Item
-from .feed import Feed, OnStatus, Status, StreamReader
+from .feed import Feed, Status, StreamReader
 from .jobs import Job
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 Token = str | Callable[[_core.Why], str | None]
 
 
@@ -46,12 +48,24 @@ def _send_at_once(event: str, info: Mapping[str, Any]) -> None:
         info["return_value"].get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def _opening(
+    make: Callable[Concatenate[Core, P], A], what: Callable[[_Driver, A], B]
+) -> Callable[Concatenate[Any, P], B]:
+    """The method that makes something which is then iterated over, or used in a `with`."""
+
+    @functools.wraps(make)
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> B:
+        return what(self._driver, make(self._driver.core, *args, **kwargs))
+
+    return method
+
+
 class _Driver:
     """Carries out operations."""
 
-    def __init__(self, core: Core, token: Token | None, http: httpx.Client) -> None:
+    def __init__(self, core: Core, token: Token | None, http: httpx.Client | None) -> None:
         self.core = core
-        self.http = http
+        self.http = http or httpx.Client(verify=core.tls)
         self._token = token if token is not None else os.environ.get("TIDINGS_TOKEN")
 
     def run(self, operation: Operation[T]) -> T:
@@ -111,7 +125,7 @@ class Jobs(_Group):
 
     def watch(self, job_id: str) -> Iterator[Job]:
         """The job whenever it changes, to its end."""
-        with Subscription(self._driver, Feed([], path=_jobs.endpoint(job_id))) as items:
+        with Subscription(self._driver, Feed(path=_jobs.endpoint(job_id))) as items:
             for item in items:
                 if job := _jobs.job_of(item):
                     yield job
@@ -129,7 +143,6 @@ class Subscription(Iterator[Item]):
         self._items = self._follow()
         self._stream: httpx.Response | None = None
         self._closed = threading.Event()
-        self._renewed = False  # the token, since the last connection
 
     @property
     def status(self) -> Status:
@@ -178,7 +191,6 @@ class Subscription(Iterator[Item]):
                     error = errors.from_answer(stream.status_code, stream.headers, stream.read())
                     after = after_status(stream.status_code, error.retry_after)
                 else:
-                    self._renewed = False
                     feed.opened(stream.headers.get("tidings-position"))
                     for chunk in stream.iter_raw():
                         reader.feed(chunk)
@@ -190,8 +202,8 @@ class Subscription(Iterator[Item]):
             self._stream = None
         if self._closed.is_set():
             return
-        if after.action == "token" and not self._renewed and driver.run(driver.core.renew(token)):
-            self._renewed = True
+        if after.action == "token" and not feed.has_renewed and driver.run(driver.core.renew(token)):
+            feed.has_renewed = True
             return
         self._closed.wait(feed.ended(after, error))
 
@@ -292,19 +304,21 @@ class Tidings:
     """A server, as one subject sees it.  Threads may share it.
 
     `url` is the base of the server (TIDINGS_URL when absent), `token` a token (TIDINGS_TOKEN) or a function that gets one: it is
-    called with "first" or "rejected", where the last was refused, and returns None when there is none.  `retries` says how
-    requests are repeated."""
+    called with "first" or "rejected", where the last was refused, and returns None when there is none.  `ca` names the file of
+    certificates that are trusted (TIDINGS_CA), by default those that the system trusts; `retries` says how requests are
+    repeated."""
 
     def __init__(
         self,
         url: str | None = None,
         token: Token | None = None,
         *,
+        ca: str | None = None,
         timeout: float = 10.0,
         retries: Profile = _core.RETRIES,
         http: httpx.Client | None = None,
     ) -> None:
-        self._driver = _Driver(Core(url, timeout, retries), token, http or httpx.Client())
+        self._driver = _Driver(Core(url, ca, timeout, retries), token, http)
         self.entities = Entities(self._driver)
         self.jobs = Jobs(self._driver)
 
@@ -326,40 +340,10 @@ class Tidings:
     broadcast_completion = _blocking(publishing.broadcast_completion)
     presence = _blocking(_locks.presence)
     lock_holder = _blocking(_locks.get)
+    subscribe = _opening(_feed.subscribe, Subscription)
+    job = _opening(worker.start, JobWorker)
 
     def lock(self, name: str, *, ttl: int = 30, wait: float = 0.0) -> Lock:
         """A lock on a name, which is a topic; LockHeld when somebody else has it, still behind `wait` seconds.  Whoever has
         the same `sub` is the same holder."""
         return Lock(self._driver, name, ttl, wait)
-
-    def job(
-        self,
-        kind: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        lease: int = 30,
-        viewers: Sequence[str] = (),
-        idempotency_key: str | None = None,
-    ) -> JobWorker:
-        """Starts a job that this process works on; it fails by itself when nothing was heard for `lease` seconds."""
-        return JobWorker(self._driver, worker.start(self._driver.core, kind, params, lease, viewers, idempotency_key))
-
-    def subscribe(
-        self,
-        *patterns: str,
-        since: str | None = None,
-        types: Iterable[str] = (),
-        state: bool | None = None,
-        caught_up: bool = False,
-        backoff: Profile = STEADY,
-        on_status: OnStatus | None = None,
-    ) -> Subscription:
-        """Follows patterns: events in order, each once, over any number of connections, and a Gap where the server has dropped something.
-
-        `since` is a position, "earliest" or "now"; without it the state comes first (unless `state=False`).  `caught_up=True` tells
-        with a CaughtUp where the past ends.  `on_status` is told connecting, connected, disconnected (with the reason) and
-        error."""
-        feed = Feed(
-            patterns, since=since, types=types, state=state, caught_up=caught_up, backoff=backoff, on_status=on_status
-        )
-        return Subscription(self._driver, feed)

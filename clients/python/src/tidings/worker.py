@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from . import errors, jobs
-from .core import Core, Operation, segment
+from .core import Core, Operation, encode, segment
 from .jobs import Job
 
 EVENTS_MAX = 200
@@ -124,7 +124,7 @@ class Reports:
         """Sends it, for as long as the lease may last; sets `lost` when that failed."""
         path = f"/api/v1/jobs/{segment(self.job.id)}/events"
         try:
-            answer = yield from core.call("POST", path, report, until=time.monotonic() + self.lease_s)
+            answer = yield from core.call("POST", path, encode(report), until=time.monotonic() + self.lease_s)
             self.job = jobs.read_job(answer.json())
             self.has_ended = self._ends
         except errors.NotFound:
@@ -217,10 +217,12 @@ class Worker(Generic[R]):
 def start(
     core: Core,
     kind: str,
-    params: Mapping[str, Any] | None,
-    lease: int,
-    viewers: Sequence[str],
-    idempotency_key: str | None,
+    params: Mapping[str, Any] | None = None,
+    *,
+    lease: int = 30,
+    viewers: Sequence[str] = (),
+    idempotency_key: str | None = None,
 ) -> Operation[Reports]:
+    """Starts a job that this process works on; it fails by itself when nothing was heard of it for `lease` seconds."""
     members = {"params": dict(params or {}), "viewers": list(viewers), "external": True, "lease": lease}
     return Reports((yield from jobs.start_raw(core, kind, members, idempotency_key)))
