@@ -40,8 +40,10 @@ export function choice(all: TransportName[]): Choice {
     names(origin) {
       if (this.pinned) return [this.pinned];
       key = 'tidings:transport:' + origin;
-      const good = all.filter(name => !(avoided.get(name)! > Date.now())), known = remembered()!;
-      if (!good.includes(known)) return good;
+      const known = remembered()!;
+      let good = all.filter(name => !(avoided.get(name)! > Date.now()));
+      if (!good.length) good = all; // better than none
+      if (!good.includes(known)) return [...good];
       return proven && rounds++ < PATIENT_ROUNDS ? [known] : [...new Set([known, ...good])];
     },
     worked(name) {

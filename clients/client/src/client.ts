@@ -45,7 +45,7 @@ export function createClient<S extends Schema = RegisteredSchema>(options: Clien
 
   async function urls(): Promise<LinkOptions['url']> {
     const text = typeof options.url === 'function' ? await options.url() : options.url;
-    const base = new URL(text.replace(/^ws/, 'http'), globalThis.location?.href).href.replace(/[/?#]*$/, '');
+    const base = new URL(text.replace(/^ws/, 'http') || '/', globalThis.location?.href).href.replace(/[/?#]*$/, '');
     return (where, query = {}) => {
       const url = new URL(base + where);
       for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.append(name, String(value));

@@ -76,6 +76,7 @@ export function rest(core: Core): Rest {
     },
     async reauth(token) {
       if (token !== undefined) auth.set(token);
+      if (connection.state.phase === 'idle' || connection.state.phase === 'closed') return;
       const next = token ?? await auth.renew();
       if (next === undefined) connection.anew();
       else await tokens.present(next);

@@ -2,7 +2,8 @@
 // Against the real server: what is missed comes, once, in order, by each transport.
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClient } from '../src/index.ts';
-import type { ClientOptions } from '../src/index.ts';
+import * as project from '../src/project.ts';
+import type { Client, ClientOptions } from '../src/index.ts';
 import { isBuilt, realServer } from './server.ts';
 import type { RealServer } from './server.ts';
 
@@ -29,6 +30,56 @@ describe.runIf(isBuilt).each(['websocket', 'sse', 'longpoll'] as const)('%s', { 
     await expect.poll(() => got, SOON).toEqual([1, 2, 3, 4, 5]);
     await server.publish([event(6)]);
     await expect.poll(() => got, SOON).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('killed in the middle of a stream, again and again: each event once, in order', async () => {
+    const server = await realServer();
+    const client = clientOf(server, { transports: [transport] });
+    const got: unknown[] = [], gaps: unknown[] = [];
+    await client.topic('rooms/*', { onEvent: one => got.push(one.data), onGap: gap => gaps.push(gap) }).ready;
+    let isOver = false;
+    const kills = (async () => {
+      for (let n = 0; n < 3; n++) {
+        const before = got.length;
+        await expect.poll(() => got.length, SOON).toBeGreaterThan(before + 20);
+        await server.kill9();
+        await server.up();
+      }
+      isOver = true;
+    })();
+    // Each is repeated until it is known to be stored; its key keeps the server from storing it twice.
+    let last = 0;
+    while (!isOver) {
+      const stored = await server.publish([{ ...event(last + 1), dedup: `n${last + 1}` }]).then(() => true, () => false);
+      if (stored) last++;
+      else await new Promise(resume => setTimeout(resume, 20));
+    }
+    await kills;
+    await expect.poll(() => got.length, SOON).toBe(last);
+    expect(got).toEqual(Array.from({ length: last }, (_, n) => n + 1));
+    expect(gaps).toEqual([]);
+  });
+
+  test('a token that ends: another one is asked for, and nothing is lost', async () => {
+    const server = await realServer();
+    const asked: string[] = [];
+    const client = clientOf(server, {
+      transports: [transport],
+      token: why => {
+        asked.push(why);
+        return server.sign('ann', '--ttl', '2s');
+      },
+    });
+    const got: unknown[] = [];
+    await client.topic('rooms/*', { onEvent: one => got.push(one.data) }).ready;
+    let last = 0;
+    while (asked.length < 4 && last < 400) {
+      await server.publish([event(++last)]);
+      await new Promise(resume => setTimeout(resume, 50));
+    }
+    await expect.poll(() => got, SOON).toEqual(Array.from({ length: last }, (_, n) => n + 1));
+    expect(asked.length).toBeGreaterThanOrEqual(4);
+    expect(client.state.phase).not.toBe('failed');
   });
 
   test('a topic that is added reads from the beginning, and the others go on', async () => {
@@ -64,5 +115,61 @@ describe.runIf(isBuilt).each(['websocket', 'sse', 'longpoll'] as const)('%s', { 
     await expect(denied.ready).rejects.toMatchObject({ code: 'forbidden' });
     await topic.ready;
     expect([topic.phase, denied.phase, client.state.phase]).toEqual(['live', 'denied', 'online']);
+  });
+});
+
+describe.runIf(isBuilt)('endpoints', { timeout: 30_000 }, () => {
+  test('a newer connection takes the place of the oldest (4009), which does not come back by itself', async () => {
+    const server = await realServer();
+    const clients: Client[] = [];
+    for (let n = 0; n < 6; n++) {
+      const client = clientOf(server, { transports: ['websocket'], path: '/ws/projects/42' });
+      clients.push(client);
+      client.open();
+      await expect.poll(() => client.state.phase, SOON).toBe('online');
+    }
+    await expect.poll(() => clients[0]!.state.phase, SOON).toBe('failed');
+    expect(clients[0]!.state.reason).toMatchObject({ code: 4009, name: 'replaced', retry: false });
+    expect(clients.slice(1).map(client => client.state.phase)).toEqual(Array(5).fill('online'));
+  });
+
+  test('forbidden (4003): failed, with what to do', async () => {
+    const server = await realServer();
+    const client = clientOf(server, { transports: ['websocket'], path: '/ws/audit' });
+    client.open();
+    await expect.poll(() => client.state.phase, SOON).toBe('failed');
+    expect(client.state.reason).toMatchObject({ code: 4003, name: 'forbidden' });
+  });
+
+  test.each(['websocket', 'sse'] as const)('the project of one connection, by %s', async transport => {
+    const server = await realServer();
+    const messages: project.ProjectMessage[] = [], changes: boolean[] = [], errors: unknown[] = [], outputs: unknown[] = [];
+    project.configure({ url: server.url, token: server.token, transports: [transport], backoff: { base: 50, factor: 2, max: 400 } });
+    project.on('output', message => outputs.push(message.line));
+    project.connect('42', message => messages.push(message), error => errors.push(error), is => changes.push(is));
+    onTestFinished(project.disconnect);
+    await expect.poll(project.isConnected, SOON).toBe(true);
+    const output = (line: string) => ({ topic: 'projects/42/proposals/7', type: 'output', data: { line } });
+    await server.publish([output('one')]);
+    await expect.poll(() => messages, SOON).toMatchObject([{ type: 'output', line: 'one', topic: 'projects/42/proposals/7' }]);
+    await server.publishWhileAway([output('two'), output('three')]);
+    await expect.poll(() => outputs, SOON).toEqual(['one', 'two', 'three']);
+    expect(messages.length).toBe(3);
+    expect(changes).toEqual([true, false, true]);
+    expect(errors.length).toBeGreaterThan(0);
+    if (transport === 'websocket') expect(await project.send({ type: 'ping' })).toMatchObject({ type: 'pong' });
+    project.disconnect();
+    expect(project.isConnected()).toBe(false);
+    await expect(project.send({ type: 'ping' })).rejects.toMatchObject({ code: 'closed' });
+  });
+
+  test('the server that stops says when to come back', async () => {
+    const server = await realServer();
+    const client = clientOf(server, { transports: ['websocket'] });
+    client.open();
+    await expect.poll(() => client.state.phase, SOON).toBe('online');
+    await server.stop();
+    await expect.poll(() => client.state.reason?.name, SOON).toBe('draining');
+    expect(client.state.retryAt! - client.state.since).toBeGreaterThanOrEqual(900);
   });
 });

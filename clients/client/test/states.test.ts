@@ -239,6 +239,17 @@ describe('transports', () => {
     expect(it.client.state).toMatchObject({ phase: 'online', transport: 'longpoll' });
   });
 
+  test('the only one there is is taken all the same', async () => {
+    const it = await online();
+    for (let n = 0; n < 5; n++) {
+      it.socket.end();
+      await it.clock.tick(it.client.state.retryAt! - it.clock.now());
+      it.socket.welcome();
+      await settled();
+    }
+    expect(it.client.state).toMatchObject({ phase: 'online', transport: 'websocket' });
+  });
+
   test('switchTo, and back', async () => {
     const it = await online({ transports: ['websocket', 'longpoll'], answer });
     it.client.switchTo('poll');
