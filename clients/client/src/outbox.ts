@@ -21,7 +21,8 @@ export async function publish(
   try {
     for (;;) {
       try {
-        return await d.command('publish', { event }, o.signal, Math.max(0, end - clock.now())) as unknown as Published;
+        const answer = await d.command('publish', { event }, o.signal, Math.max(0, end - clock.now())) as unknown as Published;
+        return { id: answer.id, position: answer.position, durable: answer.durable };
       } catch (error) {
         // Whether it was stored is not known: its key keeps a repeat from doubling it.
         if (!repeats || !d.isPassing(error)) throw error;
