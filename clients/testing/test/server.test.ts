@@ -37,6 +37,18 @@ describe.each(['websocket', 'sse', 'longpoll'] as const)('by %s', transport => {
     expect(seen).toEqual([1, 2, 3]);
   });
 
+  test('a transport that keeps breaking is gone on with when there is no other', async () => {
+    const server = createTestServer(), client = open(server);
+    const topic = client.topic('rooms/1');
+    for (let drops = 0; drops < 6; drops++) {
+      await server.clock.until(() => topic.phase === 'live');
+      for (const connection of server.connections) connection.drop();
+      await server.clock.advance(32_000 * Math.min(1, drops));
+      await server.clock.advance(2000);
+    }
+    await server.clock.until(() => topic.phase === 'live');
+  });
+
   test('what was dropped is told as a gap, and the state follows', async () => {
     const server = createTestServer(), client = open(server), seen: unknown[] = [];
     const topic = client.topic('rooms/*', { onEvent: event => seen.push([event.data, event.state ?? false]), onGap: gap => seen.push(gap.reason) });
