@@ -303,8 +303,11 @@ static int fill(struct draft *draft)
     endpoint->connections_per_user = spec->connections_per_user;
     endpoint->replacements_per_min = spec->replacements_per_min;
     endpoint->connections_per_path = spec->connections_per_path;
+    endpoint->connections_per_address = spec->connections_per_address;
     bool good = read_rule(keep(draft, spec->rule), &endpoint->rule, &endpoint->role);
     TD_ASSERT(good);
+    if (endpoint->rule == TD_RULE_PUBLIC && endpoint->connections_per_address == 0)
+        endpoint->connections_per_address = TD_PUBLIC_PER_ADDRESS;
     if (endpoint->path.len == 0)
         return refuse(draft, "path", "name one, such as /ws/projects/{project_id}");
     if (endpoint->transports == 0)
@@ -317,7 +320,7 @@ static int fill(struct draft *draft)
     if (endpoint->rule == TD_RULE_PUBLIC && endpoint->connections_per_user > 0)
         return refuse(draft, "connections_per_user",
                       "nobody is known where the rule is public; "
-                      "limits.connections_per_address counts");
+                      "connections_per_address counts");
     r = read_topics(draft);
     return r < 0 ? r : read_filters(draft);
 }

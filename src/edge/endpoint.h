@@ -58,6 +58,9 @@ struct td_endpoint_topic {
     bool own;                      /* it holds {sub} or {session} */
 };
 
+/* Where nobody is known, an address may have so many connections, unless it is said. */
+#define TD_PUBLIC_PER_ADDRESS 100
+
 struct td_endpoint {
     struct td_slice name, path;
     struct td_slice variables[TD_ENDPOINT_VARIABLES_MAX]; /* in the order of the path */
@@ -75,6 +78,7 @@ struct td_endpoint {
     struct td_conn_limits limits;
     /* Over all workers; 0: no limit. */
     unsigned connections_per_user, replacements_per_min, connections_per_path;
+    unsigned connections_per_address;
     _Atomic uint32_t _refs;
     char _text[];
 };
@@ -88,6 +92,7 @@ struct td_endpoint_spec {
     enum td_format format;
     struct td_conn_limits limits;
     unsigned connections_per_user, replacements_per_min, connections_per_path;
+    unsigned connections_per_address; /* 0: TD_PUBLIC_PER_ADDRESS where the rule is public */
 };
 
 /* Whether a text is a template of a path or of a topic (with its condition), or a rule, by its form alone. */

@@ -8,6 +8,13 @@
 /* Texts that a quota is kept for: an endpoint's path, and a subject or values. */
 #define KEY_MAX 2048
 
+static void leave_address(struct td_seat *seat)
+{
+    if (seat->address > 0)
+        td_quota_leave(seat->worker->quota, seat->address);
+    seat->address = 0;
+}
+
 static void close_replaced(struct td_worker *worker, struct td_conn *conn)
 {
     if (conn->state == TD_CONN_WS) {
@@ -26,6 +33,7 @@ static void deliver(struct td_worker *worker, struct td_mail *mail)
 
     if (conn && conn->generation == seat->generation && conn->bound && conn->bound->seat == seat) {
         conn->bound->seat = NULL;
+        leave_address(seat);
         close_replaced(worker, conn);
     }
     free(seat);
@@ -68,15 +76,32 @@ static int fill(const struct td_worker *worker, const struct td_conn *conn,
     return r;
 }
 
+static int enter_address(struct td_seat *seat, const struct td_conn *conn,
+                         const struct td_endpoint *endpoint)
+{
+    uint64_t whom = td_quota_of_addr(seat->worker->quota, &conn->peer), key = 0;
+    const struct td_slice part = td_slice((const char *)&whom, sizeof(whom));
+
+    if (endpoint->connections_per_address == 0)
+        return 0;
+    int r = key_of(seat->worker, 'a', endpoint, &part, 1, &key);
+    if (r == 0)
+        r = td_quota_enter(seat->worker->quota, key, endpoint->connections_per_address);
+    if (r == 0)
+        seat->address = key;
+    return r;
+}
+
 int td_seat_take(struct td_worker *worker, struct td_conn *conn, const struct td_visit *visit,
                  const char **what)
 {
-    struct td_ticket *replaced;
+    struct td_ticket *replaced = NULL;
     struct td_join join;
     int r = worker->quota ? fill(worker, conn, visit, &join) : 0;
 
     *what = "no memory";
-    if (r < 0 || !worker->quota || (!join.user && !join.path))
+    if (r < 0 || !worker->quota ||
+        (!join.user && !join.path && visit->endpoint->connections_per_address == 0))
         return r;
     struct td_seat *seat = calloc(1, sizeof(*seat));
     if (!seat)
@@ -86,8 +111,11 @@ int td_seat_take(struct td_worker *worker, struct td_conn *conn, const struct td
     seat->worker = worker;
     seat->index = conn->index;
     seat->generation = conn->generation;
-    r = td_quota_join(worker->quota, &join, &seat->ticket, &replaced);
+    r = enter_address(seat, conn, visit->endpoint);
+    if (r == 0)
+        r = td_quota_join(worker->quota, &join, &seat->ticket, &replaced);
     if (r < 0) {
+        leave_address(seat);
         free(seat);
         if (r == TD_EMANY || r == TD_ERATE)
             TD_COUNT(worker, limited[TD_LIMITED_CONNECTIONS]);
@@ -106,6 +134,8 @@ int td_seat_take(struct td_worker *worker, struct td_conn *conn, const struct td
 
 void td_seat_leave(struct td_seat *seat)
 {
+    if (seat)
+        leave_address(seat);
     if (seat && td_quota_quit(seat->worker->quota, &seat->ticket))
         free(seat);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The place that a connection has at an endpoint, whose number is limited over all workers: by user, where the oldest makes room for the newest,
- * and by path, where nobody does.  Which worker the oldest lives on does not matter: it is written a letter. */
+ * by address and by path, where nobody does.  Which worker the oldest lives on does not matter: it is written a letter. */
 #pragma once
 
 #include "edge/quota.h"
@@ -10,6 +10,7 @@ struct td_seat {
     struct td_ticket ticket;
     struct td_mail mail; /* of whoever replaces it */
     struct td_worker *worker;
+    uint64_t address;           /* for which it is counted at the endpoint; 0: none */
     uint32_t index, generation; /* of the connection */
 };
 

@@ -242,7 +242,9 @@ static int bind(struct td_conn *conn, const struct td_visit *visit)
     size_t n = endpoint->n_variables, bytes = session.len;
 
     conn->endpoint = td_endpoint_ref(visit->endpoint);
-    if (n + bytes + endpoint->connections_per_user + endpoint->connections_per_path == 0)
+    if (n + bytes + endpoint->connections_per_user + endpoint->connections_per_path +
+            endpoint->connections_per_address ==
+        0)
         return 0;
     for (size_t i = 0; i < n; i++)
         bytes += visit->values.items[i].len;

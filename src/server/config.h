@@ -73,6 +73,7 @@ struct td_config_endpoint {
     struct td_slices topics, transports, filters, topic_filters;
     unsigned format; /* enum td_format */
     uint64_t connections_per_user, replacements_per_minute, connections_per_path;
+    uint64_t connections_per_address;
     uint64_t subscriptions, commands_per_second, sends_per_second;
     uint64_t ping_interval_ms, pong_timeout_ms, idle_timeout_ms, behind_timeout_ms,
         stream_interval_ms;

@@ -85,6 +85,7 @@ static void compile_endpoint(struct td_config *config, const struct td_config_en
         .connections_per_user = (unsigned)endpoint->connections_per_user,
         .replacements_per_min = (unsigned)endpoint->replacements_per_minute,
         .connections_per_path = (unsigned)endpoint->connections_per_path,
+        .connections_per_address = (unsigned)endpoint->connections_per_address,
     };
     struct td_buf why = TD_BUF_INIT(512);
     struct td_endpoint *made;

@@ -500,6 +500,32 @@ def test_a_public_endpoint_needs_no_token_and_shows_its_topics_only(configured):
         other.until("pong")
 
 
+def test_an_address_has_so_many_connections_at_an_endpoint(configured):  # noqa: F811
+    """Where nobody is known it is all that there is to go by; another one is refused, and nobody is replaced."""
+    configure(configured, PUBLIC + "    connections_per_address: 3\n", more="workers: 2\n")
+    configured.start()
+    viewers = [opened(configured, f"/status/{site}", None) for site in "aab"]
+    with pytest.raises(WsRefused) as refused:
+        Ws(configured, "/status/c")
+    assert refused.value.status == 503 and refused.value.headers["Retry-After"]
+    assert json.loads(refused.value.body)["code"] == "too_many_connections"
+    with httpx.stream("GET", f"{configured.url}/status/a", headers={"Accept": "text/event-stream"}, trust_env=False) as stream:
+        assert stream.status_code == 503
+    assert httpx.get(f"{configured.url}/status/a?since=earliest", trust_env=False).status_code == 200, "a page is no stream"
+    opened(configured, "/ws/projects/1", ann_of(configured)).socket.close()
+    viewers.pop().socket.close()
+
+    def may_come():
+        try:
+            return opened(configured, "/status/c", None)
+        except WsRefused:
+            return None
+    viewers.append(until(may_come, "there is room again"))
+    for ws in viewers:
+        ws.send("ping", ref=1)
+        ws.until("pong")
+
+
 def test_the_file_replaces_what_ships(configured):  # noqa: F811
     configure(configured, """
   mine:

@@ -85,6 +85,37 @@ def test_a_comment_is_told_to_its_reviewers_and_author_alone(server, backend):
         assert seen(viewer) == [], name
 
 
+def test_people_talk_and_a_file_grows_for_who_comes_late_too(server, backend):
+    ann = Http(server, server.token(sub="ann", subscribe=["projects/demo/**"], publish=["projects/demo/chat", "projects/demo/files"]))
+    early = on_project(server, "demo", "bob", "projects/demo/**")
+    with Ws(server, "/ws/projects/demo", ann.session.headers["Authorization"][7:]) as talks:
+        talks.until("caught_up")
+        talks.send("publish", event={"topic": "projects/demo/chat", "type": "chat_message", "data": {"from": "ann", "text": "Hi"}}, ref=1)
+        assert talks.until("published")["ref"] == 1
+    pieces, offset = ["caf\u00e9 ", "{\"a\": 1}", "\n"], 0
+    for piece in pieces:
+        ann.publish("projects/demo/files", {"path": "src/a.py", "content": piece, "offset": offset}, type="file_update",
+                    key="a.py", **{"class": "append"})
+        offset += len(piece.encode())
+    said = early.receive_events(1)[0]
+    assert (said["type"], said["from"], said["text"], said["topic"]) == ("chat_message", "ann", "Hi", "projects/demo/chat")
+    late = Ws(server, "/ws/projects/demo", server.token(sub="carl", subscribe=["projects/demo/**"]))
+    late.until("caught_up")
+    state = [event for event in late.skipped if event["type"] == "file_update"]
+    ann.publish("projects/demo/files", {"path": "src/a.py", "content": "end", "offset": offset}, type="file_update",
+                key="a.py", **{"class": "append"})
+    for viewer, before in ((early, []), (late, state)):
+        text = b""
+        while not text.endswith(b"end"):
+            event = before.pop(0) if before else viewer.receive_events(1)[0]
+            assert event["path"] == "src/a.py" and event["offset"] == len(text), "each piece goes on where the last has ended"
+            text += event["content"].encode()
+        assert text.decode() == "".join(pieces) + "end"
+    stranger = on_project(server, "demo", "dora", "projects/demo/news")
+    mark(backend, "projects/demo/news")
+    assert seen(stranger) == []
+
+
 def test_a_lock_is_told_to_all_in_the_project_and_its_end_too(server, backend):
     ann = Http(server, server.token(sub="ann"))
     told = [on_project(server, "demo", "ann", "projects/demo/**"), on_project(server, "demo", "bob", "projects/demo", path="/api/ws")]

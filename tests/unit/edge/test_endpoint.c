@@ -114,7 +114,7 @@ static void parts_that_do_not_fit(void **state)
     spec.topics = plain;
     spec.connections_per_user = 1;
     refused(&spec, "connections_per_user: nobody is known where the rule is public; "
-                   "limits.connections_per_address counts");
+                   "connections_per_address counts");
     spec.connections_per_user = 0;
     spec.n_topics = 0;
     refused(&spec, "topics: name one at least, because a public reader has no grants");
