@@ -5,7 +5,9 @@ import contextlib
 import importlib.util
 import itertools
 import json
+import random
 import signal
+import socket
 import sys
 import threading
 
@@ -21,10 +23,12 @@ FAST = tidings.Profile(0.05, 1.5, 0.5)
 FORMATS = ROOT / "tests" / "vectors" / "formats.json"
 
 
-def collect(server, n, *patterns, blocking, token=None, each=lambda item: None, **options):
+def collect(server, n, *patterns, blocking, token=None, url=None, each=lambda item: None, **options):
     """The first n items of a subscription, by either client."""
     if blocking:
-        with Tidings(server.url, token or server.token()) as client, client.subscribe(*patterns, **options) as items:
+        with Tidings(url or server.url, token or server.token()) as client, client.subscribe(
+            *patterns, **options
+        ) as items:
             deadline = threading.Timer(60, items.close)
             deadline.start()
             try:
@@ -33,7 +37,7 @@ def collect(server, n, *patterns, blocking, token=None, each=lambda item: None, 
                 deadline.cancel()
 
     async def main():
-        async with tidings.AsyncTidings(server.url, token or server.token()) as client:
+        async with tidings.AsyncTidings(url or server.url, token or server.token()) as client:
             async with client.subscribe(*patterns, **options) as items:
                 taken = []
                 while len(taken) < n:
@@ -284,6 +288,57 @@ def test_silence_ends_a_connection(server, monkeypatch, blocking):
         server, 2, "a", since="now", caught_up=True, backoff=FAST, on_status=thaw, each=freeze, blocking=blocking
     )
     assert all(isinstance(item, CaughtUp) for item in items) and "disconnected" in statuses
+
+
+@contextlib.contextmanager
+def cutting(server, seed):
+    """A way to the server on which each connection is cut behind a random number of bytes."""
+    random_bytes, listener, open_sockets = random.Random(seed), socket.create_server(("127.0.0.1", 0)), []
+
+    def carry(source, target, most):
+        with contextlib.suppress(OSError):
+            while most > 0 and (data := source.recv(min(most, 4096))):
+                target.sendall(data)
+                most -= len(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], socket.create_connection(("127.0.0.1", server.port))
+                open_sockets.extend((near, far))
+                threading.Thread(target=carry, args=(near, far, 1 << 30)).start()
+                threading.Thread(target=carry, args=(far, near, random_bytes.randrange(1, 6000))).start()
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
+        for end in (listener, *open_sockets):
+            end.close()
+
+
+@both
+def test_connections_that_break_anywhere(server, client, blocking):
+    """In the middle of a head, a frame, a chunk, a character: nothing is lost, nothing doubled."""
+    client.publish_many(
+        [{"topic": "a", "type": "t", "data": {"n": i, "text": "zwölf € 𝄞" * (i % 7)}} for i in range(120)]
+    )
+    statuses = []
+    options = {
+        "since": "earliest",
+        "on_status": lambda status, error: statuses.append(status),
+        "backoff": tidings.Profile(0, 1, 0),
+    }
+    with cutting(server, seed=7) as url:
+        items = collect(server, 120, "a", url=url, blocking=blocking, **options)
+    assert [item.data["n"] for item in items] == list(range(120)) and statuses.count("connected") > 3
+    assert all(item.data["text"] == "zwölf € 𝄞" * (i % 7) for i, item in enumerate(items))
 
 
 def test_close_from_another_thread(server, client):

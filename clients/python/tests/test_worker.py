@@ -163,33 +163,36 @@ def test_lost_answers_double_nothing(server, client):
 
 @pytest.mark.parametrize("blocking", [True, False], ids=["blocking", "asyncio"])
 def test_kill_9_of_the_server_while_one_works(server, client, aclient, blocking):
-    n = 900
-    sent = threading.Semaphore(0)
+    kills, portion = 3, 1000
+    n, said_so_far, killed = portion * (kills + 1), [], []
 
     def kill():
-        for _ in range(2):
-            for _ in range(n // 4):
-                sent.acquire()
+        for count in range(kills):
+            until(lambda: len(said_so_far) > portion * count + 500, "the worker works")
             server.restart()
+            killed.append(count)
+
+    def comes_behind(i):
+        if i % portion == 0:
+            until(lambda: len(killed) >= i // portion, "so much comes behind that kill")
+        said_so_far.append(i)
 
     killer = threading.Thread(target=kill)
     killer.start()
     if blocking:
         with client.job("outside") as job:
             for i in range(n):
+                comes_behind(i)
                 job.output(str(i))
                 job.partial("ä")
-                sent.release()
     else:
 
         async def main():
-            async with aclient() as working:
-                async with working.job("outside") as job:
-                    for i in range(n):
-                        await job.output(str(i))
-                        await job.partial("ä")
-                        sent.release()
-                        await asyncio.sleep(0)
+            async with aclient() as working, working.job("outside") as job:
+                for i in range(n):
+                    await asyncio.to_thread(comes_behind, i)
+                    await job.output(str(i))
+                    await job.partial("ä")
                 return job
 
         job = asyncio.run(main())
