@@ -62,7 +62,8 @@ export function connection(d: ConnectionDeps): Connection {
   let number = 0, attempt = 0;
   /**
    * It is to be open; it polls for want of better; the server said when to come; the browser says that there is no network; a newer
-   * connection took its place, and it comes back when somebody turns to this page. */
+   * connection took its place, and it comes back when somebody turns to this page.
+   */
   let wanted = false, degraded = false, ordered = false, isOffline = false, isReplaced = false;
   /** What ends the try under way, the wait for the next one, and what else has begun and is not to go on. */
   let stops: Stop[] = [];
@@ -107,7 +108,7 @@ export function connection(d: ConnectionDeps): Connection {
       }
     } catch (error) {
       end = { code: 0, message: String(error) };
-      if (error instanceof TidingsError && error.status && mine === number)
+      if (error instanceof TidingsError && error.status === 401 && mine === number)
         return fail(reasonOf({ code: 4001, name: error.code, message: error.message }));
     }
     if (end && mine === number) ended(end, isBeside ? 'beside' : 'try');
@@ -176,7 +177,7 @@ export function connection(d: ConnectionDeps): Connection {
   function lose(end: Ending) {
     if (!link) return;
     const name = state.transport!;
-    if (end.code === 1001) end.retryAfter ??= drainMs;
+    end.retryAfter ??= drainMs;
     if (end.useless || (name === 'websocket' && !end.code && !end.wake && choice.dropped(clock.now() - state.since))) choice.avoid(name);
     leave(end, false);
     ended(end, 'link');

@@ -239,6 +239,17 @@ describe('transports', () => {
     expect(it.client.state).toMatchObject({ phase: 'online', transport: 'longpoll' });
   });
 
+  test('with nothing to read it still knows whether the server is there', async () => {
+    let isThere = true;
+    const it = world({ transports: ['longpoll'], answer: () => isThere ? answer() : new Response('', { status: 502 }) });
+    it.client.open();
+    await it.clock.tick(600_000);
+    expect(it.phases).toEqual(['connecting', 'online']);
+    isThere = false;
+    await it.clock.tick(21_000);
+    expect(it.client.state).toMatchObject({ reason: { code: 502 } });
+  });
+
   test('the only one there is is taken all the same', async () => {
     const it = await online();
     for (let n = 0; n < 5; n++) {

@@ -47,7 +47,7 @@ export class FakeClock implements Clock {
 
 /** Until everything that does not wait for time has been done. */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 4; i++) await new Promise(resolve => setImmediate(resolve));
+  for (let i = 0; i < 10; i++) await new Promise(resolve => setImmediate(resolve));
 }
 
 type Sent = Record<string, any>;

@@ -4,8 +4,9 @@
 import type { Link, LinkOptions, Message, Query } from './link.ts';
 
 /** The server takes no more in a URL, which may have 8 KiB. */
-const TOPICS_MAX = 128, URL_MAX = 7000;
+const TOPICS_MAX = 128, URL_MAX = 4000;
 const PAGE = 1000;
+const IDLE_MS = 20_000;
 const JSON_TYPE = 'application/json';
 
 /** What is known while it reads. */
@@ -35,13 +36,13 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
   const over = new AbortController(), awaited: unknown[] = [];
   let { token } = o;
   let reading: AbortController | undefined, position = o.since ?? '';
-  let queue: Promise<void>;
+  let queue: Promise<void>, idle: unknown;
 
   async function get(names: Iterable<string>, query: Query, accept: string, signal: AbortSignal, body?: string): Promise<Response> {
     const url = o.url('/api/v1/events', { ...query, format: o.format });
     for (const name of names) url.searchParams.append('topic', name);
     const response = await o.fetch(url, {
-      method: body ? 'POST' : 'GET', body, signal, credentials: token ? 'same-origin' : 'include',
+      method: body && 'POST', body, signal, credentials: token ? 'same-origin' : 'include',
       headers: { accept, ...(body && { 'content-type': accept }), ...(token && { authorization: 'Bearer ' + token }) },
     });
     if (response.ok) return response;
@@ -75,12 +76,17 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
 
   function stop() {
     reading?.abort();
-    reading = undefined;
+    o.clock.clearTimeout(idle);
   }
 
   function start() {
     stop();
-    if (!topics.size || over.signal.aborted) return;
+    if (over.signal.aborted) return;
+    // With nothing to read it is asked now and then whether the server is there.
+    if (!topics.size) {
+      idle = o.clock.setTimeout(() => send({ type: 'ping' }), IDLE_MS);
+      return;
+    }
     const { signal } = reading = new AbortController();
     const unless = (fn: () => void) => { if (!signal.aborted) fn(); };
     read({
@@ -126,9 +132,9 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
   }
 
   async function subscribe({ topics: asked, since, state, ref }: Message) {
-    const names: string[] = [], url = (more: string) => [...topics, ...names, more].map(encodeURIComponent).join('&topic=');
+    const names: string[] = [];
     for (const name of asked as string[]) {
-      if (topics.size + names.length < TOPICS_MAX && url(name).length < URL_MAX) names.push(name);
+      if (topics.size + names.length < TOPICS_MAX && [...topics, ...names, name].join('&topic=').length < URL_MAX) names.push(name);
       else refuse(ref, { code: 'too_large' }, name + ': too many topics.');
     }
     if (!names.length) return;
@@ -189,13 +195,15 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     start();
   }).catch(fail);
 
+  function send(command: Message) {
+    o.sent(JSON.stringify(command));
+    // A publish waits for nothing, and what can't be sent is the sender's to repeat.
+    if (command.type === 'publish') publish(command);
+    else queue = queue.then(() => over.signal.aborted ? undefined : run(command)).catch(fail);
+  }
+
   return {
-    send(command) {
-      o.sent(JSON.stringify(command));
-      // A publish waits for nothing, and what can't be sent is the sender's to repeat.
-      if (command.type === 'publish') publish(command);
-      else queue = queue.then(() => over.signal.aborted ? undefined : run(command)).catch(fail);
-    },
+    send,
     close() {
       over.abort();
       stop();
