@@ -271,9 +271,6 @@ describe('transports', () => {
     expect(it.client.state).toMatchObject({ phase: 'online', transport: 'longpoll' });
     it.client.switchTo('auto');
     await settled();
-    expect(it.client.state).toMatchObject({ phase: 'online', transport: 'longpoll' });
-    it.client.switchTo('websocket');
-    await settled();
     it.socket.welcome();
     expect(it.client.state).toMatchObject({ phase: 'online', transport: 'websocket' });
   });
