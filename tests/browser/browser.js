@@ -11,8 +11,9 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 // Chromium says on the console that a server was away; that is the test's doing, not the page's.
 const AWAY = /net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)|ERR_SOCKET_NOT_CONNECTED/;
 
-export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+// `options`: more of Playwright’s.
+export function launch(options = {}) {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS, ...options });
 }
 
 // Wraps a test: makes { server, page }, and checks afterwards that no page of it had an error, nor broke its Content Security

@@ -12,7 +12,7 @@ const files = readdirSync(here).filter(name => name.endsWith('.test.js')).sort()
   .map(name => path.join(here, name));
 let passed = 0, failed = 0;
 
-const results = run({ files, concurrency: 1, timeout: 300_000 });
+const results = run({ files, concurrency: 1, timeout: 900_000 });
 // A file that could not be run at all is reported as a test of its name.
 results.on('test:pass', test => { if (!files.includes(test.name)) passed++; });
 results.on('test:fail', () => { failed++; });

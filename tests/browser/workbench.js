@@ -36,6 +36,15 @@ export const phase = async page => (await sign(page).getAttribute('aria-label'))
 export const reaches = (page, wanted, ms) => until(async () => await phase(page) === wanted, `it shows ${wanted}`, ms);
 export const live = (page, ms) => reaches(page, 'Live', ms);
 
+// How it goes, once it goes at all.
+export async function transport(page, wanted = 'Live') {
+  await reaches(page, wanted);
+  await sign(page).click();
+  const said = await page.getByText('Transport', { exact: true }).locator('xpath=following-sibling::dd').first().innerText();
+  await sign(page).click();
+  return said;
+}
+
 export async function drawer(page) {
   const button = page.getByRole('button', { name: /Faults and messages|Network dropped|Throttled|Slow reader/ }).first();
   if (await button.getAttribute('aria-expanded') !== 'true') await button.click();

@@ -26,7 +26,7 @@ export function notifySystem(title: string, body: string) {
 export function Notices() {
   const list = useSyncExternalStore(subscribe, () => shown);
   return (
-    <ol aria-label="Notices" role="status" className="fixed z-50 right-3 left-3 sm:left-auto sm:w-88 top-16 grid gap-2 pointer-events-none">
+    <ol aria-label="Notices" role="status" className="notices fixed z-30 right-3 left-3 sm:left-auto sm:w-88 top-16 grid gap-2 pointer-events-none">
       {list.map(notice => <Item key={notice.key} notice={notice} />)}
     </ol>
   );

@@ -29,7 +29,7 @@ export function Shell({ what, person, screens, indicator, drawer, children }: Pr
   useEffect(() => { sessionStorage.setItem('tidings.drawer', open ? '1' : '0'); }, [open]);
   useEffect(() => { document.title = here ? `${here.name} · Tidings` : 'Tidings'; }, [here]);
   return (
-    <div className={`min-h-dvh lg:pl-48 ${open ? 'xl:pr-96' : ''}`}>
+    <div data-drawer={open ? 'open' : undefined} className={`min-h-dvh lg:pl-48 ${open ? 'xl:pr-96' : ''}`}>
       <a href="#main" onClick={event => { event.preventDefault(); main.current?.focus(); }}
         className="sr-only focus:not-sr-only focus:fixed focus:z-50 focus:top-2 focus:left-2 focus:bg-surface focus:px-3 focus:py-2">Skip to the content</a>
       <header className="sticky top-0 z-20 h-14 flex items-center gap-2 sm:gap-3 px-3 sm:px-6 bg-page/90 backdrop-blur border-b border-line">
