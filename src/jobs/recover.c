@@ -202,7 +202,7 @@ static struct td_job *remake(struct td_jobs *jobs, const struct td_job_view *vie
     return job;
 }
 
-/* What of its text the log has: a worker's goes on behind that, an orphan's is no state any more.  0, or -EAGAIN. */
+/* What of its text the log has: its worker goes on behind that.  0, or -EAGAIN. */
 static int find_text(struct td_job *job)
 {
     const struct td_jobs_log *log = &job->jobs->options.log;
@@ -233,6 +233,11 @@ static int find_text(struct td_job *job)
     return read.end == TD_READ_COLD ? -EAGAIN : 0;
 }
 
+static bool tells_text(const struct td_job *job)
+{
+    return job->topic_len > 0 && job->kind && job->kind->events[TD_KIND_TEXT].len > 0;
+}
+
 /* One that was not ended. */
 static int take_up(struct td_jobs *jobs, const struct td_job_view *view, uint64_t seq)
 {
@@ -240,7 +245,12 @@ static int take_up(struct td_jobs *jobs, const struct td_job_view *view, uint64_
 
     if (!job)
         return -ENOMEM;
-    int r = job->topic_len > 0 ? find_text(job) : 0;
+    int r = 0;
+    /* An orphan's text, if it has told any, is no state any more: that is said without looking for it. */
+    if (tells_text(job) && job->lease_s > 0)
+        r = find_text(job);
+    else if (tells_text(job) && !td_json_string_is(view->state, "queued"))
+        job->text_told = true;
     if (r == 0)
         r = td_job_enter(job);
     if (r < 0) {

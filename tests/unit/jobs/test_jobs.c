@@ -622,13 +622,22 @@ static void a_pipeline_stops_at_the_first_failure(void **state_)
 
 static void what_was_not_ended_is_ended_after_a_restart(void **state_)
 {
+    char first[TD_JOB_ID_LEN];
+    struct td_record record;
+
     (void)state_;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+        if (i == 0)
+            memcpy(first, id_of().ptr, sizeof(first));
+    }
+    struct td_slice text = td_slice(first, sizeof(first));
     runs[0].ops->text(runs[0].arg, TD_S("so far"));
     td_jobs_turn(jobs);
+    assert_int_equal(state(NULL, TD_S("projects/a"), text, &record), 1);
     td_jobs_free(jobs); /* as if it had been killed */
     open_jobs();
+    assert_int_equal(state(NULL, TD_S("projects/a"), text, &record), 0);
     assert_int_equal(jobs->n, 0);
     assert_int_equal(count(told("jobs/*"), "error {"), 3);
     assert_int_equal(count(told("jobs/*"), "\"code\":\"orphaned\""), 3);
