@@ -6,6 +6,8 @@ import type { Client, Presence, PresenceMember, Schema, Stop, TidingsErrorShape,
 /** The server tells nothing of who comes when there are more (its presence.announce); then it is asked now and then. */
 const CROWD = 250;
 const CROWD_MS = 30_000;
+/** A stream that is made anew for another topic misses what is told meanwhile, and pages are told nothing at all: by HTTP it is asked now and then, too. */
+const BY_HTTP_MS = 10_000;
 const AGAIN_MS = 3000;
 
 interface Page { count: number; users: { user: string; connection_id: string; since: string }[] }
@@ -96,7 +98,8 @@ class Following implements Presence {
       for (const event of this.#meanwhile ?? []) this.#take(event);
       this.#meanwhile = undefined;
       this.status = this.#topic.phase === 'live' ? 'live' : 'stale';
-      if (data.count >= CROWD) this.#timer = this.#client.clock.setTimeout(() => this.#ask(), CROWD_MS);
+      const again = this.#client.state.transport !== 'websocket' ? BY_HTTP_MS : data.count >= CROWD ? CROWD_MS : undefined;
+      if (again) this.#timer = this.#client.clock.setTimeout(() => this.#ask(), again);
       this.#tell();
     }, (error: TidingsErrorShape) => {
       if (number !== this.#asked) return;

@@ -30,7 +30,7 @@ function errorsOf(codes: string[]): string {
 }
 
 test('the examples compile', { timeout: 120_000 }, () => {
-  const all = ['README.md', '../../docs/client.md'].flatMap(examples);
+  const all = ['README.md', '../../docs/client.md', '../../docs/client-data.md', '../testing/README.md'].flatMap(examples);
   expect(all.length).toBeGreaterThan(7);
   // Which fails too when nothing is found wrong with this.
   const wrong = 'import { createClient } from "@tidings/client";\n// @ts-expect-error: a number is no URL\ncreateClient({ url: 1 });\n';

@@ -96,7 +96,7 @@ export function problem(status: number, code: string, members: Record<string, un
 export interface Asked { method: string; path: string; options: RequestOptions; answer(data: unknown, position?: string): Promise<void>; refuse(error: TidingsErrorShape): Promise<void> }
 
 export class FakeClient implements Client<Schema> {
-  state: ConnectionState = { phase: 'online', status: 'connected', attempt: 0, since: 0 };
+  state: ConnectionState = { phase: 'online', status: 'connected', transport: 'websocket', attempt: 0, since: 0 };
   id = 'c1';
   user: string | null = 'ann';
   welcome: Record<string, unknown> = {};

@@ -64,6 +64,18 @@ test('of a crowd it is asked now and then, and the count is the server’s', asy
   expect([there.count, client.clock.pending]).toEqual([1, 0]);
 });
 
+test('by HTTP it is asked now and then, because what is told may be missed', async () => {
+  const client = new FakeClient(), there = presence(client, TOPIC);
+  client.state = { ...client.state, transport: 'sse' };
+  client.followed(TOPIC).become('live');
+  await client.next().answer({ topic: TOPIC, count: 1, users: [entry('ann', 'c1')] });
+  await client.clock.advance(10_000);
+  await client.next().answer({ topic: TOPIC, count: 1, users: [entry('bob', 'c2')] });
+  expect(there.users.map(member => member.user)).toEqual(['bob']);
+  there.close();
+  expect(client.idle).toBe(true);
+});
+
 test('a question without an answer is asked again; one that is refused is not', async () => {
   const client = new FakeClient(), there = presence(client, TOPIC), topic = client.followed(TOPIC);
   topic.become('live');
