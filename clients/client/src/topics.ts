@@ -49,6 +49,8 @@ export interface Topics {
 
 export function topics(d: TopicsDeps): Topics {
   const uses = new Set<Use>();
+  /** How many of them have a pattern: thousands may come and go with a page, and each should cost the same. */
+  const counts = new Map<string, number>();
   /** Closed, but not gone yet: a component that is mounted again within a second costs no command. */
   const lingering = new Map<Use, Stop>();
   const groups = new Map<unknown, Group>();
@@ -63,8 +65,12 @@ export function topics(d: TopicsDeps): Topics {
   function gone(use: Use) {
     lingering.get(use)?.();
     lingering.delete(use);
-    uses.delete(use);
+    if (!uses.delete(use)) return;
     for (const group of groups.values()) group.uses.delete(use);
+    const left = counts.get(use.name)! - 1;
+    counts.set(use.name, left);
+    if (left) return;
+    counts.delete(use.name);
     schedule();
   }
 
@@ -87,7 +93,7 @@ export function topics(d: TopicsDeps): Topics {
   }
 
   function flush() {
-    const used = namesOf(uses), unused = [...subscribed].filter(name => !used.has(name));
+    const unused = [...subscribed].filter(name => !counts.has(name));
     // The answer to a SUBSCRIBE has to come first.
     if (!groups.size) {
       for (const name of unused) subscribed.delete(name);
@@ -200,6 +206,7 @@ export function topics(d: TopicsDeps): Topics {
       const use = useOf(pattern, options, useDeps);
       use.restore(remembered?.(pattern));
       uses.add(use);
+      counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
       return use;
     },
     online(where) {
