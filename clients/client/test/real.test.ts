@@ -60,6 +60,39 @@ describe.runIf(isBuilt).each(['websocket', 'sse', 'longpoll'] as const)('%s', { 
     expect(gaps).toEqual([]);
   });
 
+  test('topics that come while events come, and a kill among them: each use has its run, whole', async () => {
+    const server = await realServer();
+    const client = clientOf(server, { transports: [transport] });
+    const follow = (pattern: string, since: 'now' | 'earliest') => {
+      const got: number[] = [];
+      return { since, got, isClosed: false, topic: client.topic(pattern, { since, onEvent: one => got.push(one.data as number) }) };
+    };
+    const uses = [follow('rooms/*', 'now')];
+    await uses[0]!.topic.ready;
+    let last = 0;
+    for (let n = 0; n < 60; n++) {
+      if (n % 6 === 3) uses.push(follow(n % 12 === 3 ? 'rooms/**' : 'rooms/*', n % 4 === 1 ? 'now' : 'earliest'));
+      if (n % 15 === 14) {
+        const use = uses[Math.ceil(n / 15)]!;
+        use.topic.close();
+        use.isClosed = true;
+      }
+      if (n === 40) await server.kill9().then(() => server.up());
+      const stored = await server.publish([{ ...event(last + 1), dedup: `n${last + 1}` }]).then(() => true, () => false);
+      if (stored) last++;
+      await new Promise(resume => setTimeout(resume, 10));
+    }
+    const open = uses.filter(use => !use.isClosed);
+    await Promise.all(open.map(use => use.topic.ready));
+    await server.publish([event(++last)]);
+    for (const { got } of open) await expect.poll(() => got.at(-1), SOON).toBe(last);
+    for (const { since, got } of uses) {
+      const begin = since === 'earliest' ? 1 : got[0] ?? 1;
+      expect(got).toEqual(Array.from({ length: got.length }, (_, n) => begin + n));
+    }
+    expect(uses[0]!.got.length).toBe(last);
+  });
+
   test('a token that ends: another one is asked for, and nothing is lost', async () => {
     const server = await realServer();
     const asked: string[] = [];
