@@ -22,6 +22,12 @@ async function serveSite() {
   const files = new Map(output.map(file => [`/${file.fileName}`, ['text/javascript', file.code]]));
   files.set('/', ['text/html', '<!doctype html><title>one</title><script type="module">window.tidings = await import("/client.js");</script>']);
   files.set('/other', ['text/html', '<!doctype html><title>other</title>']);
+  files.set('/worker.js', ['text/javascript', `
+    onmessage = async ({ data: [url, token] }) => {
+      const { createClient } = await import('/client.js');
+      const client = createClient({ url, token });
+      client.topic('rooms/*', { onEvent: event => postMessage(event.data) }).ready.then(() => postMessage('live'));
+    };`]);
   files.set('/favicon.ico', ['image/x-icon', '']);
   site = http.createServer((request, response) => {
     const [type, body] = files.get(new URL(request.url, 'http://localhost').pathname) ?? [];
@@ -72,8 +78,11 @@ async function follow({ page, server }, options = {}) {
     window.gaps = [];
     window.phases = [];
     client.watch(state => { if (phases.at(-1) !== state.phase) phases.push(state.phase); });
+    const begun = performance.now();
     await client.topic('rooms/*', { onEvent: event => got.push(event.data), onGap: gap => gaps.push(gap) }).ready;
+    window.took = performance.now() - begun;
   }, [server.url, server.token, options]);
+  console.log(`live after ${(await page.evaluate(() => took)).toFixed(0)} ms`);
 }
 
 const state = page => page.evaluate(() => ({ phase: client.state.phase, transport: client.state.transport }));
@@ -98,6 +107,18 @@ for (const transport of ['websocket', 'sse', 'longpoll']) {
     assert.deepEqual(await page.evaluate(() => gaps), []);
   }));
 }
+
+test('in a worker', world(async ({ page, server }) => {
+  await page.evaluate(([url, token]) => {
+    const worker = new Worker('/worker.js', { type: 'module' });
+    window.got = [];
+    worker.onmessage = ({ data }) => got.push(data);
+    worker.postMessage([url, token]);
+  }, [server.url, server.token]);
+  await hears(page, ['live']);
+  await server.publish([said(1)]);
+  await hears(page, ['live', 1]);
+}));
 
 test('a page from the back/forward cache goes on where it was', world(async world => {
   const { page, server } = world;
