@@ -31,7 +31,7 @@ export const show = (page, screen) => page.goto(page.url().replace(/#.*/, `#/${s
 
 // ---- the connection, as it is shown ----
 
-export const sign = page => page.getByRole('button', { name: /^Connection:/ });
+export const sign = page => page.getByRole('banner').getByRole('button', { name: /^Connection:/ });
 export const phase = async page => (await sign(page).getAttribute('aria-label')).replace('Connection: ', '');
 export const reaches = (page, wanted, ms) => until(async () => await phase(page) === wanted, `it shows ${wanted}`, ms);
 export const live = (page, ms) => reaches(page, 'Live', ms);

@@ -4,6 +4,7 @@
 import { useEffect, useMemo, useState, type FormEvent } from 'react';
 import { TidingsProvider } from '@tidings/react';
 import type { Client } from '@tidings/client';
+import { ConnectionIndicator } from '@tidings/ui';
 import { useDesk } from '../../shared/desk.ts';
 import { TroubleNote, useAct } from '../../shared/kit/act.tsx';
 import { SparkIcon } from '../../shared/kit/icons.tsx';
@@ -44,7 +45,7 @@ function Screen({ client, topic }: { client: Client; topic: string }) {
   useEffect(() => client.open(), [client]);
   return (
     <>
-      <PageHead title="Enhance prompts">A model writes your prompt better, word by word. Start several at once; they go on when the connection does not.</PageHead>
+      <PageHead title="Enhance prompts" aside={<span className="flex items-center text-sm text-faint">This session <ConnectionIndicator /></span>}>A model writes your prompt better, word by word. Start several at once; they go on when the connection does not.</PageHead>
       <Card className="p-4 mb-5">
         <form onSubmit={submit}>
           <label className="block text-sm font-medium text-soft mb-1" htmlFor="prompt">Your prompt</label>

@@ -74,7 +74,7 @@ export function Generate() {
             </Card>
             <Agents agents={state.agents} idle={state.status === 'none'} />
             {document && state.ending?.status === 'completed' && <Outcome document={document} />}
-            {state.log.length > 0 ? <LogView lines={state.log} label="Log" />
+            {state.log.length > 0 ? <LogView lines={state.log} dropped={state.dropped} label="Log" />
               : <Card><Empty icon={<AgentsIcon />} title={loaded ? 'Nothing has been generated yet' : 'Loading…'}>{loaded && 'Say what the program should be about, and press Generate.'}</Empty></Card>}
           </div>
           <div className="grid gap-5 @2xl:grid-cols-2 @4xl:grid-cols-1 min-w-0">

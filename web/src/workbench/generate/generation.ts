@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the events of a project come to: the agents of its newest generation, their log, what happened, and what people said.
 import type { LogLine, TidingsEvent } from '@tidings/client';
+import { grown } from '../lines.ts';
 
 export interface Agent { readonly id: string; readonly name: string; readonly status: 'waiting' | 'started' | 'completed' | 'failed' | 'cancelled'; readonly progress: number; readonly duration?: number }
 export interface Act { readonly id: string; readonly time: string; readonly text: string; readonly tone: 'calm' | 'good' | 'bad' }
@@ -12,7 +13,9 @@ export interface Generation {
   readonly status: 'none' | 'queued' | 'running' | 'cancelling' | 'completed' | 'failed' | 'cancelled';
   readonly progress: number;
   readonly agents: readonly Agent[];
-  readonly log: readonly LogLine[];
+  readonly log: LogLine[];
+  /** Lines before these that are no more kept. */
+  readonly dropped: number;
   readonly ending?: Ending;
   readonly acts: readonly Act[];
   readonly chat: readonly Chat[];
@@ -22,8 +25,8 @@ export interface Generation {
 const NAMES = ['Analyst', 'Designer', 'Planner', 'Scaffolder', 'Modeller', 'Storekeeper', 'Tester', 'Writer', 'Editor', 'Reviewer', 'Test runner', 'Indexer', 'Packager'];
 const waiting = (): Agent[] => NAMES.map(name => ({ id: name, name, status: 'waiting', progress: 0 }));
 
-export const NOTHING: Generation = { status: 'none', progress: 0, agents: waiting(), log: [], acts: [], chat: [] };
-const LINES = 2000, ACTS = 100, SAID = 200;
+export const NOTHING: Generation = { status: 'none', progress: 0, agents: waiting(), log: [], dropped: 0, acts: [], chat: [] };
+const ACTS = 100, SAID = 200;
 
 type Data = Record<string, unknown> & {
   job_id?: string; status?: string; progress?: number; step?: { index: number; count: number; name: string }; agent?: string; agent_name?: string; duration?: number | null;
@@ -35,7 +38,12 @@ export function reduce(state: Generation, event: TidingsEvent): Generation {
   switch (event.type) {
     case 'status_update': return onStatus(of(state, data, event), data);
     case 'agent_update': return onAgent(of(state, data, event), data, event);
-    case 'log': return { ...of(state, data, event), log: [...state.log, { text: data.message ?? '', level: data.level, time: event.time, id: event.id, stream: data.agent }].slice(-LINES) };
+    case 'log': {
+      const before = of(state, data, event);
+      const line: LogLine = { text: data.message ?? '', level: data.level, time: event.time, id: event.id };
+      const { lines: log, dropped } = grown(before.log, before.dropped, line);
+      return { ...before, log, dropped };
+    }
     case 'completion': return onEnd(of(state, data, event), data, event);
     case 'chat_message': return { ...state, chat: [...state.chat, { id: event.id ?? event.time, time: event.time, from: event.actor ?? data.from ?? '', text: data.text ?? '' }].slice(-SAID) };
     case 'lock_changed': return act(state, event, data.locked ? `${data.holder} locked the project` : 'The project is free again');
@@ -48,7 +56,7 @@ export function reduce(state: Generation, event: TidingsEvent): Generation {
 // Another job than before: everything of the one before goes.
 function of(state: Generation, { job_id: jobId }: Data, event: TidingsEvent): Generation {
   if (!jobId || state.jobId === jobId) return state;
-  return act({ ...state, jobId, status: 'running', progress: 0, agents: waiting(), log: [], ending: undefined }, event, 'A generation began');
+  return act({ ...state, jobId, status: 'running', progress: 0, agents: waiting(), log: [], dropped: 0, ending: undefined }, event, 'A generation began');
 }
 
 function act(state: Generation, event: TidingsEvent, text: string, tone: Act['tone'] = 'calm'): Generation {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the events of a proposal come to.
 import type { LogLine, TidingsEvent } from '@tidings/client';
+import { grown } from '../lines.ts';
 
-export interface Validation { readonly jobId: string; readonly status: 'running' | 'passed' | 'failed' | 'error'; readonly lines: readonly LogLine[]; readonly dropped: number; readonly summary?: string; readonly by?: string; readonly duration?: number }
+export interface Validation { readonly jobId: string; readonly status: 'running' | 'passed' | 'failed' | 'error'; readonly lines: LogLine[]; readonly dropped: number; readonly summary?: string; readonly by?: string; readonly duration?: number }
 export interface Iteration { readonly jobId: string; readonly status: 'running' | 'complete' | 'error' | 'cancelled'; readonly files: readonly string[]; readonly validation?: { status: string; summary: string }; readonly error?: string; readonly actions: readonly string[]; readonly by?: string }
 export interface Remark { readonly id: string; readonly time: string; readonly author: string; readonly text: string }
 
@@ -16,7 +17,7 @@ export interface Review {
 
 export const UNREAD: Review = { remarks: [], status: 'draft' };
 export const STATES = ['draft', 'in review', 'approved', 'rejected'] as const;
-const LINES = 5000, REMARKS = 200;
+const REMARKS = 200;
 
 type Data = Record<string, unknown> & {
   job_id?: string; line?: string; stream?: string; status?: string; summary?: string; error?: string | { message: string }; suggested_actions?: string[];
@@ -35,8 +36,7 @@ export function reduce(state: Review, event: TidingsEvent): Review {
     case 'output': {
       if (!validation) return state;
       const line: LogLine = { text: data.line ?? '', stream: data.stream, time: event.time, id: event.id };
-      const left = Math.max(0, validation.lines.length + 1 - LINES);
-      return { ...state, validation: { ...validation, lines: [...validation.lines.slice(left), line], dropped: validation.dropped + left } };
+      return { ...state, validation: { ...validation, ...grown(validation.lines, validation.dropped, line) } };
     }
     case 'validation_complete':
       return validation ? { ...state, validation: { ...validation, status: data.status === 'passed' ? 'passed' : 'failed', summary: data.summary, duration: data.duration } } : state;
