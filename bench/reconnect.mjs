@@ -133,8 +133,9 @@ export async function reconnection({ createClient, clients = 500, seconds = 300,
     say(`${clients} clients are there`);
     const publishing = (async () => {
       for (; going; await sleep(PUBLISH_MS)) {
-        // While the server is away nobody can publish; a number that was not taken is tried again.
-        await server.publish([{ topic: `rooms/${published % 10}`, type: 'n', data: published + 1 }]).then(() => { published++; }, () => {});
+        // While the server is away nobody can publish. A number whose answer did not come is sent again, and counts once.
+        const n = published + 1;
+        await server.publish([{ topic: `rooms/${n % 10}`, type: 'n', data: n, dedup: `n${n}` }]).then(() => { published++; }, () => {});
       }
     })();
     const begin = performance.now(), end = begin + seconds * 1000, marks = {};
