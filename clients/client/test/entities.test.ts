@@ -60,6 +60,21 @@ describe('an entity', () => {
     expect(seen).toHaveLength(5);
   });
 
+  test('that is granted again is what is shown then', () => {
+    const { fake, client } = open(), { one } = watching(client), topic = fake.followed(TOPIC);
+    topic.say(event('UPDATED', 3, 'a', { state: true }));
+    topic.become('live');
+    topic.become('denied', problem(403, 'forbidden'));
+    topic.become('catching-up');
+    topic.say(event('UPDATED', 5, 'b', { state: true }));
+    topic.become('live');
+    expect(one.state).toMatchObject({ status: 'live', version: 5 });
+    topic.become('denied', problem(403, 'forbidden'));
+    topic.become('catching-up');
+    topic.become('live');
+    expect(one.state.status).toBe('deleted');
+  });
+
   test('behind a gap is what is shown then, or was deleted', () => {
     const { fake, client } = open(), { one, changes } = watching(client), topic = fake.followed(TOPIC);
     topic.say(event('UPDATED', 3, 'a', { state: true }));

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "desk/authorizer_wire.h"
+#include "desk/permit.h"
 #include "desk/rulings.h"
 
 static struct td_rulings *rulings;
@@ -111,12 +112,36 @@ static void an_answer_is_read_strictly(void **state)
         read_as(bad[i], TD_EINVAL, false, -1);
 }
 
+static void is_of_job(const char *pattern, const char *expected)
+{
+    struct td_slice id;
+
+    if (!expected) {
+        assert_false(td_permit_of_job(td_slice_str(pattern), &id));
+        return;
+    }
+    assert_true(td_permit_of_job(td_slice_str(pattern), &id));
+    assert_true(td_slice_eq(id, td_slice_str(expected)));
+}
+
+static void a_job_is_asked_for_by_its_own_name_only(void **state)
+{
+    is_of_job("jobs/0123", "0123");
+    is_of_job("jobs/a.b~c@d:e-f", "a.b~c@d:e-f");
+    static const char *const others[] = {"jobs",      "jobs/*",      "jobs/**",   "jobs/1/*",
+                                         "jobs/1/**", "jobs/1/2",    "jobsite/1", "job/1",
+                                         "*/1",       "users/jobs/1"};
+    for (size_t i = 0; i < TD_ARRAY_LEN(others); i++)
+        is_of_job(others[i], NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_longest_unused_makes_room, open_two, close_all),
         cmocka_unit_test_setup_teardown(what_is_asked_for_stays, open_two, close_all),
         cmocka_unit_test(an_answer_is_read_strictly),
+        cmocka_unit_test(a_job_is_asked_for_by_its_own_name_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
