@@ -816,6 +816,41 @@ static void other_kinds_are_for_new_jobs(void **state_)
     open_jobs();
 }
 
+/* Names are kept, so there is an end to them; what is in use then stays so. */
+static void there_are_so_many_names(void **state_)
+{
+    static struct td_kind_spec many[TD_KINDS_MAX];
+    static char names[TD_KINDS_MAX][16];
+    struct td_buf errors = TD_BUF_INIT(4096);
+    struct td_kinds *set[6] = {NULL};
+    size_t n = 0;
+    int r = 0;
+
+    (void)state_;
+    n_lent_back = 0;
+    for (; r == 0 && n < TD_ARRAY_LEN(set); n++) {
+        for (size_t i = 0; i < TD_KINDS_MAX; i++) {
+            snprintf(names[i], sizeof(names[i]), "k-%zu-%zu", n, i);
+            many[i] = (struct td_kind_spec){.name = td_slice_str(names[i]),
+                                            .who = TD_S("any"),
+                                            .argv = LIST(TD_S("x")),
+                                            .concurrency = 1};
+        }
+        assert_int_equal(td_kinds_new(many, TD_KINDS_MAX, &set[n], &errors), 0);
+        r = td_jobs_use_kinds(jobs, &(struct td_kinds_lent){set[n], lent_back, NULL});
+    }
+    assert_int_equal(r, TD_EMANY);
+    assert_int_equal(n, TD_JOB_ROWS_MAX / TD_KINDS_MAX); /* six names were there before */
+    assert_int_equal(n_lent_back, n);                    /* all but the one in use */
+    assert_int_equal(td_jobs_count_kinds(jobs), TD_JOB_ROWS_MAX);
+    td_jobs_free(jobs);
+    assert_int_equal(n_lent_back, n + 1);
+    for (size_t i = 0; i < n; i++)
+        td_kinds_free(set[i]);
+    td_buf_done(&errors);
+    open_jobs();
+}
+
 /* The same kinds, but `validate` as `change` makes it. */
 static struct td_kinds *change_validate(void (*change)(struct td_kind_spec *spec))
 {
@@ -1041,6 +1076,7 @@ int main(void)
         TEST(a_drain_ends_what_runs),
         TEST(jobs_are_listed_to_who_may_see_them),
         TEST(other_kinds_are_for_new_jobs),
+        TEST(there_are_so_many_names),
         TEST(what_is_told_of_a_job_is_in_the_log),
         TEST(a_worker_goes_on_after_a_restart_where_it_was),
         TEST(a_worker_hears_that_the_log_refuses_for_good),
