@@ -87,11 +87,12 @@ static int read_start(struct td_conn *conn, struct td_command_topics *topics,
                       struct td_slice command, struct start *start, const char **what)
 {
     bool first = td_hub_count_named(&conn->subscriber) == 0;
+    const struct td_start *url = first && !conn->started ? conn->start : NULL;
     struct td_slice raw, text;
 
     *start = (struct start){.since = TD_SINCE_NOW};
-    if (conn->start && first)
-        start->state = conn->start->state;
+    if (url)
+        start->state = url->state;
     *what = "`state` must be true or false.";
     if (td_json_get(command, "state", &raw) && td_json_type(raw) != TD_JSON_NULL) {
         if (td_json_type(raw) != TD_JSON_TRUE && td_json_type(raw) != TD_JSON_FALSE)
@@ -106,9 +107,9 @@ static int read_start(struct td_conn *conn, struct td_command_topics *topics,
         if (r < 0)
             return TD_EPOSITION;
         start->given = true;
-    } else if (conn->start && first && conn->start->since != TD_SINCE_NONE) {
-        start->since = (enum td_since)conn->start->since;
-        start->position = conn->start->position;
+    } else if (url && url->since != TD_SINCE_NONE) {
+        start->since = (enum td_since)url->since;
+        start->position = url->position;
         start->given = true;
     }
     return 0;
@@ -183,10 +184,11 @@ static void subscribe_from(struct td_worker *worker, struct td_conn *conn,
     }
     answer_topics(worker, conn, "subscribed", command->ref, topics->items, topics->n);
     td_presence_sync(worker, conn);
-    free(conn->start); /* it was for the first, whether that used it or had its own */
-    conn->start = NULL;
     if (conn->state != TD_CONN_WS)
         return;
+    if (!conn->started)
+        td_start_free(conn); /* it was for the first, whether that used it or had its own */
+    conn->started = true;
     if (!history && (start->state || start->given)) /* after a history it ends that */
         r = td_owe_caught_up(conn, command->ref);
     if (r == 0 && seek)

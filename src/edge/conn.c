@@ -19,7 +19,7 @@
 #include <errno.h>
 
 /* What an idle connection may take, with what the allocator and the hub's index add: 400 bytes (docs/performance.md). */
-_Static_assert(sizeof(struct td_conn) <= 336, "a connection has grown");
+_Static_assert(sizeof(struct td_conn) <= 328, "a connection has grown");
 
 /* Bytes read from one connection in a turn, before others have theirs. */
 #define READ_TURN_BYTES (4 * TD_SCRATCH_BYTES)
@@ -112,10 +112,8 @@ static void leave_state(struct td_conn *conn)
 {
     if (conn->state == TD_CONN_POLL)
         td_poll_free(conn);
-    if (conn->state == TD_CONN_WS) {
-        free(conn->start);
-        conn->start = NULL;
-    }
+    if (conn->state == TD_CONN_WS)
+        td_start_free(conn);
 }
 
 void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *reason)
@@ -136,7 +134,6 @@ void td_conn_drop(struct td_worker *worker, struct td_conn *conn, const char *re
     td_bound_free(conn);
     td_opened_free(conn);
     free(conn->why);
-    td_owed_free(conn);
     td_admission_gone(worker, conn);
     td_channel_close(conn);
     conn->out = NULL;

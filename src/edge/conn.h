@@ -119,7 +119,8 @@ struct td_conn {
     struct td_filter *filter;   /* NULL: it wants all; see edge/filter.h */
     union {                     /* NULL in any other state */
         struct td_poll *poll;   /* poll */
-        struct td_start *start; /* ws: NULL unless the URL gave one that is not used yet */
+        struct td_start *start; /* ws, not `started`: NULL unless the URL gave one */
+        struct td_owed *owed;   /* ws, `started`: in the order of the commands */
     };
     struct td_opened *opens;    /* seen besides what is granted; NULL: nothing; see edge/opened.h */
     struct td_present *present; /* topics on which it is shown to be; see presence.h */
@@ -132,7 +133,6 @@ struct td_conn {
     uint8_t controls;       /* ws: pings and pongs since the last sweep */
     uint8_t asks;           /* sent to the desk and not back yet */
     struct td_guest *guest; /* what admission.h knows of it; NULL: nothing */
-    struct td_owed *owed;   /* in the order of the commands */
     struct td_tls *tls;     /* NULL: plain; see edge/channel.h */
     char *why;              /* the cause of its end, for the log; NULL: none yet */
     uint64_t sent_bytes, received_bytes;
@@ -159,6 +159,7 @@ struct td_conn {
     bool counted_ws : 1;   /* among connections_ws, connections_sse */
     bool counted_sse : 1;
     bool counted_poll : 1; /* connections_poll */
+    bool started : 1;      /* ws: the first SUBSCRIBE has been answered */
     bool resuming : 1;     /* it came with a position and has not met the head yet */
 };
 

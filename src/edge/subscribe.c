@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge/subscribe.h"
+#include "base/assert.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "edge/authorize.h"
@@ -80,6 +81,7 @@ int td_owe_caught_up(struct td_conn *conn, struct td_slice ref)
 {
     struct td_owed *owed = malloc(sizeof(*owed) + ref.len), **last = &conn->owed;
 
+    TD_ASSERT(conn->started);
     if (!owed)
         return -ENOMEM;
     *owed = (struct td_owed){NULL, (uint16_t)ref.len};
@@ -106,9 +108,9 @@ void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn)
     uint64_t position = td_hub_head(worker->hub);
 
     td_conn_resumed(worker, conn, TD_RESUMED_WHOLE);
-    if (!conn->owed)
+    if (!conn->started || !conn->owed)
         tell_caught_up(worker, conn, (struct td_slice){NULL, 0}, position);
-    for (struct td_owed *owed; (owed = conn->owed);) {
+    for (struct td_owed *owed; conn->started && (owed = conn->owed);) {
         conn->owed = owed->next;
         tell_caught_up(worker, conn, td_slice(owed->ref, owed->ref_len), position);
         free(owed);
@@ -120,8 +122,13 @@ void td_tell_history_ended(struct td_worker *worker, struct td_conn *conn, struc
     tell_caught_up(worker, conn, ref, td_hub_position(worker->hub, &conn->subscriber));
 }
 
-void td_owed_free(struct td_conn *conn)
+void td_start_free(struct td_conn *conn)
 {
+    if (!conn->started) {
+        free(conn->start);
+        conn->start = NULL;
+        return;
+    }
     for (struct td_owed *owed; (owed = conn->owed);) {
         conn->owed = owed->next;
         free(owed);

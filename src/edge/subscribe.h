@@ -16,11 +16,12 @@ TD_MUST_USE int td_subscribe_query(struct td_worker *worker, struct td_conn *con
 bool td_request_subscribe(struct td_request *request, const struct td_query *query);
 /* Forgets what a request had subscribed to and filtered by. */
 void td_unsubscribe_all(struct td_worker *worker, struct td_conn *conn);
-/* Notes that a caught_up with that `ref` (raw, or empty) is owed.  0 or -ENOMEM. */
+/* Notes, after the first SUBSCRIBE was answered, that a caught_up with that `ref` (raw, or empty) is owed.  0 or -ENOMEM. */
 TD_MUST_USE int td_owe_caught_up(struct td_conn *conn, struct td_slice ref);
 /* Queues a caught_up for each that is owed; one without `ref` when none is. */
 void td_tell_caught_up(struct td_worker *worker, struct td_conn *conn);
-void td_owed_free(struct td_conn *conn);
+/* Only in the state ws, which ends: what its URL says for the first SUBSCRIBE goes, or what is owed. */
+void td_start_free(struct td_conn *conn);
 /* Queues the caught_up that ends the history which a SUBSCRIBE with that `ref` asked for. */
 void td_tell_history_ended(struct td_worker *worker, struct td_conn *conn, struct td_slice ref);
 /* Queues a gap from a position of another log to gap->to. */
