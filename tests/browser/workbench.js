@@ -46,7 +46,7 @@ export async function transport(page, wanted = 'Live') {
 }
 
 export async function drawer(page) {
-  const button = page.getByRole('button', { name: /Faults and messages|Network dropped|Throttled|Slow reader/ }).first();
+  const button = page.getByRole('button', { name: /Faults and messages|Dropped|Throttled|Slow reader/ }).first();
   if (await button.getAttribute('aria-expanded') !== 'true') await button.click();
 }
 

@@ -30,6 +30,7 @@ const FAULTS = {
     for (const page of pages) await fault(page, 'Drop the network');
     await publish();
     for (const page of pages) await reaches(page, 'Offline');
+    for (const page of pages) await page.getByText('Not connected: you see what there was at').waitFor();
     await picture(pages[0], 'fault-dropped');
     for (const page of pages) await fault(page, 'Bring the network back');
   },
@@ -113,6 +114,7 @@ for (const [name, act] of Object.entries(FAULTS)) {
     assert.equal(await lines(agents.getByRole('main')), (await ofJob(server, 'projects/demo', 'log', job)).length);
 
     await until(async () => (await shown(feed)).length >= n, 'all events are there');
+    for (const page of [agents, feed]) assert.equal(await page.getByText('Not connected:').count(), 0);
     assert.deepEqual(await shown(feed), said(1, n).map(event => event.data.text));
     assert.deepEqual([await count(feed, 'events'), await count(feed, 'doubled'), await count(feed, 'gaps')], [`${n}`, '0', '0']);
   }, [/401/, /404/]));

@@ -11,6 +11,7 @@ import { Guard } from '../shared/kit/Guard.tsx';
 import { AgentsIcon, BookIcon, LiveIcon, ReviewIcon, RowsIcon, SparkIcon } from '../shared/kit/icons.tsx';
 import { Notices } from '../shared/kit/notices.tsx';
 import { usePerson, type Person } from '../shared/session.ts';
+import { Away } from '../shared/shell/Away.tsx';
 import { Shell, type Screen } from '../shared/shell/Shell.tsx';
 import { SignIn } from '../shared/shell/SignIn.tsx';
 import { Enhance } from './enhance/Enhance.tsx';
@@ -53,6 +54,7 @@ function Inside({ person }: { person: Person }) {
   const [path] = useLocation();
   return (
     <Shell what="workbench" person={person} screens={SCREENS} indicator={<ConnectionIndicator />} drawer={{ title: 'Faults and messages', warning, content: <DrawerContent /> }}>
+      {!path.startsWith('/enhance') && <Away />}
       <Guard at={path}><Switch>
         <Route path="/enhance"><Enhance /></Route>
         <Route path="/proposals"><Proposals /></Route>

@@ -18,5 +18,5 @@ export function DrawerContent() {
 export function useFaultWarning(): string | undefined {
   const { network } = useDesk();
   const { dropped, delay, rate, reads } = useSyncExternalStore(network.watch, () => network.weather);
-  return dropped ? 'Network dropped' : delay > 0 || rate > 0 ? 'Throttled' : reads > 0 ? 'Slow reader' : undefined;
+  return dropped ? 'Dropped' : delay > 0 || rate > 0 ? 'Throttled' : reads > 0 ? 'Slow reader' : undefined;
 }

@@ -38,7 +38,7 @@ export function Shell({ what, person, screens, indicator, drawer, children }: Pr
         <div className="grow min-w-0 flex justify-start lg:pl-0">{indicator}</div>
         {drawer && (
           <Button look={drawer.warning ? 'danger' : 'quiet'} aria-expanded={open} aria-controls="drawer" onClick={() => setOpen(!open)} small>
-            <ToolIcon className="size-4.5" /><span className={drawer.warning ? '' : 'max-sm:sr-only'}>{drawer.warning ?? drawer.title}</span>
+            <ToolIcon className="size-4.5" /><span className={drawer.warning ? 'whitespace-nowrap' : 'max-sm:sr-only'}>{drawer.warning ?? drawer.title}</span>
           </Button>
         )}
         <ThemeButton />

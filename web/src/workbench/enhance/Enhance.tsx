@@ -9,6 +9,7 @@ import { useDesk } from '../../shared/desk.ts';
 import { TroubleNote, useAct } from '../../shared/kit/act.tsx';
 import { SparkIcon } from '../../shared/kit/icons.tsx';
 import { Button, Card, Empty, PageHead } from '../../shared/kit/kit.tsx';
+import { Away } from '../../shared/shell/Away.tsx';
 import { Request } from './Request.tsx';
 import { SESSION, useRequests } from './requests.ts';
 
@@ -46,6 +47,7 @@ function Screen({ client, topic }: { client: Client; topic: string }) {
   return (
     <>
       <PageHead title="Enhance prompts" aside={<span className="flex items-center text-sm text-faint">This session <ConnectionIndicator /></span>}>A model writes your prompt better, word by word. Start several at once; they go on when the connection does not.</PageHead>
+      <Away />
       <Card className="p-4 mb-5">
         <form onSubmit={submit}>
           <label className="block text-sm font-medium text-soft mb-1" htmlFor="prompt">Your prompt</label>

@@ -35,7 +35,7 @@ export function Proposals() {
       <PageHead title="Review proposals" aside={<div className="flex items-center gap-3"><PresenceStack users={presence.users} self={person.sub} size="small" /><ProjectPicker project={project} onPick={setProject} /></div>}>
         Checks and changes come line by line and word by word, to all who look.
       </PageHead>
-      <LockBar project={project} />
+      {!trouble && <LockBar project={project} />}
       <div role="tablist" aria-label="Proposals" className="flex gap-1.5 overflow-x-auto mb-4 pb-1" onKeyDown={event => {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
         const at = PROPOSALS.findIndex(proposal => proposal.id === id);

@@ -4,7 +4,6 @@ import { useEffect, useState } from 'react';
 import { Link, useLocation, useRoute } from 'wouter';
 import { useEntityListLive, useTidings } from '@tidings/react';
 import { entity } from '@tidings/client/entities';
-import { StaleNotice } from '@tidings/ui';
 import { useDesk } from '../../shared/desk.ts';
 import { TroubleNote, useAct } from '../../shared/kit/act.tsx';
 import { PlusIcon, RowsIcon } from '../../shared/kit/icons.tsx';
@@ -41,7 +40,6 @@ export function Records() {
         What others create, change or delete is here at once; who edits at the same time is told before anything is overwritten.
       </PageHead>
       {list.status === 'denied' && <TroubleNote title="These records are not for you" trouble={{ message: 'Nothing of entities/records is granted to you.', whatToDo: 'Sign in as somebody else, or ask for a grant.' }} />}
-      {list.status === 'stale' && <div className="mb-3"><StaleNotice>The connection is away: others may have changed something.</StaleNotice></div>}
       {fill.trouble && <div className="mb-3"><TroubleNote title="The samples could not be stored" trouble={fill.trouble} /></div>}
       {list.status !== 'denied' && (
         <div className={`grid gap-5 items-start ${open ? '@3xl:grid-cols-[minmax(0,22rem)_minmax(0,1fr)]' : ''}`}>
