@@ -26,7 +26,8 @@ export async function publish(
       } catch (error) {
         // Whether it was stored is not known: its key keeps a repeat from doubling it.
         if (!repeats || !d.isPassing(error)) throw error;
-        const wait = ((error as TidingsError).retryAfter ?? 0) * 1000;
+        // Without a connection the command waits for one by itself.
+        const wait = ((error as TidingsError).retryAfter ?? (d.connection.isOnline ? 1 : 0)) * 1000;
         if (wait) await new Promise<void>(resume => { clock.setTimeout(resume, Math.min(wait, Math.max(0, end - clock.now()))); });
       }
     }

@@ -82,6 +82,19 @@ test('refused; or too early, and then again', async () => {
   await early;
 });
 
+test('what can not be carried out now is repeated a second later, not at once', async () => {
+  const it = await online();
+  const done = it.client.publish('a', 'said');
+  await settled();
+  it.socket.control('command_error', { ref: it.socket.commands('publish')[0]!.ref, code: 'unavailable', message: 'Not now.' });
+  await it.clock.tick(999);
+  expect(it.socket.commands('publish')).toHaveLength(1);
+  await it.clock.tick(1);
+  expect(it.socket.commands('publish')).toHaveLength(2);
+  it.socket.control('published', { ref: it.socket.commands('publish')[1]!.ref, id: 'e.1', position: 'e.1', durable: true });
+  await done;
+});
+
 test('close() ends what waits; an abort ends one', async () => {
   const it = world();
   const control = new AbortController();
