@@ -8,13 +8,12 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
-#define EVENTS_MAX 1000
-
 /* One report under way. */
 struct reading {
     struct td_job *job;
     struct td_job_answer *answer;
     struct td_buf texts;
+    bool tells; /* otherwise it is only looked at, whether all of it can be taken */
 };
 
 static int refuse(struct reading *reading, int err, const char *why)
@@ -64,8 +63,10 @@ static int take_own(struct reading *reading, struct td_slice type_raw, struct td
                       "`type` of an event must be 1 to 64 bytes A-Z a-z 0-9 . _ ~ @ : -.");
     if (td_json_get(event, "data", &data) && td_json_type(data) != TD_JSON_OBJECT)
         return refuse(reading, TD_EINVAL, "`data` of an event must be an object.");
-    if (!td_job_begin_as(job, type, &told))
+    if (job->topic_len == 0)
         return refuse(reading, TD_EINVAL, "This kind of job has no topic for events of its own.");
+    if (!reading->tells || !td_job_begin_as(job, type, &told))
+        return 0;
     struct td_json_iter it = td_json_iter(data);
     while (td_json_next(&it, &name, &value)) {
         if (td_job_names_itself(job, name))
@@ -88,7 +89,8 @@ static int take_line(struct reading *reading, struct td_slice line_raw, struct t
 
     if (text_of(reading, line_raw, &line) < 0)
         return refuse(reading, TD_EINVAL, "`line` must be a string.");
-    td_job_tell_line(reading->job, line, is_stderr);
+    if (reading->tells)
+        td_job_tell_line(reading->job, line, is_stderr);
     return 0;
 }
 
@@ -109,11 +111,11 @@ static int take_event(struct reading *reading, struct td_slice event)
         return refuse(reading, TD_EINVAL,
                       "An event is {\"line\",\"stream\"}, {\"text\"}, {\"log\",\"level\"}, "
                       "{\"progress\",\"message\"} or {\"type\",\"data\"}.");
-    if (report.text.ptr)
+    if (reading->tells && report.text.ptr)
         td_job_tell_text(job, report.text);
-    if (report.log.ptr)
+    if (reading->tells && report.log.ptr)
         td_job_tell_log(job, report.log, report.level);
-    if (report.has_progress || report.message.ptr)
+    if (reading->tells && (report.has_progress || report.message.ptr))
         td_job_set_progress(job, report.has_progress ? report.progress : -1, report.message);
     return 0;
 }
@@ -178,6 +180,34 @@ static int read_state(struct reading *reading, struct td_slice json, enum td_job
     return refuse(reading, TD_EINVAL, "`state` must be running, done, failed or cancelled.");
 }
 
+static int take_progress(struct reading *reading, struct td_slice json)
+{
+    struct td_report report;
+
+    td_buf_reset(&reading->texts);
+    if (td_report_read(json, &reading->texts, &report) < 0)
+        return refuse(reading, TD_EINVAL,
+                      "`progress` must be a number, `message` a string, `error` an object.");
+    if (reading->tells && (report.has_progress || report.message.ptr))
+        td_job_set_progress(reading->job, report.has_progress ? report.progress : -1,
+                            report.message);
+    return 0;
+}
+
+static int take_events(struct reading *reading, struct td_slice json)
+{
+    struct td_slice events, name, event;
+    int r = 0;
+
+    if (!td_json_get(json, "events", &events))
+        return 0;
+    struct td_json_iter it = td_json_iter(events);
+    while (r == 0 && td_json_next(&it, &name, &event))
+        r = take_event(reading, event);
+    return r;
+}
+
+/* All of it, before anything is taken: a report counts whole or not at all. */
 static int check(struct reading *reading, struct td_slice json, enum td_job_state state)
 {
     struct td_slice raw, name, event;
@@ -187,84 +217,70 @@ static int check(struct reading *reading, struct td_slice json, enum td_job_stat
         return refuse(reading, TD_ETOOLARGE, "`result` is larger than 256 KiB.");
     if (state == TD_JOB_STATE_FAILED && !td_json_get(json, "error", &raw))
         return refuse(reading, TD_EINVAL, "A job that failed needs an `error` with a `message`.");
-    if (!td_json_get(json, "events", &raw))
-        return 0;
-    if (td_json_type(raw) != TD_JSON_ARRAY)
-        return refuse(reading, TD_EINVAL, "`events` must be an array.");
-    struct td_json_iter it = td_json_iter(raw);
-    while (td_json_next(&it, &name, &event))
-        n++;
-    return n <= EVENTS_MAX ? 0
-                           : refuse(reading, TD_ETOOLARGE, "1000 events at most in one report.");
+    if (td_json_get(json, "events", &raw)) {
+        if (td_json_type(raw) != TD_JSON_ARRAY)
+            return refuse(reading, TD_EINVAL, "`events` must be an array.");
+        struct td_json_iter it = td_json_iter(raw);
+        while (td_json_next(&it, &name, &event))
+            n++;
+    }
+    if (n > TD_JOB_REPORT_EVENTS_MAX)
+        return refuse(reading, TD_ETOOLARGE, "1000 events at most in one report.");
+    int r = take_events(reading, json);
+    return r == 0 ? take_progress(reading, json) : r;
 }
 
-static int take_progress(struct reading *reading, struct td_slice json)
+/* What the end will say; told by the end only. */
+static int keep_end(struct reading *reading, struct td_slice json, enum td_job_state state)
 {
-    struct td_report report;
+    struct td_slice raw;
 
-    td_buf_reset(&reading->texts);
-    if (td_report_read(json, &reading->texts, &report) < 0)
-        return refuse(reading, TD_EINVAL,
-                      "`progress` must be a number, `message` a string, `error` an object.");
-    if (report.has_progress || report.message.ptr)
-        td_job_set_progress(reading->job, report.has_progress ? report.progress : -1,
-                            report.message);
+    if (state == TD_JOB_STATE_DONE && td_json_get(json, "result", &raw))
+        return td_job_set(&reading->job->result, raw);
+    if (state == TD_JOB_STATE_FAILED && td_json_get(json, "error", &raw))
+        return take_error(reading, raw);
     return 0;
 }
 
-static int take_end(struct reading *reading, struct td_slice json, enum td_job_state state)
+/* Only memory that is out stops it on its way, and then it ends the job: half of it may be told. */
+static void tell(struct reading *reading, struct td_slice json, enum td_job_state state)
 {
     struct td_job *job = reading->job;
-    struct td_slice raw;
-    int r = 0;
+    size_t said = job->said.len;
 
-    if (state == TD_JOB_STATE_RUNNING)
-        return 0;
-    if (state == TD_JOB_STATE_DONE && td_json_get(json, "result", &raw))
-        r = td_job_set(&job->result, raw);
-    if (state == TD_JOB_STATE_FAILED && td_json_get(json, "error", &raw))
-        r = take_error(reading, raw);
-    if (r == 0)
+    reading->tells = true;
+    if (take_events(reading, json) < 0 || take_progress(reading, json) < 0)
+        td_job_stop(job, TD_JOB_WHY_LOG);
+    /* The number lies in the log beside what was said, so that it is known after a crash too; an end says it itself. */
+    if (job->joins && state == TD_JOB_STATE_RUNNING && job->said.len != said)
+        td_job_tell(job, "progress", TD_CLASS_LATEST);
+    if (state != TD_JOB_STATE_RUNNING && job->why != TD_JOB_WHY_LOG)
         td_job_end(job, state);
-    return r;
 }
 
 static int take(struct reading *reading, struct td_slice json, uint64_t seq)
 {
     enum td_job_state state = TD_JOB_STATE_RUNNING;
-    struct td_slice events, name, event;
+    struct td_job *job = reading->job;
 
     int r = read_state(reading, json, &state);
     if (r == 0)
         r = check(reading, json, state);
+    if (r == 0)
+        r = keep_end(reading, json, state);
     if (r < 0)
         return r;
-    size_t n_events = reading->job->n_events, said = reading->job->said.len;
-    uint64_t last_seq = reading->job->report_seq;
-    reading->job->holds = true;
     if (seq > 0)
-        reading->job->report_seq = seq;
-    if (td_json_get(json, "events", &events)) {
-        struct td_json_iter it = td_json_iter(events);
-        while (r == 0 && td_json_next(&it, &name, &event))
-            r = take_event(reading, event);
-    }
-    if (r == 0)
-        r = take_progress(reading, json);
-    /* The number lies in the log beside what was said, so that it is known after a crash too; an end says it itself. */
-    if (r == 0 && seq > 0 && state == TD_JOB_STATE_RUNNING && reading->job->n_events > n_events)
-        td_job_tell(reading->job, "progress", TD_CLASS_LATEST);
-    if (r == 0)
-        r = take_end(reading, json, state);
-    reading->job->holds = false;
-    if (r < 0)
-        reading->job->report_seq = last_seq;
-    if (r < 0 && reading->job->n_events >= n_events) { /* a report counts whole or not at all */
-        reading->job->n_events = n_events;
-        reading->job->said.len = said;
-        td_job_weigh(reading->job);
-    }
-    return r;
+        job->report_seq = seq;
+    job->holds = true;
+    job->joins = seq > 0;
+    job->n_before = job->n_events;
+    tell(reading, json, state);
+    if (job->joins && job->n_events > 0)
+        job->events[job->n_events - 1].joined = false;
+    job->holds = job->joins = false;
+    job->n_before = 0;
+    return 0;
 }
 
 bool td_job_end_unheard(struct td_job *job)
@@ -316,7 +332,7 @@ int td_jobs_report(struct td_jobs *jobs, const struct td_job_report *report,
                    struct td_job_answer *answer)
 {
     struct td_job *job = td_jobs_find(jobs, report->id);
-    struct reading reading = {job, answer, TD_BUF_INIT(report->json.len + 1024)};
+    struct reading reading = {job, answer, TD_BUF_INIT(report->json.len + 1024), false};
     uint64_t seq;
 
     if (!job || job->lease_s == 0 || !token_fits(job, report->token) ||
@@ -332,14 +348,11 @@ int td_jobs_report(struct td_jobs *jobs, const struct td_job_report *report,
         td_buf_puts(answer->why, "No such job is reported with this lease, or it has ended.");
         return TD_ENOTFOUND;
     }
-    uint64_t offset = job->text_offset;
     if (!is_repeat)
         r = take(&reading, report->json, seq);
     td_buf_done(&reading.texts);
-    if (r < 0) {
-        job->text_offset = offset;
+    if (r < 0)
         return r;
-    }
     if (!td_job_has_ended(job))
         td_job_renew(job);
     return answer_report(job, answer);

@@ -16,15 +16,16 @@
 #define TD_JOB_RESULT_MAX \
     ((size_t)256 *        \
      1024) /* told three times in the batch of the end, which fits the least segment */
-#define TD_JOB_PENDING_MAX  ((size_t)4 * 1024 * 1024)  /* of events that could not be written */
-#define TD_JOBS_PENDING_MAX ((size_t)64 * 1024 * 1024) /* the same of all jobs together */
-#define TD_JOB_VIEWERS_MAX  100
-#define TD_JOB_LEASE_S      30
-#define TD_JOB_LEASE_MAX_S  3600
-#define TD_JOB_PROGRESS_NS  (100 * TD_NS_PER_MS) /* between two events of progress of one job */
-#define TD_JOB_RETRY_NS     TD_NS_PER_S          /* until the log is tried again */
-#define TD_JOB_ROWS_MAX     1024
-#define TD_JOB_SAID_MAX     ((size_t)16 * 1024 * 1024)
+#define TD_JOB_PENDING_MAX       ((size_t)4 * 1024 * 1024) /* of events that could not be written */
+#define TD_JOBS_PENDING_MAX      ((size_t)64 * 1024 * 1024) /* the same of all jobs together */
+#define TD_JOB_VIEWERS_MAX       100
+#define TD_JOB_LEASE_S           30
+#define TD_JOB_LEASE_MAX_S       3600
+#define TD_JOB_PROGRESS_NS       (100 * TD_NS_PER_MS) /* between two events of progress of one job */
+#define TD_JOB_RETRY_NS          TD_NS_PER_S          /* until the log is tried again */
+#define TD_JOB_ROWS_MAX          1024
+#define TD_JOB_REPORT_EVENTS_MAX 1000
+#define TD_JOB_SAID_MAX          ((size_t)16 * 1024 * 1024)
 
 enum td_job_state {
     TD_JOB_STATE_QUEUED,
@@ -71,6 +72,7 @@ struct td_job_event {
     bool keyed;  /* on its own topic: the key is the job's id */
     bool begins; /* of class append: the text */
     bool clears; /* the text is no state any more */
+    bool joined; /* goes in one batch with the next */
 };
 
 struct td_job {
@@ -88,7 +90,10 @@ struct td_job {
     uint64_t made;                     /* the head of the log when it was started */
     enum td_job_state state;
     enum td_job_why why;
-    bool holds; /* a report is being taken up: nothing of it is written before it is whole */
+    bool holds;      /* a report is being taken up: nothing of it is written before it is whole */
+    bool joins;      /* it has a number: what it says goes in one batch */
+    bool end_lost;   /* there was no memory to tell its end: it is tried again */
+    size_t n_before; /* events that were there before it */
     td_unix_ms created, started, ended;
     td_ns began, deadline; /* of its run; deadline 0: none */
     td_ns progress_at;     /* the earliest that progress is told again */
@@ -135,6 +140,7 @@ struct td_jobs_row {
     struct td_list *next; /* from where the queue is looked at on; NULL: from its beginning */
     size_t n_queued, n_running;
     bool changed;         /* somebody has ended, or gone from the queue, since it was looked at */
+    bool again;           /* the same, while only part of it was looked at */
     uint64_t concurrency; /* as it is configured now, or was last */
     struct td_job_stat stat;
 };
@@ -273,6 +279,8 @@ void td_job_weigh(struct td_job *job);
 bool td_jobs_say_too_much(const struct td_jobs *jobs);
 /* Before it is shown to who asks: what is told of a job is in the log, as far as that takes anything, and the answer waits until that can be read. */
 void td_job_write_for(struct td_job *job, struct td_job_answer *answer);
+/* Nothing is written for a while: neither the log, nor memory, takes it now. */
+void td_jobs_retry(struct td_jobs *jobs);
 /* Writes what has gathered.  0, or an error, and then it is still there. */
 int td_job_flush(struct td_job *job, uint64_t *ret_last);
 

@@ -263,7 +263,7 @@ static void check_time(struct td_job *job, td_ns now)
 {
     struct td_jobs *jobs = job->jobs;
 
-    if (job->n_events > 0 && jobs->retry_at == 0)
+    if ((job->n_events > 0 || job->end_lost) && jobs->retry_at == 0)
         td_job_soil(job);
     if (td_job_has_ended(job))
         return;
@@ -307,10 +307,12 @@ static void settle(struct td_job *job)
 {
     if (job->step_pending && !td_job_has_ended(job))
         td_job_start_step(job);
+    if (job->end_lost && job->jobs->retry_at == 0)
+        td_job_tell_end(job);
     if (job->jobs->retry_at == 0)
         (void)td_job_flush(job, NULL);
     (void)td_job_end_unheard(job);
-    if (td_job_has_ended(job) && job->n_events == 0 && !job->run)
+    if (td_job_has_ended(job) && job->n_events == 0 && !job->end_lost && !job->run)
         td_job_free(job);
 }
 

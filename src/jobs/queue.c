@@ -16,6 +16,7 @@ static void show(struct td_jobs_row *row)
 void td_queue_changed(struct td_jobs *jobs, struct td_jobs_row *row)
 {
     row->changed = jobs->queues_changed = true;
+    row->again = row->again || row->next; /* it may be one of those that were passed over */
 }
 
 void td_queues_changed(struct td_jobs *jobs)
@@ -47,7 +48,7 @@ void td_queue_remove(struct td_job *job)
     td_queue_changed(job->jobs, row);
 }
 
-/* False: there are more to be looked at, in the next turn. */
+/* False: there are more to be looked at, in the next turn, or all of them again. */
 static bool start_some(struct td_jobs_row *row)
 {
     struct td_list *node = row->next ? row->next : row->queue.next, *next;
@@ -64,7 +65,9 @@ static bool start_some(struct td_jobs_row *row)
         if (td_job_fits(job))
             td_job_begin_run(job);
     }
-    return true;
+    bool all = !row->again;
+    row->again = false;
+    return all;
 }
 
 static void tell_places(struct td_jobs *jobs, struct td_jobs_row *row)
@@ -89,9 +92,6 @@ void td_queues_turn(struct td_jobs *jobs)
 
     if (!jobs->queues_changed)
         return;
-    /* An owner's limit is over all kinds. */
-    if (jobs->options.limits.owner_running_max > 0)
-        td_queues_changed(jobs);
     for (size_t i = 0; i < td_jobs_count_kinds(jobs); i++) {
         struct td_jobs_row *row = jobs->rows[i];
         if (!row->changed)

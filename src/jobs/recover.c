@@ -125,11 +125,12 @@ static void take_texts(struct td_job *job, const struct td_job_view *view)
 static void take_agents(struct td_job *job, const struct td_job_view *view)
 {
     struct td_slice ignored, agent, agents = member(view->data, "agents");
+    bool waits = td_json_string_is(view->state, "queued") ||
+                 td_json_get(view->data, "external", &ignored); /* then no step is run here */
     struct td_json_iter it = td_json_iter(agents);
 
     /* That the first has begun is written with the second one only. */
-    job->agents[0].status =
-        td_json_string_is(view->state, "queued") ? TD_AGENT_WAITING : TD_AGENT_STARTED;
+    job->agents[0].status = waits ? TD_AGENT_WAITING : TD_AGENT_STARTED;
     job->agents[0].duration_ms = TD_AGENT_MS_UNKNOWN;
     while (agents.len > 0 && td_json_next(&it, &ignored, &agent)) {
         struct td_slice name = member(agent, "agent"), status = member(agent, "status");

@@ -74,7 +74,7 @@ void td_job_set_progress(struct td_job *job, double progress, struct td_slice me
 
     if (td_job_has_ended(job))
         return;
-    if (job->kind && job->kind->n_steps > 0 && progress >= 0)
+    if (job->agents && job->lease_s == 0 && progress >= 0) /* a worker elsewhere speaks of it all */
         progress = ((double)job->step * 100 + TD_MIN(progress, 100)) / (double)job->kind->n_steps;
     if (progress > job->progress)
         job->progress = TD_MIN(progress, 100);
@@ -409,6 +409,9 @@ void td_job_end(struct td_job *job, enum td_job_state state)
     td_job_tell_end(job);
     count_end(job);
     note_end(job);
-    td_queue_changed(job->jobs, job->row);
+    if (job->jobs->options.limits.owner_running_max > 0) /* that is over all kinds */
+        td_queues_changed(job->jobs);
+    else
+        td_queue_changed(job->jobs, job->row);
     td_job_soil(job);
 }

@@ -31,12 +31,14 @@ void td_job_finish(struct td_job *job, const struct td_job_event *event)
     if (!events || job->said.err < 0) { /* half an event is not told */
         job->said.len = event->type_at;
         job->said.err = 0;
+        job->end_lost = td_job_has_ended(job);
         td_job_stop(job, TD_JOB_WHY_LOG);
         return;
     }
     job->events = events;
     job->events_cap = cap;
     job->events[job->n_events] = *event;
+    job->events[job->n_events].joined = job->joins;
     job->events[job->n_events++].data_len = job->said.len - event->data_at;
     td_job_weigh(job);
     td_job_soil(job);
@@ -195,7 +197,7 @@ static bool extend_text(struct td_job *job, struct td_slice piece)
     struct td_job_event *last = job->n_events > 0 ? &job->events[job->n_events - 1] : NULL;
 
     if (!last || last->class != TD_CLASS_APPEND || last->data_at + last->data_len != said->len ||
-        job->text_offset == 0)
+        job->text_offset == 0 || job->n_events <= job->n_before)
         return false;
     if (td_buf_reserve(said, piece.len * 6 + 4) < 0) {
         said->err = 0;
@@ -379,7 +381,7 @@ static void put_failure(struct td_job *job)
                    job->actions.len > 0 ? td_buf_slice(&job->actions) : TD_S("[]"));
 }
 
-void td_job_tell_end(struct td_job *job)
+static void tell_end(struct td_job *job)
 {
     static const struct {
         const char *type;
@@ -391,8 +393,6 @@ void td_job_tell_end(struct td_job *job)
     };
     struct td_job_event event;
 
-    TD_ASSERT(td_job_has_ended(job));
-    job->end_at = job->n_events;
     td_job_tell(job, ends[job->state].type, TD_CLASS_LOG);
     if (!td_job_begin(job, ends[job->state].event, &event))
         return;
@@ -407,4 +407,20 @@ void td_job_tell_end(struct td_job *job)
             put_failure(job);
     }
     finish(job, &event);
+}
+
+void td_job_tell_end(struct td_job *job)
+{
+    size_t said = job->said.len;
+
+    TD_ASSERT(td_job_has_ended(job));
+    job->end_at = job->n_events;
+    job->end_lost = false;
+    tell_end(job);
+    if (!job->end_lost)
+        return;
+    job->n_events = job->end_at; /* on both topics or on none */
+    job->said.len = said;
+    td_job_weigh(job);
+    td_jobs_retry(job->jobs);
 }

@@ -8,7 +8,9 @@
 
 #define BATCH_BYTES ((size_t)512 * 1024)
 #define BATCH_MAX   256
-#define KEPT_BYTES  ((size_t)16 * 1024) /* of memory, by who has nothing to say */
+#define BATCH_ROOM \
+    (BATCH_MAX + TD_JOB_REPORT_EVENTS_MAX + 8) /* a report, its end, and what was there before */
+#define KEPT_BYTES ((size_t)16 * 1024)         /* of memory, by who has nothing to say */
 
 static struct td_slice said_at(const struct td_job *job, size_t at, size_t len)
 {
@@ -31,31 +33,33 @@ static void fill(const struct td_job *job, const struct td_job_event *event, str
     };
 }
 
-/* How many events from `first` on go as one batch; what tells the end is in one. */
-static size_t count_batch(const struct td_job *job, size_t first)
+/* How many of its events go as one batch: what tells the end is in one, and so is what a report with a number says, with the number. */
+static size_t count_batch(const struct td_job *job)
 {
+    const struct td_job_event *events = job->events;
     size_t n = 0, bytes = 0, end = job->n_events;
 
-    if (td_job_has_ended(job) && first < job->end_at)
+    if (td_job_has_ended(job) && job->end_at == 0)
+        return end;
+    if (td_job_has_ended(job))
         end = job->end_at;
-    else if (td_job_has_ended(job))
-        return end - first;
-    while (first + n < end && n < BATCH_MAX && (n == 0 || bytes < BATCH_BYTES))
-        bytes += job->events[first + n++].data_len;
-    return n;
+    do
+        bytes += events[n++].data_len;
+    while (n < end && (events[n - 1].joined || (n < BATCH_MAX && bytes < BATCH_BYTES)));
+    return events[n - 1].joined ? job->n_events : n;
 }
 
-static int write_batch(struct td_job *job, size_t first, size_t n, uint64_t *ret_last)
+static int write_batch(struct td_job *job, size_t n, uint64_t *ret_last)
 {
     const struct td_jobs_log *log = &job->jobs->options.log;
-    struct td_draft drafts[BATCH_MAX];
-    uint64_t seqs[BATCH_MAX];
+    struct td_draft drafts[BATCH_ROOM];
+    uint64_t seqs[BATCH_ROOM];
     struct td_batch batch = {.drafts = drafts, .n = n};
 
-    TD_ASSERT(n <= BATCH_MAX);
+    TD_ASSERT(n <= BATCH_ROOM);
     for (size_t i = 0; i < n; i++) {
-        fill(job, &job->events[first + i], &drafts[i]);
-        batch.expect |= !job->events[first + i].own;
+        fill(job, &job->events[i], &drafts[i]);
+        batch.expect |= !job->events[i].own;
     }
     batch.expect_topic = td_job_own(job);
     batch.expect_seq = job->seq;
@@ -63,7 +67,7 @@ static int write_batch(struct td_job *job, size_t first, size_t n, uint64_t *ret
     if (r < 0)
         return r;
     for (size_t i = 0; i < n; i++) {
-        if (!job->events[first + i].own)
+        if (!job->events[i].own)
             job->seq = seqs[i];
         if (ret_last)
             *ret_last = TD_MAX(*ret_last, seqs[i]);
@@ -147,22 +151,26 @@ static bool give_up(struct td_job *job, int r)
     return true;
 }
 
+void td_jobs_retry(struct td_jobs *jobs)
+{
+    jobs->retry_at = td_clock_ns() + TD_JOB_RETRY_NS;
+    td_jobs_wake_at(jobs, jobs->retry_at);
+}
+
 int td_job_flush(struct td_job *job, uint64_t *ret_last)
 {
     int r = 0;
 
     while (r == 0 && job->n_events > 0) {
-        size_t n = count_batch(job, 0);
-        r = write_batch(job, 0, n, ret_last);
+        size_t n = count_batch(job);
+        r = write_batch(job, n, ret_last);
         if (r == 0)
             forget(job, n);
         else if (is_final(r) && give_up(job, r))
             r = 0;
     }
-    if (r < 0 && !is_final(r)) {
-        job->jobs->retry_at = td_clock_ns() + TD_JOB_RETRY_NS;
-        td_jobs_wake_at(job->jobs, job->jobs->retry_at);
-    }
+    if (r < 0 && !is_final(r))
+        td_jobs_retry(job->jobs);
     return r;
 }
 

@@ -72,13 +72,17 @@ static void wake(void *arg)
     (void)arg;
 }
 
-static int log_error; /* 0: it takes what it is given */
+static int log_error;          /* 0: it takes what it is given, … */
+static int takes_batches = -1; /* … so many times; -1: always */
 
 static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
 {
     (void)arg;
     if (log_error < 0)
         return log_error;
+    if (takes_batches == 0)
+        return -ENOSPC;
+    takes_batches -= takes_batches > 0;
     int r = td_journal_append(journal, batch, ret_seqs);
     while (td_journal_commit_step(journal) > 0)
         ;
@@ -1055,6 +1059,161 @@ static void what_is_told_of_a_job_is_in_the_log(void **state_)
     says(body, "\"state\":\"done\"");
 }
 
+/* A job of the kind that a worker elsewhere runs; its id and its topic in `ret_id` and `ret_topic`. */
+static struct td_slice start_elsewhere(const char *kind, const char *params,
+                                       char ret_id[TD_JOB_ID_LEN], char ret_topic[64])
+{
+    assert_int_equal(start_with((struct td_job_start){.kind = td_slice_str(kind),
+                                                      .params = td_slice_str(params),
+                                                      .external = true}),
+                     0);
+    memcpy(ret_id, id_of().ptr, TD_JOB_ID_LEN);
+    snprintf(ret_topic, 64, "outside/%.*s", TD_JOB_ID_LEN, ret_id);
+    return token_of();
+}
+
+static void a_refused_report_changes_nothing(void **state_)
+{
+    char id[TD_JOB_ID_LEN], topic[64];
+    struct td_slice token = start_elsewhere("outside", "{}", id, topic);
+    struct td_slice job = td_slice(id, sizeof(id));
+
+    (void)state_;
+    log_error = -ENOSPC;
+    assert_int_equal(report(job, token, "{\"events\":[{\"text\":\"a\"}]}"), -ENOSPC);
+    assert_int_equal(report(job, token,
+                            "{\"seq\":1,\"progress\":60,\"message\":\"far\",\"events\":[{"
+                            "\"text\":\"bcd\"},{\"progress\":50},{\"line\":1}]}"),
+                     TD_EINVAL);
+    assert_int_equal(report(job, token,
+                            "{\"seq\":1,\"progress\":60,\"events\":[{\"text\":\"bcd\"}],"
+                            "\"error\":{}}"),
+                     TD_EINVAL);
+    log_error = 0;
+    jobs->retry_at = 0;
+    assert_int_equal(report(job, token, "{\"seq\":1,\"events\":[{\"text\":\"b\"}]}"), 0);
+    says(body, "\"progress\":0,");
+    assert_null(strstr(body, "far"));
+    says(told(topic), "\"offset\":0,\"content\":\"a\"}");
+    says(told(topic), "\"offset\":1,\"content\":\"b\"}");
+    assert_int_equal(count(told(topic), "token {"), 2);
+}
+
+/* A report of so many lines. */
+static const char *many_lines(size_t n, const char *more)
+{
+    static char json[64 * 1024];
+    size_t len = (size_t)snprintf(json, sizeof(json), "{\"seq\":1%s,\"events\":[", more);
+
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(json + len, sizeof(json) - len, "%s{\"line\":\"n\"}",
+                                i > 0 ? "," : "");
+    snprintf(json + len, sizeof(json) - len, "]}");
+    return json;
+}
+
+static void a_report_with_a_number_is_in_the_log_as_a_whole(void **state_)
+{
+    static const char *const ends[] = {"", ",\"state\":\"done\""};
+
+    (void)state_;
+    for (size_t i = 0; i < 2; i++) {
+        char id[TD_JOB_ID_LEN], topic[64];
+        struct td_slice token = start_elsewhere("outside", "{}", id, topic);
+        struct td_slice job = td_slice(id, sizeof(id));
+        takes_batches = 1; /* then it is full, and the server is killed */
+        (void)report(job, token, many_lines(1000, ends[i]));
+        td_jobs_free(jobs);
+        takes_batches = -1;
+        open_jobs();
+        assert_int_equal(report(job, token, many_lines(1000, ends[i])), i == 0 ? 0 : TD_ENOTFOUND);
+        assert_int_equal(count(told(topic), "\"line\":\"n\""), 1000);
+        if (i == 0)
+            assert_int_equal(report(job, token, "{\"state\":\"done\"}"), 0);
+        assert_int_equal(get(ann, job), 0);
+        says(body, "\"state\":\"done\"");
+    }
+}
+
+static void an_end_that_finds_no_memory_is_told_later(void **state_)
+{
+    (void)state_;
+    assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+    end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+    const char *completed = strstr(told("jobs/*"), "completed {");
+    assert_non_null(completed);
+    const size_t rooms[] = {8, strlen(completed) + 20}; /* for nothing, for one of its topics */
+    for (size_t i = 0; i < TD_ARRAY_LEN(rooms); i++) {
+        assert_int_equal(start("validate", "{\"p\":\"a\"}"), 0);
+        struct td_job *job = TD_CONTAINER_OF(jobs->all.next, struct td_job, list);
+        td_buf_done(&job->said);
+        job->said.max = rooms[i];
+        end_run(i + 1, (struct td_run_end){.outcome = TD_RUN_DONE, .exit_status = 0});
+        assert_int_equal(jobs->n, 1);
+        assert_int_equal(count(told("jobs/*"), "completed {"), i + 1);
+        assert_int_equal(count(told("projects/a"), "complete {"), i + 1);
+        job->said.max = TD_JOB_SAID_MAX;
+        jobs->retry_at = 1;
+        jobs->next = 0;
+        td_jobs_turn(jobs);
+        assert_int_equal(jobs->n, 0);
+        assert_int_equal(count(told("jobs/*"), "completed {"), i + 2);
+        assert_int_equal(count(told("projects/a"), "complete {"), i + 2);
+    }
+}
+
+static void a_pipeline_elsewhere_is_one_piece_of_work(void **state_)
+{
+    char id[TD_JOB_ID_LEN], topic[64];
+    struct td_slice token = start_elsewhere("generate", "{\"p\":\"a\"}", id, topic);
+    struct td_slice job = td_slice(id, sizeof(id));
+
+    (void)state_;
+    assert_int_equal(report(job, token, "{\"progress\":50}"), 0);
+    says(body, "\"progress\":50,");
+    assert_int_equal(count(body, "\"status\":\"waiting\""), 2);
+    td_jobs_free(jobs);
+    open_jobs();
+    assert_int_equal(report(job, token, "{}"), 0);
+    assert_int_equal(count(body, "\"status\":\"waiting\""), 2);
+    assert_int_equal(report(job, token, "{\"state\":\"done\"}"), 0);
+}
+
+static void three_in_sessions(struct td_kind_spec *spec)
+{
+    in_sessions(spec);
+    spec->concurrency = 3;
+}
+
+static void who_was_passed_over_is_looked_at_again(void **state_)
+{
+    const struct td_run_end end = {.outcome = TD_RUN_DONE, .exit_status = 0};
+    struct td_kinds *others = change_validate(three_in_sessions);
+    char first[TD_JOB_ID_LEN];
+
+    (void)state_;
+    assert_int_equal(start_in("a"), 0);
+    assert_int_equal(start_in("b"), 0);
+    assert_int_equal(start_in("c"), 0);
+    for (int i = 0; i < 256; i++) { /* as many as a turn looks at */
+        assert_int_equal(start_in("a"), 0);
+        if (i == 0)
+            memcpy(first, id_of().ptr, sizeof(first));
+    }
+    assert_int_equal(start_in("b"), 0);
+    runs[2].ops->ended(runs[2].arg, &end);
+    td_jobs_turn(jobs); /* all of `a` are passed over, … */
+    runs[0].ops->ended(runs[0].arg, &end);
+    td_jobs_turn(jobs); /* … and that of `b` */
+    td_jobs_turn(jobs);
+    assert_int_equal(n_runs, 4);
+    assert_int_equal(get(ann, td_slice(first, sizeof(first))), 0);
+    says(body, "\"state\":\"running\"");
+    td_jobs_free(jobs);
+    td_kinds_free(others);
+    open_jobs();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1083,6 +1242,11 @@ int main(void)
         TEST(agents_of_an_orphan_are_what_they_are),
         TEST(the_queue_is_looked_through_in_turns),
         TEST(what_waits_for_the_log_is_bounded_over_all_jobs),
+        TEST(a_refused_report_changes_nothing),
+        TEST(a_report_with_a_number_is_in_the_log_as_a_whole),
+        TEST(an_end_that_finds_no_memory_is_told_later),
+        TEST(a_pipeline_elsewhere_is_one_piece_of_work),
+        TEST(who_was_passed_over_is_looked_at_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
