@@ -80,7 +80,7 @@ export function createClient<S extends Schema = RegisteredSchema>(options: Clien
     },
     lost(reason, final) {
       rest?.lost();
-      topics.lost();
+      topics.lost(final);
       commands.lost(reason, final);
     },
     message(message, text) {

@@ -18,9 +18,10 @@ const LINGER_MS = 1000;
 interface Group {
   uses: Set<Use>;
   since?: Position | 'earliest';
-  /** It continues the stream; what is new waits until that has caught up. */
+  state?: boolean;
+  /** It continues the stream. */
   resumes: boolean;
-  /** It moves the connection to where it begins. */
+  /** It moves the connection to where it begins; what is new waits until that has caught up. */
   moves: boolean;
 }
 
@@ -42,7 +43,8 @@ export interface Topics {
   add(pattern: string, options?: TopicOptions): Use;
   /** `remembered`: where the last page had come to, by pattern. */
   online(remembered?: (pattern: string) => Position | undefined): void;
-  lost(): void;
+  /** `isFinal`: and it does not come back by itself. */
+  lost(isFinal: boolean): void;
   /** Takes a message of the server, of so many characters. */
   message(message: Message, size: number): void;
 }
@@ -51,34 +53,39 @@ export function topics(d: TopicsDeps): Topics {
   const uses = new Set<Use>();
   /** How many of them have a pattern: thousands may come and go with a page, and each should cost the same. */
   const counts = new Map<string, number>();
-  /** Closed, but not gone yet: a component that is mounted again within a second costs no command. */
-  const lingering = new Map<Use, Stop>();
+  /** What is done a little later, or once the connection is gone. */
+  const pending = new Map<() => void, Stop>();
   const groups = new Map<unknown, Group>();
   /** What the link has been asked for. */
   const subscribed = new Set<string>();
   let position: Position | undefined, remembered: Parameters<Topics['online']>[0];
-  let isOnline = false, isFirst = true, isResuming = false, isScheduled = false;
+  let isOnline = false, isMoving = false, isScheduled = false;
 
   const namesOf = (some: Iterable<Use>) => new Set([...some].map(use => use.name));
   const settled = () => [...uses].filter(use => use.settled);
 
-  function gone(use: Use) {
-    lingering.get(use)?.();
-    lingering.delete(use);
-    if (!uses.delete(use)) return;
-    for (const group of groups.values()) group.uses.delete(use);
-    const left = counts.get(use.name)! - 1;
-    counts.set(use.name, left);
-    if (left) return;
-    counts.delete(use.name);
-    schedule();
+  function soon(fn: () => void, ms: number) {
+    const run = () => {
+      pending.delete(run);
+      fn();
+    };
+    pending.set(run, d.later(run, ms));
   }
 
   const useDeps = {
     guarded: d.guarded, later: d.later, asked: schedule, position: () => position,
     closed(use: Use) {
-      if (!isOnline) gone(use);
-      else if (uses.has(use) && !lingering.has(use)) lingering.set(use, d.later(() => gone(use), LINGER_MS));
+      if (!uses.delete(use)) return;
+      for (const group of groups.values()) group.uses.delete(use);
+      const leave = () => {
+        const left = counts.get(use.name)! - 1;
+        if (left) counts.set(use.name, left);
+        else counts.delete(use.name);
+        schedule();
+      };
+      // A component that is mounted again within a second costs no command.
+      if (isOnline) soon(leave, LINGER_MS);
+      else leave();
     },
   };
 
@@ -99,35 +106,39 @@ export function topics(d: TopicsDeps): Topics {
       for (const name of unused) subscribed.delete(name);
       for (const part of parts(unused)) d.send({ type: 'UNSUBSCRIBE', topics: part });
     }
-    if (isResuming) return;
     // What begins now goes first: behind one that begins earlier the connection would stand too early for it.
     const asks = new Map<string, Use[]>([['', []], ['+', []]]);
     for (const use of uses) {
-      if (!use.ask || use.ref || use.phase === 'denied' || lingering.has(use)) continue;
+      if (!use.ask || use.ref || use.phase === 'denied') continue;
       const key = (use.ask.since ?? '') + (use.ask.state ? '+' : '');
       asks.set(key, [...asks.get(key) ?? [], use]);
     }
-    for (const group of asks.values()) if (group[0]) subscribe(group, group[0].ask!.since, group[0].ask!.state);
+    for (const [use, ...more] of asks.values()) {
+      if (!use || isMoving) continue;
+      const { since, state } = use.ask!;
+      // State does not say whom it is for.
+      if (!state || ![...groups.values()].some(group => group.state)) subscribe([use, ...more], since, state);
+    }
   }
 
   function subscribe(members: Use[], since?: Position | 'earliest', state?: boolean, resumes = false) {
     for (const part of parts([...namesOf(members)])) {
-      const ref = d.nextRef(), group = new Set(members.filter(use => part.includes(use.name)));
+      const ref = d.nextRef(), group = new Set(members.filter(use => part.includes(use.name))), moves = !d.bound && !subscribed.size;
       for (const use of group) {
         use.ref = ref;
         // The connection moves once; what does not fit into the first command is read beside it.
-        if (resumes && !isFirst) use.unsettle(since);
+        if (resumes && !moves) use.unsettle(since);
       }
-      groups.set(ref, { uses: group, since, resumes: resumes && isFirst, moves: isFirst });
+      groups.set(ref, { uses: group, since, state, resumes: resumes && moves, moves });
+      isMoving ||= moves && !!since;
       for (const name of part) subscribed.add(name);
-      isFirst = false;
       d.send({ type: 'SUBSCRIBE', topics: part, since, state: state || undefined, ref });
     }
   }
 
   function finished(ref: unknown, group: Group) {
     if (!groups.delete(ref)) return; // of a connection that is gone
-    if (group.resumes) isResuming = false;
+    if (group.moves) isMoving = false;
     schedule();
   }
 
@@ -138,12 +149,15 @@ export function topics(d: TopicsDeps): Topics {
       group.uses.delete(use);
       subscribed.delete(use.name);
       use.ref = undefined;
-      use.ask ??= { since: group.since };
-      if (passes) use.to(use.phase, error);
-      else use.deny(error);
+      if (passes) {
+        use.unsettle(group.since);
+        use.to(use.phase, error);
+      } else {
+        use.deny(error);
+      }
     }
     if (group.uses.size) return;
-    if (passes) d.later(() => finished(message.ref, group), (error.retryAfter ?? 1) * 1000);
+    if (passes) soon(() => finished(message.ref, group), (error.retryAfter ?? 1) * 1000);
     else finished(message.ref, group);
   }
 
@@ -162,8 +176,10 @@ export function topics(d: TopicsDeps): Topics {
   }
 
   function answered(message: Message, group: Group) {
-    const { ref } = message, here = message.position as Position, { since, resumes, moves } = group;
+    const { ref, stands = message.position } = message, here = message.position as Position, { since, resumes, moves } = group;
     if (moves && !resumes) position = since && since !== 'earliest' ? since : here;
+    // What is new is not to come from before it once more. (Before the topics of an endpoint have begun nothing is known of them.)
+    else if (position) position = stands as Position;
     for (const use of group.uses) {
       if (resumes) use.to('catching-up');
       else use.joined(here, !!since && since !== here && !moves);
@@ -173,7 +189,7 @@ export function topics(d: TopicsDeps): Topics {
   }
 
   function caughtUp(message: Message, group: Group | undefined) {
-    if (!group || [...group.uses].every(use => use.settled)) position = message.position as Position;
+    position = message.position as Position;
     if (!group) return;
     for (const use of group.uses) {
       use.ref = undefined;
@@ -188,9 +204,9 @@ export function topics(d: TopicsDeps): Topics {
       if (it.history || (it.topics?.includes(use.name) ?? true)) use.gap(it, !!it.history);
   }
 
-  function event(it: TidingsEvent & Message, size: number) {
+  function event(it: TidingsEvent & Message, size: number, group: Group | undefined) {
     if (!it.history && !it.state && it.id) position = it.id;
-    for (const use of it.history ? groups.get(it.ref)?.uses ?? [] : uses) {
+    for (const use of it.history ? group?.uses ?? [] : uses) {
       if (!matches(use.name, it.topic)) continue;
       if (it.history) use.history(it);
       else if (it.state) use.stateful && use.state(it, size);
@@ -214,24 +230,27 @@ export function topics(d: TopicsDeps): Topics {
       remembered = where;
       const before = settled();
       isOnline = true;
-      isFirst = !d.bound;
-      isResuming = isFirst && before.length > 0;
       revive();
       subscribe(before, position, false, true);
     },
-    lost() {
-      isOnline = isResuming = false;
+    lost(isFinal) {
+      isOnline = isMoving = false;
       groups.clear();
       subscribed.clear();
-      for (const use of lingering.keys()) gone(use);
-      for (const use of uses) use.paused();
+      for (const [run, stop] of pending) {
+        stop();
+        run();
+      }
+      for (const use of uses) use.paused(isFinal);
     },
     message(message, size) {
-      const { type } = message, group = groups.get(message.ref);
-      if (message.control !== true) event(message as never, size);
+      const { type, ref } = message, group = groups.get(ref);
+      // Who has begun anew, or was denied, is not meant any more.
+      for (const use of group?.uses ?? []) if (use.ref !== ref) group!.uses.delete(use);
+      if (message.control !== true) event(message as never, size, group);
       else if (type === 'caught_up') caughtUp(message, group);
       else if (type === 'gap') gap(message as never, group);
-      else if (type === 'heartbeat') position = isResuming ? position : message.position as Position;
+      else if (type === 'heartbeat') position = isMoving ? position : message.position as Position;
       else if (type === 'access_lost') lose(message.topics);
       else if (type === 'authenticated') {
         revive();

@@ -41,7 +41,7 @@ export interface Use extends Topic {
   /** All that it asked for is there. */
   caughtUp(): void;
   /** The connection is gone. What is held for a snapshot stays; what came beside the stream is asked for again. */
-  paused(): void;
+  paused(isFinal: boolean): void;
   /** What it has in the stream is asked for beside the one of a new connection. */
   unsettle(since?: Position): void;
   /** It is not subscribed; a later connection may ask anew. */
@@ -64,7 +64,7 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
   let at: Position | undefined;
   /** Live events that have to wait. */
   let held: TidingsEvent[] | undefined, size = 0, isTooMuch = false;
-  let snapshot: AbortController | undefined;
+  let snapshot: AbortController | undefined, isClosed = false;
   let resolve: () => void, reject: (error: unknown) => void;
 
   const use: Use = {
@@ -81,6 +81,7 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
     onGap: gaps.add,
     watch: watchers.add,
     close() {
+      isClosed = true;
       drop();
       reject(new TidingsError('closed', `${name} was closed.`));
       ends.tell();
@@ -90,13 +91,13 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
     [Symbol.dispose || Symbol()]: () => use.close(),
     async *[Symbol.asyncIterator]() {
       const unread: TidingsEvent[] = [];
-      let wake = () => {}, isOver = false;
-      const stops = [events.add(event => { unread.push(event); wake(); }), ends.add(() => { isOver = true; wake(); })];
+      let wake = () => {};
+      const stops = [events.add(event => { unread.push(event); wake(); }), ends.add(() => wake())];
       try {
         for (;;) {
           if (unread.length > UNREAD_EVENTS) throw new TidingsError('overflow', `${name}: ${UNREAD_EVENTS} events were not read.`);
           if (unread.length) yield unread.shift()!;
-          else if (isOver) return;
+          else if (isClosed) return;
           else await new Promise<void>(resume => { wake = resume; });
         }
       } finally {
@@ -132,7 +133,9 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
       if (!snapshot) release();
       done();
     },
-    paused() {
+    paused(isFinal) {
+      // Nobody waits for what a snapshot would bring.
+      if (isFinal && snapshot) begin();
       use.ref = undefined;
       use.stateful = false;
       // What has come need not come again; of the state that is not known.
@@ -150,7 +153,10 @@ export function useOf(name: string, options: TopicOptions, d: UseDeps): Use {
       use.ask = { since: at = since, state: use.ask?.state };
     },
     deny(error) {
+      const { position } = use;
       begin();
+      // Granted again, who began somewhere goes on from where he is.
+      if (use.ask!.since) use.ask!.since = at = position;
       use.to('denied', error);
     },
     live(event, length) {
