@@ -79,7 +79,8 @@ static void serve(struct td_request *request, const struct td_api *api, const st
     /* The name of an asset changes with its content; a page is asked for again each time, and mostly not sent. */
     td_buf_puts(&headers, asset ? "Cache-Control: public, max-age=31536000, immutable\r\n"
                                 : "Cache-Control: no-cache\r\n");
-    td_buf_putf(&headers, "ETag: \"%s\"\r\nVary: Accept-Encoding\r\n", page->tag);
+    /* Weak, because the bytes are others where it is compressed (RFC 9110 §8.8.1). */
+    td_buf_putf(&headers, "ETag: W/\"%s\"\r\nVary: Accept-Encoding\r\n", page->tag);
     if (packed && !known)
         td_buf_puts(&headers, "Content-Encoding: gzip\r\n");
     put_cookie(request, api, &headers);

@@ -7,7 +7,7 @@
 struct td_page {
     const char *path;             /* "/index.html", "/assets/…" */
     const char *type;             /* of its content */
-    const char *tag;              /* names these bytes: the ETag without its quotes */
+    const char *tag;              /* names this content: the ETag without W/ and its quotes */
     size_t at, len;               /* in td_pages_bytes */
     size_t packed_at, packed_len; /* the same by gzip; 0 long when that is not shorter */
 };

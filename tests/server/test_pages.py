@@ -51,7 +51,8 @@ def test_what_is_large_goes_compressed(server):
 def test_what_is_known_is_not_sent_again(server):
     for path in (*PAGES, "/" + LARGEST.relative_to(DIST).as_posix()):
         tag = get(server, path).headers["ETag"]
-        for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        assert tag.startswith('W/"')  # compressed it has other bytes
+        for known in (tag, tag[2:], f'"other", {tag}'):
             answer = get(server, path, If_None_Match=known)
             assert answer.status_code == 304 and answer.content == b"" and answer.headers["ETag"] == tag
         assert get(server, path, If_None_Match='"other"').status_code == 200
