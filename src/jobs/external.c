@@ -134,15 +134,7 @@ static int take_error(struct reading *reading, struct td_slice raw)
     (void)td_job_set(&job->code, error.code.len > 0 ? error.code : TD_S("failed"));
     (void)td_job_set(&job->error, error.message);
     (void)td_job_set(&job->details, error.details);
-    td_buf_reset(&job->actions);
-    td_buf_putc(&job->actions, '[');
-    for (size_t i = 0; i < error.n_actions; i++) {
-        if (i > 0)
-            td_buf_putc(&job->actions, ',');
-        td_json_put_string(&job->actions, error.actions[i]);
-    }
-    if (td_buf_putc(&job->actions, ']') < 0 || job->actions.err < 0)
-        (void)td_job_set(&job->actions, TD_S("[]"));
+    td_job_set_actions(job, error.actions, error.n_actions);
     return 0;
 }
 

@@ -311,6 +311,8 @@ void td_job_set_progress(struct td_job *job, double progress, struct td_slice me
 /* Takes back a start that could not be written: nothing has happened. */
 void td_job_undo(struct td_job *job);
 int td_job_set(struct td_buf *buf, struct td_slice text); /* replaces what it holds */
+/* Sets what is suggested after a failure: none when these are too long. */
+void td_job_set_actions(struct td_job *job, const struct td_slice *actions, size_t n);
 /* ---- query.c ---- */
 bool td_job_may_see(const struct td_principal *principal, struct td_slice id, bool is_owner,
                     bool is_viewer);

@@ -223,6 +223,19 @@ int td_job_set(struct td_buf *buf, struct td_slice text)
     return td_buf_put(buf, text);
 }
 
+void td_job_set_actions(struct td_job *job, const struct td_slice *actions, size_t n)
+{
+    td_buf_reset(&job->actions);
+    td_buf_putc(&job->actions, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            td_buf_putc(&job->actions, ',');
+        td_json_put_string(&job->actions, actions[i]);
+    }
+    if (td_buf_putc(&job->actions, ']') < 0 || job->actions.err < 0)
+        (void)td_job_set(&job->actions, TD_S("[]"));
+}
+
 void td_job_note_project(struct td_jobs *jobs, struct td_slice kind, struct td_slice topic,
                          struct td_slice id, uint64_t made)
 {

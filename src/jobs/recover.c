@@ -64,8 +64,10 @@ static void take_lease(struct td_job *job, struct td_slice internal)
     }
     for (size_t i = 0; i < sizeof(job->lease_hash); i++) {
         int high = digit(hash.ptr[2 * i]), low = digit(hash.ptr[2 * i + 1]);
-        if (high < 0 || low < 0)
+        if (high < 0 || low < 0) {
             job->lease_s = 0;
+            return;
+        }
         job->lease_hash[i] = (unsigned char)(high << 4 | low);
     }
     struct td_slice seq = member(internal, "seq"), offset = member(internal, "offset");

@@ -132,15 +132,7 @@ static void take_failure(struct td_job *job, const struct td_run_end *end)
     (void)td_job_set(&job->code, end->code.len > 0 ? end->code : TD_S("failed"));
     (void)td_job_set(&job->error, end->message.len > 0 ? end->message : TD_S("It failed."));
     (void)td_job_set(&job->details, end->details);
-    td_buf_reset(&job->actions);
-    td_buf_putc(&job->actions, '[');
-    for (size_t i = 0; i < end->n_actions; i++) {
-        if (i > 0)
-            td_buf_putc(&job->actions, ',');
-        td_json_put_string(&job->actions, end->actions[i]);
-    }
-    if (td_buf_putc(&job->actions, ']') < 0 || job->actions.err < 0)
-        (void)td_job_set(&job->actions, TD_S("[]"));
+    td_job_set_actions(job, end->actions, end->n_actions);
 }
 
 /* Keeps a step's result, and the last one's as that of the whole.  False when it is too large. */

@@ -706,6 +706,19 @@ static void a_worker_elsewhere_reports(void **state_)
     says(body, "\"result\":{\"n\":1}");
 }
 
+static void a_token_is_told_once(void **state_)
+{
+    const struct td_job_start with_key = {
+        .kind = TD_S("outside"), .external = true, .key = TD_S("k")};
+
+    (void)state_;
+    assert_int_equal(start_with(with_key), 0);
+    says(body, "\"lease_token\":\"");
+    assert_int_equal(start_with(with_key), 0);
+    says(body, "\"external\":true");
+    assert_null(strstr(body, "lease"));
+}
+
 static void a_lease_ends(void **state_)
 {
     (void)state_;
@@ -1230,6 +1243,7 @@ int main(void)
         TEST(a_pipeline_stops_at_the_first_failure),
         TEST(what_was_not_ended_is_ended_after_a_restart),
         TEST(a_worker_elsewhere_reports),
+        TEST(a_token_is_told_once),
         TEST(a_lease_ends),
         TEST(a_job_that_takes_too_long_is_ended),
         TEST(a_drain_ends_what_runs),
