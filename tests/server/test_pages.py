@@ -90,6 +90,20 @@ def test_who_reads_slowly_gets_all_in_order(server):
         assert raw.rest() == b""
 
 
+def test_old_and_curious_clients(server):
+    """HTTP/1.0 ends with the page, or goes on where it asks to; a HEAD between two of them has no body."""
+    path, content = "/" + LARGEST.relative_to(DIST).as_posix(), LARGEST.read_bytes()
+    old = request("GET", path).replace(b"HTTP/1.1", b"HTTP/1.0")
+    with Raw(server, receive_buffer=4096) as raw:
+        raw.send(old)
+        assert raw.answer().body == content and raw.rest() == b""
+    with Raw(server) as raw:
+        raw.send(old.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n") + request("HEAD", path) + request("GET", path))
+        assert raw.answer().body == content
+        assert raw.answer(head_only=True).headers["content-length"] == str(len(content))
+        assert raw.answer().body == content
+
+
 def test_who_never_reads_costs_no_memory(server):
     path = "/" + LARGEST.relative_to(DIST).as_posix()
     size, n = LARGEST.stat().st_size, 100

@@ -13,7 +13,7 @@ import pytest
 import websockets
 
 from clients import EVENTS, Http, Raw, Sse, Ws, connect, problem, request
-from conftest import BINARY, DEADLINE_S, Server, free_port, running, until
+from conftest import BINARY, DEADLINE_S, ROOT, Server, free_port, running, until
 
 
 def make_certificate(directory, name, *arguments):
@@ -153,6 +153,26 @@ def test_slow_readers_get_everything_once(server, name, version):
 
 
 @pytest.mark.options("--heartbeat.behind", "2s")
+@pytest.mark.parametrize("name, version", VERSIONS)
+def test_a_page_goes_out_whole_between_other_answers(server, name, version):
+    """It is sent from where it lies in the program; what is asked behind it comes behind it."""
+    file = max((ROOT / "web" / "dist" / "assets").iterdir(), key=lambda path: path.stat().st_size)
+    content, path = file.read_bytes(), f"/assets/{file.name}"
+    with Raw(server.secure(maximum_version=version), receive_buffer=4096) as raw:
+        raw.send(request("GET", path) + request("HEAD", path) + request("GET", "/healthz") + request("GET", path, "Connection: close"))
+        whole, head, healthy, last = raw.answer(), raw.answer(head_only=True), raw.answer(), raw.answer()
+        assert whole.body == last.body == content and healthy.status == 200
+        assert head.status == 200 and head.headers["content-length"] == str(len(content))
+        assert raw.rest() == b""
+    for _ in range(20):
+        with Raw(server.secure(maximum_version=version), receive_buffer=4096) as raw:
+            raw.send(request("GET", path) * 2)
+            raw.take(1000)  # and goes
+    with Raw(server.secure()) as raw:
+        raw.send(request("GET", path, "Connection: close"))
+        assert raw.answer().body == content
+
+
 def test_a_reader_that_acknowledges_nothing_is_closed(server):
     token = server.token()
     http, secure = Http(server, token), server.secure()
