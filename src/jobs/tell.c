@@ -19,24 +19,29 @@ static void begin(struct td_job *job, struct td_slice type, struct td_job_event 
     event->data_at = job->said.len;
 }
 
+static bool has_room(struct td_job *job)
+{
+    size_t cap = job->events_cap > 0 ? job->events_cap * 2 : 8;
+
+    if (job->n_events < job->events_cap)
+        return true;
+    struct td_job_event *events = realloc(job->events, cap * sizeof(*events));
+    if (!events)
+        return false;
+    job->events = events;
+    job->events_cap = cap;
+    return true;
+}
+
 void td_job_finish(struct td_job *job, const struct td_job_event *event)
 {
-    struct td_job_event *events = job->events;
-    size_t cap = job->events_cap;
-
-    if (job->n_events == cap) {
-        cap = cap > 0 ? cap * 2 : 8;
-        events = realloc(job->events, cap * sizeof(*events));
-    }
-    if (!events || job->said.err < 0) { /* half an event is not told */
+    if (job->said.err < 0 || !has_room(job)) { /* half an event is not told */
         job->said.len = event->type_at;
         job->said.err = 0;
         job->end_lost = td_job_has_ended(job);
         td_job_stop(job, TD_JOB_WHY_LOG);
         return;
     }
-    job->events = events;
-    job->events_cap = cap;
     job->events[job->n_events] = *event;
     job->events[job->n_events].joined = job->joins;
     job->events[job->n_events++].data_len = job->said.len - event->data_at;

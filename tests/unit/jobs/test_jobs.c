@@ -72,6 +72,39 @@ static void wake(void *arg)
     (void)arg;
 }
 
+/* Memory: the nth allocation fails that the engine makes while `armed`. */
+static struct {
+    bool armed;
+    unsigned made, fails_at;
+} memory;
+
+static bool is_out(void)
+{
+    return memory.armed && ++memory.made == memory.fails_at;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return is_out() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return is_out() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return is_out() ? NULL : __real_realloc(old, size);
+}
+
 static int log_error;          /* 0: it takes what it is given, … */
 static int takes_batches = -1; /* … so many times; -1: always */
 
@@ -83,17 +116,24 @@ static int append(void *arg, const struct td_batch *batch, uint64_t *ret_seqs)
     if (takes_batches == 0)
         return -ENOSPC;
     takes_batches -= takes_batches > 0;
+    bool armed = memory.armed;
+    memory.armed = false; /* the log has a torture of its own */
     int r = td_journal_append(journal, batch, ret_seqs);
     while (td_journal_commit_step(journal) > 0)
         ;
+    memory.armed = armed;
     return r;
 }
 
 static void walk(void *arg, struct td_state_read *read)
 {
+    bool armed = memory.armed;
+
     (void)arg;
+    memory.armed = false;
     read->as_of = td_journal_readable(journal);
     td_journal_state(reader, read);
+    memory.armed = armed;
 }
 
 static int state(void *arg, struct td_slice topic, struct td_slice key,
@@ -264,6 +304,8 @@ static int tear_down(void **state_)
 
 /* ---- what was told ---- */
 
+static uint64_t told_after; /* what lies before is not told any more */
+
 /* All events of a topic (or pattern), one a line: type, a space, data. */
 static const char *told(const char *pattern)
 {
@@ -275,6 +317,7 @@ static const char *told(const char *pattern)
     wanted.key = td_pattern_key(td_journal_seed(journal), wanted.pattern, &wanted.exact);
     struct td_read read = {.wanted = &wanted,
                            .n_wanted = 1,
+                           .after = told_after,
                            .until = td_journal_readable(journal),
                            .records = records,
                            .records_max = TD_ARRAY_LEN(records)};
@@ -1227,6 +1270,79 @@ static void who_was_passed_over_is_looked_at_again(void **state_)
     open_jobs();
 }
 
+/* Whatever is answered: a job that says something and is done, and one of a worker that reports. */
+static void play(void)
+{
+    static const char *const reports[] = {
+        "{\"seq\":1,\"events\":[{\"line\":\"a\"},{\"text\":\"b\"}],\"message\":\"m\"}",
+        "{\"seq\":2,\"state\":\"failed\",\"error\":{\"code\":\"c\",\"message\":\"\\u00e9\"}}",
+    };
+    struct td_job_start elsewhere = {.kind = TD_S("outside"), .external = true};
+
+    n_runs = 0;
+    (void)start("validate", "{\"p\":\"a\",\"file\":\"f\"}");
+    if (n_runs == 1) { /* it may run though there was no memory to say so */
+        runs[0].ops->line(runs[0].arg, TD_S("a line"), false);
+        runs[0].ops->text(runs[0].arg, TD_S("text"));
+        runs[0].ops->progress(runs[0].arg, 50, TD_S("half"));
+        td_jobs_turn(jobs);
+        end_run(0, (struct td_run_end){.outcome = TD_RUN_DONE, .result = TD_S("{\"n\":1}")});
+    }
+    if (start_with(elsewhere) < 0 || !strstr(body, "lease_token"))
+        return;
+    struct td_slice token = token_of(), job = id_of();
+    for (size_t i = 0; i < TD_ARRAY_LEN(reports); i++)
+        (void)report(job, token, reports[i]);
+    (void)get(ann, job);
+}
+
+/* Ends what is left, with time that has come; how many jobs were started. */
+static uint64_t play_out(void)
+{
+    uint64_t started = 0;
+
+    for (size_t i = 0; i < td_jobs_count_kinds(jobs); i++)
+        started += atomic_load(&td_jobs_stat(jobs, i)->started);
+    for (int i = 0; i < 3; i++) {
+        for (struct td_list *node = jobs->all.next; node != &jobs->all; node = node->next)
+            TD_CONTAINER_OF(node, struct td_job, list)->lease_until = 1;
+        jobs->retry_at = jobs->retry_at > 0;
+        jobs->next = 0;
+        td_jobs_turn(jobs);
+    }
+    return started;
+}
+
+static size_t count_ends(const char *text)
+{
+    return count(text, "completed {") + count(text, "error {") + count(text, "cancelled {");
+}
+
+static void memory_may_be_out_anywhere(void **state_)
+{
+    unsigned nth = 0;
+
+    (void)state_;
+    do {
+        told_after = td_journal_readable(journal);
+        memory.made = 0;
+        memory.fails_at = ++nth;
+        memory.armed = true;
+        play();
+        memory.armed = false;
+        uint64_t started = play_out();
+        size_t left = jobs->n;
+        if (left > 0)
+            fail_msg("allocation %u: %zu jobs are left", nth, left);
+        assert_int_equal(count_ends(told("jobs/*")), started);
+        td_jobs_free(jobs);
+        open_jobs();
+        assert_int_equal(jobs->n, 0);
+    } while (memory.made >= nth);
+    assert_true(nth > 50);
+    told_after = 0;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1261,6 +1377,7 @@ int main(void)
         TEST(an_end_that_finds_no_memory_is_told_later),
         TEST(a_pipeline_elsewhere_is_one_piece_of_work),
         TEST(who_was_passed_over_is_looked_at_again),
+        TEST(memory_may_be_out_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
