@@ -14,7 +14,7 @@ const here = import.meta.dirname;
 const BUDGETS = [
   { name: '@tidings/client', source: 'client/src/index.ts', budget: 8 * KB },
   { name: '  page life, requests, publish', source: 'client/src/index.ts', chunk: 'rest', budget: 2.25 * KB },
-  { name: '  SSE, long-poll, polling', source: 'client/src/index.ts', chunk: 'fallback', budget: 2.5 * KB },
+  { name: '  SSE, long-poll, polling', source: 'client/src/index.ts', chunk: 'fallback', budget: 2.75 * KB },
   { name: '@tidings/client/jobs', source: 'client/src/jobs.ts', budget: 2 * KB },
   { name: '@tidings/client/streams', source: 'client/src/streams.ts', budget: 1.75 * KB },
   { name: '@tidings/client/entities', source: 'client/src/entities.ts', budget: 2.5 * KB },

@@ -17,12 +17,14 @@ export interface Auth {
   get(): Promise<string | undefined>;
   /** Asks for another one, although the one in use is still good. Undefined: there is nobody to ask. */
   renew(): Promise<string | undefined>;
-  /** The one to send from now on. */
-  set(token: string): void;
+  /** The one to send from now on, whatever was asked for; undefined: the cookie may be another one. Refusals are counted anew. */
+  set(token: string | undefined): void;
+  /** Who was asked need not answer any more. */
+  forget(): void;
   /** The server refused this one: it is not sent again. */
   refuse(token: string | undefined): void;
-  /** The server took the one in use, and says for how many seconds. */
-  accept(expiresIn?: number): void;
+  /** The server took a token, the one in use unless said, and may say for how many seconds. */
+  accept(expiresIn?: number, token?: string): void;
   /** Milliseconds until another should be asked for; undefined when never. */
   untilRenewal(): number | undefined;
 }
@@ -30,10 +32,10 @@ export interface Auth {
 export function auth({ options: { token: option }, clock, random, later }: AuthDeps): Auth {
   const giver = typeof option === 'function' ? option : undefined;
   let current = giver ? undefined : option as string | undefined;
-  /** What was refused last, in an array, since that may be the cookie; and how many in a row. */
+  /** What was refused lately (undefined: the cookie), and how many in a row. */
   let refused: (string | undefined)[] = [], strikes = 0;
   let expiresAt = Infinity, life = 0;
-  let asking: Promise<string | undefined> | undefined;
+  let asking: Promise<string | undefined> | undefined, question: AbortController | undefined;
 
   function take(token: string | undefined | null): string | undefined {
     if (token === null) throw new TidingsError('signed_out', 'Nobody is signed in.', { status: 401 });
@@ -45,20 +47,21 @@ export function auth({ options: { token: option }, clock, random, later }: AuthD
 
   async function ask(why: 'first' | 'expiring' | 'rejected'): Promise<string | undefined> {
     if (!giver || strikes > 1) return take(current);
-    const control = new AbortController();
-    let stop: Stop;
-    const token = await new Promise<string | null>((resolve, reject) => {
-      stop = later(() => {
-        control.abort();
-        reject(new TidingsError('timeout', 'No token came within 30 s.'));
-      }, PATIENCE_MS);
+    const control = question = new AbortController(), { signal } = control;
+    const stop = later(() => control.abort(new TidingsError('timeout', 'No token came.')), PATIENCE_MS);
+    return take(await new Promise<string | null>((resolve, reject) => {
+      signal.onabort = () => reject(signal.reason);
       Promise.resolve(giver(why, control)).then(resolve, reject);
-    }).finally(() => stop());
-    return take(token);
+    }).finally(stop));
   }
 
   // One question at a time, whoever asks.
   const once = (why: Parameters<typeof ask>[0]) => asking ??= ask(why).finally(() => { asking = undefined; });
+
+  function forget() {
+    question?.abort(new TidingsError('aborted', 'Given up.'));
+    asking = undefined;
+  }
 
   return {
     async get() {
@@ -69,16 +72,23 @@ export function auth({ options: { token: option }, clock, random, later }: AuthD
     renew: async () => giver && once('expiring'),
     set(token) {
       strikes = 0;
+      refused = refused.filter(Boolean);
+      if (token === undefined) return;
+      forget();
       expiresAt = Infinity;
       current = token;
     },
+    forget,
     refuse(token) {
-      if (!refused.includes(token)) strikes++;
-      refused = [token];
+      if (refused.includes(token)) return;
+      strikes++;
+      refused.push(token);
     },
-    accept(expiresIn = Infinity) {
+    accept(expiresIn, token = current) {
+      if (refused.includes(token)) return;
       strikes = 0;
       refused = [];
+      if (expiresIn === undefined) return;
       life = expiresIn * 1000;
       expiresAt = clock.now() + life;
     },

@@ -8,6 +8,7 @@ import { emitter } from './emitter.ts';
 import { errorOf, errorOfReason, TidingsError } from './errors.ts';
 import type { Rest } from './rest.ts';
 import { topics as topicsOf } from './topics.ts';
+import { isControl } from './transport/link.ts';
 import type { LinkOptions, Message } from './transport/link.ts';
 import type { Client, ClientOptions, Clock, Position, RegisteredSchema, Schema, Stop } from './types.ts';
 
@@ -84,7 +85,7 @@ export function createClient<S extends Schema = RegisteredSchema>(options: Clien
       commands.lost(reason, final);
     },
     message(message, text) {
-      const isEvent = message.control !== true;
+      const isEvent = !isControl(message);
       if (isEvent && options.onMessage) guarded(() => options.onMessage!(message));
       // A flat event is not one for topics.
       if (isFlat && (isEvent ? message.event_id && message.state !== true && !message.history : message.type === 'caught_up'))

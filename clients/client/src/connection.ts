@@ -10,6 +10,7 @@ import { actionOf, reasonOf, TidingsError } from './errors.ts';
 import type { Ending } from './errors.ts';
 import { liveness } from './liveness.ts';
 import type { PageEvent } from './page.ts';
+import { isControl } from './transport/link.ts';
 import type { Link, LinkOptions, Message, OpenLink } from './transport/link.ts';
 import { websocket } from './transport/websocket.ts';
 import type { ClientOptions, Clock, ConnectionState, Phase, Reason, Status, Stop, TransportName } from './types.ts';
@@ -97,13 +98,15 @@ export function connection(d: ConnectionDeps): Connection {
     }
     let end: Ending | undefined = { code: 0 };
     try {
-      token = await auth.get();
+      const given = await auth.get();
+      if (mine !== number) return;
+      token = given;
       const common = await d.link(), names = choice.names(common.url('').origin);
       if (degraded && !isBeside && !choice.pinned) names.push('poll');
       for (const name of only ? [only] : names) {
         if (mine !== number) return;
         d.log({ level: 'debug', message: `trying ${name}` });
-        end = await tryOne(name, mine, common);
+        end = await tryOne(name, mine, common).catch(error => ({ code: 0, message: String(error) }));
         if (!end || actionOf(end.code) !== 'retry' || end.retryAfter !== undefined) break;
       }
     } catch (error) {
@@ -127,7 +130,7 @@ export function connection(d: ConnectionDeps): Connection {
       };
       const giveUp = () => {
         opened.close();
-        over({ code: 0, name: 'timeout', message: `No answer by ${name} within 5 s.` });
+        over({ code: 0, name: 'timeout', message: `No answer by ${name}.` });
       };
       const opened = open({
         ...common, token, poll: name === 'poll' ? pollMs() : undefined,
@@ -137,7 +140,7 @@ export function connection(d: ConnectionDeps): Connection {
           d.tap('in', text);
           if (opened === link) {
             live.heard(message);
-            if (message.type === 'draining') drainMs = message.retry_after as number * 1000;
+            if (message.type === 'draining' && isControl(message)) drainMs = message.retry_after as number * 1000;
             d.message(message, text);
           } else if (message.type === 'connection') {
             over();
@@ -270,6 +273,7 @@ export function connection(d: ConnectionDeps): Connection {
     anew,
     close() {
       wanted = isReplaced = false;
+      auth.forget();
       leave({ code: 1000, name: 'closed' }, true);
       set('closed');
     },

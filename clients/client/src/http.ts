@@ -23,6 +23,7 @@ export async function request<T>(d: Core, method: string, path: string, o: Reque
     }
     const data = parse(text);
     const { status, headers } = response;
+    if (response.ok) d.auth.accept(undefined, token);
     if (response.ok) return { status, headers, data: data as T, position: headers.get('tidings-position') ?? undefined };
     if (status === 401) {
       d.auth.refuse(token);

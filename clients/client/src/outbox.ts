@@ -5,9 +5,12 @@ import type { Core } from './rest.ts';
 import type { Message } from './transport/link.ts';
 import type { Published, PublishOptions } from './types.ts';
 
-/** `waiting` has the publishes that are not answered; no more than `max` of them when there is no connection, for `ttl` milliseconds. */
+/**
+ * `waiting` has the publishes that are not answered, and what ends the wait before a repeat; no more than `max` of them when there is no connection,
+ * for `ttl` milliseconds.
+ */
 export async function publish(
-  d: Core, waiting: Set<Message>, { max, ttl }: { max: number; ttl: number }, members: Message, o: PublishOptions,
+  d: Core, waiting: Map<Message, () => void>, { max, ttl }: { max: number; ttl: number }, members: Message, o: PublishOptions,
 ): Promise<Published> {
   const { clock, TidingsError } = d;
   // What is not stored can't be known to be a repeat.
@@ -17,7 +20,7 @@ export async function publish(
     if (o.volatile || !repeats) throw new TidingsError('network', 'There is no connection to publish on.');
     if (waiting.size >= max) throw new TidingsError('outbox_full', `${max} publishes wait for a connection already.`);
   }
-  waiting.add(event);
+  waiting.set(event, () => {});
   try {
     for (;;) {
       try {
@@ -27,8 +30,17 @@ export async function publish(
         // Whether it was stored is not known: its key keeps a repeat from doubling it.
         if (!repeats || !d.isPassing(error)) throw error;
         // Without a connection the command waits for one by itself.
-        const wait = ((error as TidingsError).retryAfter ?? (d.connection.isOnline ? 1 : 0)) * 1000;
-        if (wait) await new Promise<void>(resume => { clock.setTimeout(resume, Math.min(wait, Math.max(0, end - clock.now()))); });
+        const wait = ((error as TidingsError).retryAfter ?? 1) * 1000;
+        if (d.connection.isOnline) await new Promise<void>(resume => {
+          const stop = d.later(wake, Math.min(wait, Math.max(0, end - clock.now())));
+          function wake() {
+            stop();
+            o.signal?.removeEventListener('abort', wake);
+            resume();
+          }
+          waiting.set(event, wake);
+          o.signal?.addEventListener('abort', wake);
+        });
       }
     }
   } finally {

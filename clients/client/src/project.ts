@@ -29,8 +29,14 @@ export function connect(
     path: `/api/ws/projects/${id}`, fallbackTopics: [`projects/${projectId}/**`], format: 'flat',
     onMessage(message) {
       const it = message as ProjectMessage;
-      onMessage?.(it);
-      for (const type of [it.type, '*']) for (const fn of [...handlers.get(type) ?? []]) fn(it);
+      // One that throws does not keep others from being told.
+      for (const fn of [onMessage, ...handlers.get(it.type) ?? [], ...handlers.get('*') ?? []]) {
+        try {
+          fn?.(it);
+        } catch (error) {
+          (globalThis.reportError ?? console.error)(error);
+        }
+      }
     },
   });
   let was = false, reason: Reason | undefined;

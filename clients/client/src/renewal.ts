@@ -31,7 +31,8 @@ export function renewal(d: Core): Renewal {
   async function renew() {
     try {
       const token = await auth.renew();
-      if (token !== undefined) await present(token);
+      // A connection that ended meanwhile comes back with it, if it does, in its own time.
+      if (token !== undefined && connection.isOnline) await present(token);
     } catch (detail) {
       d.log({ level: 'warn', message: 'The token was not renewed.', detail });
       // Until it ends there is time to ask again; then the server says so, and that decides.

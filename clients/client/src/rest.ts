@@ -49,7 +49,7 @@ export interface Rest {
 
 export function rest(core: Core): Rest {
   const { options, auth, connection } = core;
-  const waiting = new Set<Message>(), limits = { max: 100, ttl: 60_000, ...options.outbox };
+  const waiting = new Map<Message, () => void>(), limits = { max: 100, ttl: 60_000, ...options.outbox };
   const tokens = renewal(core);
   const store = options.resume === 'session' ? memory(core) : undefined;
   let stop: Stop | undefined;
@@ -69,13 +69,14 @@ export function rest(core: Core): Rest {
     lost() {
       tokens.stop();
       store?.save();
+      for (const wake of waiting.values()) wake();
     },
     message(message) {
-      if (message.type === 'token_expiring') tokens.renew();
+      if (message.control && message.type === 'token_expiring') tokens.renew();
       store?.saveNowAndThen();
     },
     async reauth(token) {
-      if (token !== undefined) auth.set(token);
+      auth.set(token);
       if (connection.state.phase === 'idle' || connection.state.phase === 'closed') return;
       const next = token ?? await auth.renew();
       if (next === undefined) connection.anew();

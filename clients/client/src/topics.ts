@@ -176,10 +176,10 @@ export function topics(d: TopicsDeps): Topics {
   }
 
   function answered(message: Message, group: Group) {
-    const { ref, stands = message.position } = message, here = message.position as Position, { since, resumes, moves } = group;
+    const { ref, position: here, stands = here } = message as Message & { position: Position; stands?: Position }, { since, resumes, moves } = group;
     if (moves && !resumes) position = since && since !== 'earliest' ? since : here;
     // What is new is not to come from before it once more. (Before the topics of an endpoint have begun nothing is known of them.)
-    else if (position) position = stands as Position;
+    else if (position) position = stands;
     for (const use of group.uses) {
       if (resumes) use.to('catching-up');
       else use.joined(here, !!since && since !== here && !moves);

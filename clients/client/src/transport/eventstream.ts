@@ -16,7 +16,10 @@ export interface EventStreamHandlers {
   retry?(ms: number): void;
 }
 
-/** Takes text in pieces of any size. */
+/** Characters that are kept of an event that does not end. */
+const EVENT_MAX = 1 << 26;
+
+/** Takes text in pieces of any size; throws when an event is too large. */
 export function eventStream(on: EventStreamHandlers): (text: string) => void {
   let rest = '', data: string | undefined, type = '', id = '', before = '\uFEFF';
 
@@ -42,7 +45,11 @@ export function eventStream(on: EventStreamHandlers): (text: string) => void {
     // A byte order mark at the very start is none of it; nor is the LF of a CR LF that was cut in two.
     if (text[0] === before) text = text.slice(1);
     before = text.endsWith('\r') ? '\n' : '';
-    const lines = (rest + text).split(/\r\n|\n|\r/);
+    rest += text;
+    if (rest.length + (data?.length ?? 0) > EVENT_MAX) throw new Error('The stream has an event that is too large.');
+    // A long line is not read again with each piece of it.
+    if (!/[\r\n]/.test(text)) return;
+    const lines = rest.split(/\r\n|\n|\r/);
     rest = lines.pop()!;
     for (const one of lines) line(one);
   };

@@ -10,6 +10,11 @@ export type Query = Record<string, string | number | undefined>;
 /** A JSON object as it goes over the wire. */
 export type Message = Record<string, unknown>;
 
+/** Whether the server says it of itself. A flat event may have a member `control` of its publisher, and always has its time. */
+export function isControl(message: Message): boolean {
+  return message.control === true && !message.timestamp;
+}
+
 export interface LinkOptions {
   /** Of a path at the server, below whatever its base URL has; http or https. */
   url(path: string, query?: Query): URL;

@@ -100,7 +100,8 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       get isAwaited() { return awaited.length > 0; },
       get position() { return position; },
       set position(next) { unless(() => { position = next; }); },
-    }).catch(error => unless(() => fail(error)));
+      // One that was granted is not any more: which, a new beginning finds out.
+    }).catch(error => unless(() => fail(error.status === 403 ? { ...error, status: 0 } : error)));
   }
 
   // One that is refused spoils a request for all: then each is asked for alone. Null when none is left.
@@ -128,7 +129,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       part.state?.forEach(tell);
       ({ position: since, more } = part);
     }
-    say('caught_up', { ref, position: since });
+    say('caught_up', { ref, position });
   }
 
   async function subscribe({ topics: asked, since, state, ref }: Message) {
@@ -152,13 +153,15 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     }
     for (const name of granted) topics.add(name);
     if (isFirst) position = since as string | undefined ?? last.position;
-    say('subscribed', { ref, topics: granted, position: since ? position : last.position });
-    last.state?.forEach(tell);
     say('skip', { ref, ids });
+    say('subscribed', { ref, topics: granted, position: since ? position : last.position, stands: position });
+    last.state?.forEach(tell);
+    // What the stream brings from here on is not read beside it.
+    const isBeside = since && since !== position;
     if (isFirst && since) awaited.push(ref);
-    else if (state && !since) say('caught_up', { ref, position });
+    else if (!isBeside && (since || state)) say('caught_up', { ref, position });
     start();
-    if (since && !isFirst) await history(granted, since as string, ref);
+    if (isBeside) await history(granted, since as string, ref);
   }
 
   async function publish({ event, ref }: Message) {
@@ -180,8 +183,16 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     }
     if (type === 'ping' || type === 'auth') {
       // What is being read may be dead without saying so, or is read with the old token.
+      const before = token;
       token = command.token as string | undefined ?? token;
-      await page(['**'], { since: 'now', limit: 1 });
+      try {
+        await page(['**'], { since: 'now', limit: 1 });
+      } catch (error) {
+        const { status, problem, message } = error as Failure;
+        if (status !== 401 || token === before) throw error;
+        token = before;
+        return refuse(ref, problem!, message);
+      }
       start();
       return say(type === 'ping' ? 'pong' : 'authenticated', { ref });
     }
