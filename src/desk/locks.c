@@ -294,12 +294,15 @@ static int load(struct td_locks *locks)
         return 0;
     wanted.key = td_pattern_key(td_journal_seed(locks->desk->journal), pattern, &wanted.exact);
     do {
+        struct td_state_cursor page = locks->cursor;
         td_journal_state(locks->desk->reader, &read);
         for (size_t i = 0; i < read.n; i++) {
             td_record_view(records[i], &record);
-            int r = load_one(locks, &record);
-            if (r < 0)
+            int r = find(locks, record.topic) ? 0 : load_one(locks, &record);
+            if (r < 0) {
+                locks->cursor = page; /* all of it again: what is held already is found */
                 return r;
+            }
         }
     } while (read.end == TD_READ_BUDGET);
     locks->loaded = read.end == TD_READ_DONE;

@@ -6,6 +6,20 @@
 
 static struct td_ask ask;
 
+/* The nth block fails that is asked for while `armed`. */
+static struct {
+    bool armed;
+    unsigned made, fails_at;
+} memory;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return memory.armed && ++memory.made == memory.fails_at ? NULL : __real_calloc(n, size);
+}
+
 static int act_on(const struct td_principal *who, enum td_ask_verb verb, const char *topic,
                   uint64_t ttl_s)
 {
@@ -219,6 +233,33 @@ static void an_end_that_can_not_be_written_is_tried_again(void **state)
     assert_string_equal(told(PROJECT), "lock_acquired lock_expired ");
 }
 
+static void none_is_lost_by_a_start_without_memory(void **state)
+{
+    static const char *const names[] = {PROJECT, "locks/a", "locks/b"};
+    unsigned nth = 0;
+
+    (void)state;
+    for (size_t i = 0; i < TD_ARRAY_LEN(names); i++) {
+        assert_int_equal(act_on(ann, TD_ASK_LOCK, names[i], 3600), 0);
+        td_ask_done(&ask);
+    }
+    commit();
+    do {
+        desk_kill();
+        memory.made = 0;
+        memory.fails_at = ++nth;
+        memory.armed = true;
+        td_desk_turn(desk);
+        memory.armed = false;
+        td_sim_advance(10 * TD_NS_PER_S);
+        for (size_t i = 0; i < TD_ARRAY_LEN(names); i++) {
+            assert_int_equal(act_on(bob, TD_ASK_LOCK, names[i], 30), TD_ELOCKED);
+            td_ask_done(&ask);
+        }
+    } while (memory.made >= nth);
+    assert_true(nth > TD_ARRAY_LEN(names));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +271,8 @@ int main(void)
                                         desk_end),
         cmocka_unit_test_setup_teardown(there_are_only_so_many, desk_begin, desk_end),
         cmocka_unit_test_setup_teardown(an_end_that_can_not_be_written_is_tried_again, desk_begin,
+                                        desk_end),
+        cmocka_unit_test_setup_teardown(none_is_lost_by_a_start_without_memory, desk_begin,
                                         desk_end),
     };
 
