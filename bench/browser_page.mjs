@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pages of bench/browser.mjs, which bundles this twice: with LIVE and without, when nothing of @tidings is in it.  What a page is told stands
-// in its fragment, as JSON: `show` (board, feed), and for the client `url`, `token` and `transports`.
+// in its fragment, as JSON: `show` (board, feed), and for the client `url`, `token`, `transports` and `backoff`.
 import { createElement as h, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
@@ -110,7 +110,7 @@ window.delays = [];
 window.got = 0;
 const root = createRoot(document.getElementById('root'));
 if (LIVE) {
-  const client = window.client = createClient({ url: told.url, token: told.token, transports: told.transports });
+  const client = window.client = createClient({ url: told.url, token: told.token, transports: told.transports, backoff: told.backoff });
   client.watch(({ phase }) => { if (phase === 'online') window.onlineAt ??= performance.now(); });
   window.followers = follow(root, client);
   if (told.show !== 'none') root.render(h(TidingsProvider, { client }, told.show === 'feed' ? h(LiveFeed) : h(Board, { above: h(LiveStatus), below: h(LiveNews) })));
