@@ -89,7 +89,11 @@ describe.each(['websocket', 'sse', 'longpoll'] as const)('by %s', transport => {
     // By HTTP the answer is lost; a WebSocket takes so long that it breaks in between.
     if (transport === 'websocket') server.connections[0]!.delay(100);
     else server.fault('POST', '/api/v1/events', 'lost');
+    let isSent = false;
+    client.tap((direction, text) => { isSent ||= direction === 'out' && text.includes('"publish"'); });
     const publishing = client.publish('rooms/1', 'said', 'once');
+    // Behind a module that is loaded for it, which takes real time.
+    await server.clock.until(() => isSent);
     await server.clock.advance(100);
     await server.clock.until(() => server.events.length === 1);
     for (const connection of server.connections) connection.drop();
