@@ -92,6 +92,8 @@ int td_revoke_load(struct td_desk *desk)
             struct td_record record;
             td_record_view(records[i], &record);
             int r = set(desk, record.topic, record.data);
+            if (r == -ENOMEM) /* nobody may come in who has been shut out */
+                return r;
             if (r < 0)
                 td_log(TD_LOG_ERROR, "revocation", "%.*s: %s (%s)", (int)record.topic.len,
                        record.topic.ptr, td_err_name(r), td_err_hint(r));

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 #include "fixture.h"
+#include "memory.h"
 
 #define PROJECT "locks/projects/42"
 
 static struct td_ask ask;
-
-/* The nth block fails that is asked for while `armed`. */
-static struct {
-    bool armed;
-    unsigned made, fails_at;
-} memory;
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return memory.armed && ++memory.made == memory.fails_at ? NULL : __real_calloc(n, size);
-}
 
 static int act_on(const struct td_principal *who, enum td_ask_verb verb, const char *topic,
                   uint64_t ttl_s)
@@ -237,6 +224,7 @@ static void none_is_lost_by_a_start_without_memory(void **state)
 {
     static const char *const names[] = {PROJECT, "locks/a", "locks/b"};
     unsigned nth = 0;
+    bool failed;
 
     (void)state;
     for (size_t i = 0; i < TD_ARRAY_LEN(names); i++) {
@@ -246,17 +234,15 @@ static void none_is_lost_by_a_start_without_memory(void **state)
     commit();
     do {
         desk_kill();
-        memory.made = 0;
-        memory.fails_at = ++nth;
-        memory.armed = true;
+        memory_arm(++nth);
         td_desk_turn(desk);
-        memory.armed = false;
+        failed = memory_disarm();
         td_sim_advance(10 * TD_NS_PER_S);
         for (size_t i = 0; i < TD_ARRAY_LEN(names); i++) {
             assert_int_equal(act_on(bob, TD_ASK_LOCK, names[i], 30), TD_ELOCKED);
             td_ask_done(&ask);
         }
-    } while (memory.made >= nth);
+    } while (failed);
     assert_true(nth > TD_ARRAY_LEN(names));
 }
 
