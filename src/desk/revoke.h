@@ -7,5 +7,5 @@
 /* ask->topic: audit/subjects/{segment}; ask->document: `{"before":MS or null,"subscribe":[…] or null}`, of which each member replaces what was said
  * before.  `body`: what holds now. */
 TD_MUST_USE int td_revoke(struct td_desk *desk, struct td_ask *ask);
-/* Fills the table from the log.  0, or -EAGAIN: a segment is being read in, call it again. */
+/* Fills the table from the log.  0; -EAGAIN: a segment is being read in, call it again; or -ENOMEM, and then it is not whole: nobody may be served. */
 TD_MUST_USE int td_revoke_load(struct td_desk *desk);
