@@ -374,9 +374,11 @@ const SCENARIOS = { load, connect, polling, mounts, tasks, return: comeBack };
 
 /** Runs scenarios, and returns the rows of the table. `say` takes its lines. */
 export async function measure(names, { isQuick = false, say = console.log } = {}) {
-  const browser = await launch(), server = await Server.start(['--examples', 'none']), files = await pagesOf();
-  const site = await Site.start(files, server.port), report = new Report(say);
+  const files = await pagesOf(), report = new Report(say), server = await Server.start(['--examples', 'none']);
+  let browser, site;
   try {
+    browser = await launch();
+    site = await Site.start(files, server.port);
     const scripts = name => [...files].filter(([at]) => at.includes(name) && at.endsWith('.js')).map(([, [, body]]) => body.length);
     const size = name => Math.round(scripts(name).reduce((sum, length) => sum + length, 0) / 1024);
     const [{ model }] = os.cpus(), now = new Date().toISOString().slice(0, 16).replace('T', ' ');
@@ -386,8 +388,8 @@ export async function measure(names, { isQuick = false, say = console.log } = {}
     for (const name of names) await SCENARIOS[name](new World(browser, server, site, files, isQuick), report);
     return report.rows;
   } finally {
-    await browser.close();
-    site.stop();
+    await browser?.close();
+    site?.stop();
     await server.done();
   }
 }
