@@ -30,7 +30,7 @@ static void print_help(void)
     printf(
         "Usage: tidings dev [--listen ADDR] [--data DIR] [--examples DIR] [--OPTION VALUE]...\n\n"
         "Starts a development server without any configuration: on %s, with its data in\n"
-        "./%s, a secret of its own, and a page at / that shows events live.\n"
+        "./%s, a secret of its own, and a workbench at / to see it at work.\n"
         "Every token of its key may do everything but read the audit. Not for production.\n\n"
         "  --listen ADDR    where to listen, HOST:PORT\n"
         "  --data DIR       where the log and the key are kept\n"

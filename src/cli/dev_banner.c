@@ -6,6 +6,7 @@ static void print_events(const char *url, const struct td_dev_banner *banner)
 {
     printf(
         "\nTidings listens on %s/   (development: the key lies in %.*s/dev.key)\n\n"
+        "In a browser: the workbench at %s/, the console at %s/console\n\n"
         "A token, good for a day:\n\n  export TIDINGS_TOKEN=%.*s\n\n"
         "See events live, in one terminal:\n\n"
         "  curl -N -H \"Authorization: Bearer $TIDINGS_TOKEN\" -H 'Accept: text/event-stream' \\\n"
@@ -16,7 +17,7 @@ static void print_events(const char *url, const struct td_dev_banner *banner)
         "stop the first curl, publish more, and resume with the last `id:` that it showed:\n\n"
         "  curl -N -H \"Authorization: Bearer $TIDINGS_TOKEN\" -H 'Accept: text/event-stream' \\\n"
         "    -H 'Last-Event-ID: POSITION' '%s/api/v1/events?topic=**'\n\n",
-        url, (int)banner->data.len, banner->data.ptr, (int)banner->tokens[0].len,
+        url, (int)banner->data.len, banner->data.ptr, url, url, (int)banner->tokens[0].len,
         banner->tokens[0].ptr, url, url, url);
 }
 
