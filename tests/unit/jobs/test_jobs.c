@@ -24,7 +24,7 @@
         (struct td_slices){items, sizeof(items) / sizeof(*items)}; \
     })
 
-static char dir[] = "tidings-jobs-XXXXXX";
+static char dir[] = "/tmp/tidings-jobs-XXXXXX";
 static struct td_journal *journal;
 static struct td_journal_reader *reader;
 static struct td_kinds *kinds;
