@@ -19,21 +19,24 @@ export type PageEvent = 'check' | 'online' | 'offline' | 'hide' | 'show' | 'used
 
 export function watchPage(tell: (what: PageEvent) => void): Stop {
   const page = globalThis as unknown as Target, { document } = globalThis;
+  // Not every page that was put away is told that it is shown again: it may only become visible, or run on.
+  const shown = () => {
+    tell('show');
+    tell('check');
+  };
   const seen = () => {
     if (document?.visibilityState === 'hidden') return;
     tell('used');
-    tell('check');
+    shown();
   };
   const stops = [
     listen(page, ['online', 'offline'], type => tell(type as 'online')),
     listen(page, ['pagehide'], () => tell('hide')),
-    listen(page, ['pageshow'], () => {
-      tell('show');
-      tell('check');
-    }),
+    listen(page, ['pageshow'], shown),
     listen(page, ['pointerdown', 'keydown'], () => tell('used')),
     listen(page, ['focus'], seen),
     listen(document, ['visibilitychange', 'resume'], seen),
+    listen(document, ['resume'], () => tell('show')),
   ];
   return () => { for (const stop of stops) stop(); };
 }

@@ -158,6 +158,22 @@ test('put away and shown again: closed, and resumed where it was', async () => {
   expect(it.socket.commands('SUBSCRIBE')).toMatchObject([{ topics: ['rooms/*'], since: 'e.2' }]);
 });
 
+test.each(['visibilitychange', 'resume'])('put away and back without pageshow: %s brings it back', async type => {
+  const it = await online();
+  await page.fire('pagehide');
+  document.visibilityState = 'hidden';
+  await document.fire('visibilitychange');
+  await it.clock.tick(3_600_000);
+  expect([it.client.state.phase, it.sockets.length]).toEqual(['waiting', 1]);
+  // Who runs on does so in the background, too.
+  if (type === 'visibilitychange') document.visibilityState = 'visible';
+  await document.fire(type);
+  it.socket.welcome();
+  expect([it.client.state.phase, it.sockets.length]).toEqual(['online', 2]);
+  await page.fire('pageshow');
+  expect(it.sockets.length).toBe(2);
+});
+
 test.each(['pointerdown', 'keydown', 'focus'])('4009: not again before the page is used (%s)', async type => {
   const it = await online();
   it.socket.end(4009, 'replaced');
