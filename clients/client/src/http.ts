@@ -3,7 +3,31 @@
 import type { Core } from './rest.ts';
 import type { Answer, RequestOptions } from './types.ts';
 
-export async function request<T>(d: Core, method: string, path: string, o: RequestOptions = {}): Promise<Answer<T>> {
+/** As long as a command waits. */
+const PATIENCE_MS = 30_000;
+
+export function request<T>(d: Core, method: string, path: string, o: RequestOptions = {}): Promise<Answer<T>> {
+  const { signal } = o, over = new AbortController();
+  return new Promise((resolve, reject) => {
+    const stop = d.later(() => end('timeout', `No answer to ${method} ${path} in time.`), PATIENCE_MS);
+    const abort = () => end('aborted', 'The request was aborted.');
+    function done() {
+      stop();
+      signal?.removeEventListener('abort', abort);
+    }
+    // Also when what it waits for does not heed the signal.
+    function end(code: string, message: string) {
+      done();
+      reject(new d.TidingsError(code, message));
+      over.abort();
+    }
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+    else ask<T>(d, method, path, { ...o, signal: over.signal }).then(resolve, reject).finally(done);
+  });
+}
+
+async function ask<T>(d: Core, method: string, path: string, o: RequestOptions): Promise<Answer<T>> {
   const sent: Record<string, string> = { accept: 'application/json', ...o.headers };
   if (o.body !== undefined) sent['content-type'] = o.contentType ?? 'application/json';
   for (let again = false; ; again = true) {
@@ -18,7 +42,6 @@ export async function request<T>(d: Core, method: string, path: string, o: Reque
       });
       text = await response.text();
     } catch (error) {
-      if (o.signal?.aborted) throw new d.TidingsError('aborted', 'The request was aborted.');
       throw new d.TidingsError('network', `No answer from ${url.host}: ${(error as Error).message}`);
     }
     const data = parse(text);

@@ -72,7 +72,10 @@ export function rest(core: Core): Rest {
       for (const wake of waiting.values()) wake();
     },
     message(message) {
-      if (message.control && message.type === 'token_expiring') tokens.renew();
+      const { control, type } = message;
+      if (control && type === 'token_expiring') tokens.renew();
+      if (control && type === 'state_cut')
+        core.log({ level: 'warn', message: 'Not all state came: too much for a page, or not read in time. A WebSocket brings all of it.' });
       store?.saveNowAndThen();
     },
     async reauth(token) {

@@ -270,7 +270,7 @@ export interface Client<S extends Schema = RegisteredSchema> {
   switchTo(transport: TransportName | 'auto'): void;
   topic<const P extends string>(pattern: P, options?: TopicOptions<EventOf<S, P>>): Topic<EventOf<S, P>>;
   publish(topic: string, type: string, data?: unknown, options?: PublishOptions): Promise<Published>;
-  /** HTTP with the token; refreshed and repeated once after 401. Rejects with a TidingsError for every status above 399. */
+  /** HTTP with the token; refreshed and repeated once after 401. Rejects with a TidingsError for every status above 399, and after 30 s. */
   request<T = unknown>(method: string, path: string, options?: RequestOptions): Promise<Answer<T>>;
   /** A command on the WebSocket; resolves with the answer that carries its `ref`, rejects with a TidingsError. */
   command(type: string, members?: Record<string, unknown>, signal?: AbortSignal): Promise<Record<string, unknown>>;

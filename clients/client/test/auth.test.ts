@@ -233,6 +233,38 @@ describe('requests', () => {
     expect(error).toMatchObject({ code: 'lock_held', status: 409, message: 'held', whatToDo: 'Wait.', retryAfter: 7, problem: { holder: 'bob' } });
   });
 
+  test.each(['with a signal', 'without one'])('no answer within 30 s (%s)', async given => {
+    const it = world({
+      answer: (_, { signal }) => new Promise((_, reject) => { signal!.addEventListener('abort', () => reject(signal!.reason)); }),
+    });
+    const { signal } = new AbortController();
+    let code: string | undefined;
+    it.client.request('POST', '/x', given === 'with a signal' ? { signal } : {}).catch(error => { code = error.code; });
+    await it.clock.tick(29_999);
+    expect([code, it.requests.length]).toEqual([undefined, 1]);
+    await it.clock.tick(1);
+    expect([code, it.clock.timers.size]).toEqual(['timeout', 0]);
+  });
+
+  test('nor when it is the token that does not come', async () => {
+    const it = world({ token: () => new Promise<string>(() => {}), answer: () => Response.json({}) });
+    const code = it.client.request('GET', '/x').catch(error => error.code);
+    await it.clock.tick(30_000);
+    expect([await code, it.requests.length, it.clock.timers.size]).toEqual(['timeout', 0, 0]);
+  });
+
+  test('an abort under way ends the request, and leaves no timer', async () => {
+    const signals: AbortSignal[] = [], control = new AbortController();
+    const it = world({ answer: (_, { signal }) => { signals.push(signal!); return new Promise(() => {}); } });
+    const code = it.client.request('GET', '/x', { signal: control.signal }).catch(error => error.code);
+    await settled();
+    control.abort();
+    expect([await code, signals.map(signal => signal.aborted), it.clock.timers.size]).toEqual(['aborted', [true], 0]);
+    const done = world({ answer: () => Response.json({}) });
+    await done.client.request('GET', '/x');
+    expect(done.clock.timers.size).toBe(0);
+  });
+
   test('nobody there, an answer that is no JSON, an abort', async () => {
     const it = world();
     await expect(it.client.request('GET', '/x')).rejects.toMatchObject({ code: 'network' });

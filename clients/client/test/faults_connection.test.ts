@@ -6,6 +6,14 @@ import { collector, online, settled, world } from './world.ts';
 
 const bearer = (protocols: string[]) => protocols[1]?.slice('bearer.'.length);
 const page = (members: object = {}) => Response.json({ events: [], position: 'p.1', more: false, ...members });
+const problem = (status: number, members: object) =>
+  Response.json(members, { status, headers: { 'content-type': 'application/problem+json' } });
+/** Until whoever asked has given up. */
+const never = (signal: AbortSignal) => new Promise<never>((_, reject) => {
+  signal.addEventListener('abort', () => reject(signal.reason));
+});
+/** A stream, or an answer that waits for events: all others have a limit and no wait. */
+const isReading = ({ searchParams: asked }: URL) => asked.has('wait') || !asked.has('limit');
 
 /** One that is answered by hand. */
 function asked() {
@@ -108,7 +116,7 @@ describe('tokens', () => {
       transports: ['longpoll'],
       answer: (_, { headers }) => {
         sent.push((headers as Record<string, string>).authorization!);
-        return sent.at(-1) === 'Bearer bad' ? Response.json({ code: 'unauthorized', detail: 'not a token' }, { status: 401 }) : page();
+        return sent.at(-1) === 'Bearer bad' ? problem(401, { code: 'unauthorized', detail: 'not a token' }) : page();
       },
     });
     it.client.open();
@@ -184,7 +192,7 @@ describe('by HTTP', () => {
       answer: async url => {
         const topics = url.searchParams.getAll('topic');
         if (url.searchParams.has('wait')) await new Promise<void>(resume => { it.clock.setTimeout(resume, 1000); });
-        return topics.includes('b') && !isGranted ? Response.json({ code: 'forbidden', detail: 'Nothing of a topic is granted to you.' }, { status: 403 }) : page();
+        return topics.includes('b') && !isGranted ? problem(403, { code: 'forbidden', detail: 'Nothing of a topic is granted to you.' }) : page();
       },
     });
     const a = it.client.topic('a', { state: false }), b = it.client.topic('b', { state: false });
@@ -193,6 +201,112 @@ describe('by HTTP', () => {
     isGranted = false;
     await it.clock.tick(5000);
     expect([it.client.state.phase, a.phase, b.phase]).toEqual(['online', 'live', 'denied']);
+  });
+
+  describe.each(['sse', 'longpoll'] as const)('%s', transport => {
+    test.each([
+      ['a 404 of a proxy', () => new Response('<h1>Not Found</h1>', { status: 404, headers: { 'content-type': 'text/html' } })],
+      ['a 403 of a proxy', () => new Response(null, { status: 403 })],
+      ['a 400 in JSON of somebody else', () => Response.json({ code: 'forbidden', detail: 'no' }, { status: 400 })],
+      ['a problem of somebody else', () => problem(413, { title: 'Content Too Large' })],
+      ['a page of HTML', () => new Response('<h1>Welcome to the hotel</h1>', { headers: { 'content-type': 'text/html' } })],
+    ])('%s passes: it is tried again, behind the backoff', async (_, odd) => {
+      let isAway = true;
+      const it = world({ transports: [transport], answer: (url, { signal }) => isAway ? odd() : isReading(url) ? never(signal!) : page() });
+      it.client.open();
+      await settled();
+      expect(it.client.state).toMatchObject({ phase: 'waiting', retryAt: it.clock.now() + 1000, reason: { name: 'network', retry: true } });
+      await it.clock.tick(1000);
+      expect([it.client.state.phase, it.client.state.retryAt]).toEqual(['waiting', it.clock.now() + 2000]);
+      isAway = false;
+      await it.clock.tick(2000);
+      expect(it.client.state.phase).toBe('online');
+    });
+
+    test('what a proxy says of a topic does not deny it', async () => {
+      let isAway = false;
+      const it = world({
+        transports: [transport],
+        answer: (url, { signal }) => isAway ? new Response('<h1>Forbidden</h1>', { status: 403 }) : isReading(url) ? never(signal!) : page(),
+      });
+      it.client.open();
+      await settled();
+      isAway = true;
+      const topic = it.client.topic('a');
+      await settled();
+      expect([it.client.state.phase, topic.phase]).toEqual(['waiting', 'joining']);
+      isAway = false;
+      await it.clock.tick(1000);
+      expect([it.client.state.phase, topic.phase]).toEqual(['online', 'live']);
+    });
+
+    test.each([403, 404])('a %i of the server is final', async status => {
+      const it = world({ transports: [transport], answer: () => problem(status, { code: 'forbidden', detail: 'Not for you.' }) });
+      it.client.open();
+      await settled();
+      expect(it.client.state).toMatchObject({
+        phase: 'failed', reason: { code: status, name: 'forbidden', message: 'Not for you.', retry: false },
+      });
+    });
+  });
+
+  test('a 401 of a proxy is about the token: another one is asked for', async () => {
+    const { answers, token } = asked();
+    const it = world({
+      transports: ['longpoll'], token,
+      answer: (_, { headers }) =>
+        (headers as Record<string, string>).authorization === 'Bearer t2' ? page() : new Response(null, { status: 401 }),
+    });
+    it.client.open();
+    await settled();
+    answers[0]!('t1');
+    await settled();
+    answers[1]!('t2');
+    await settled();
+    expect([it.client.state.phase, token.mock.calls.map(call => call[0])]).toEqual(['online', ['first', 'rejected']]);
+  });
+
+  test('a page that never comes holds up what is behind it for 30 s', async () => {
+    let isStuck = true;
+    const it = world({
+      transports: ['longpoll'],
+      answer: (url, { signal }) => {
+        const isHistory = url.searchParams.get('since') === 'p.0';
+        if (isHistory) return isStuck ? never(signal!) : page();
+        // The stream goes on meanwhile: the server is not silent.
+        return url.searchParams.has('wait') ? new Promise(resume => { it.clock.setTimeout(() => resume(page()), 20_000); }) : page();
+      },
+    });
+    it.client.topic('a', { state: false });
+    await settled();
+    const old = it.client.topic('b', { since: 'p.0' });
+    await settled();
+    const behind = it.client.topic('c', { state: false });
+    await it.clock.tick(29_999);
+    expect([it.client.state.phase, old.phase, behind.phase]).toEqual(['online', 'catching-up', 'joining']);
+    isStuck = false;
+    await it.clock.tick(1);
+    expect(it.client.state).toMatchObject({ phase: 'waiting', reason: { name: 'timeout', retry: true } });
+    await it.clock.tick(1000);
+    expect([it.client.state.phase, old.phase, behind.phase]).toEqual(['online', 'live', 'live']);
+  });
+
+  test.each(['sse', 'longpoll'] as const)('state that is cut is told to the log (%s)', async transport => {
+    let isCut = false;
+    const log = vi.fn();
+    const it = world({
+      transports: [transport], log,
+      answer: (url, { signal }) => isReading(url) ? never(signal!)
+        : page(url.searchParams.get('state') === '1' ? { state: [], ...(isCut && { state_complete: false }) } : {}),
+    });
+    const warnings = () => log.mock.calls.filter(([entry]) => entry.level === 'warn').length;
+    it.client.topic('a');
+    await settled();
+    expect(warnings()).toBe(0);
+    isCut = true;
+    const topic = it.client.topic('b');
+    await settled();
+    expect([topic.phase, warnings()]).toEqual(['live', 1]);
   });
 
   test('a line without an end does not fill the memory', () => {

@@ -77,6 +77,24 @@ describe('states', () => {
     expect(it.clock.timers.size).toBe(0);
   });
 
+  test('a topic waits behind close for what open() brings', async () => {
+    const it = await online(), done = vi.fn();
+    const topic = it.client.topic('rooms/*');
+    topic.ready.then(() => done('live'), error => done(error.code));
+    await settled();
+    it.client.close();
+    await it.clock.tick(3_600_000);
+    expect(done).not.toHaveBeenCalled();
+    it.client.open();
+    await settled();
+    it.socket.welcome();
+    await settled();
+    it.socket.subscribed('e.1');
+    it.socket.caughtUp('e.1');
+    await settled();
+    expect([topic.phase, done.mock.calls]).toEqual(['live', [['live']]]);
+  });
+
   test('what an older socket says is not listened to', async () => {
     const it = await online();
     const old = it.socket;

@@ -18,7 +18,7 @@ async function read(r: Reading): Promise<never> {
     r.o.heard();
     if (answer.gap) r.tell({ type: 'gap', control: true, ...answer.gap });
     for (const event of answer.events) r.tell(event);
-    for (const event of answer.state ?? []) r.tell(event);
+    r.tellState(answer);
     r.position = answer.position;
     ({ more } = answer);
     if (!more && (r.isAwaited || answer.gap)) r.caughtUp();

@@ -7,7 +7,9 @@ import type { Link, LinkOptions, Message, Query } from './link.ts';
 const TOPICS_MAX = 128, URL_MAX = 4000;
 const PAGE = 1000;
 const IDLE_MS = 20_000;
-const JSON_TYPE = 'application/json';
+/** An answer that does not wait for events comes sooner. */
+const PATIENCE_MS = 30_000;
+const JSON_TYPE = 'application/json', PROBLEM_TYPE = 'application/problem+json';
 
 /** What is known while it reads. */
 export interface Reading {
@@ -18,6 +20,8 @@ export interface Reading {
   get(query: Query, accept: string): Promise<Response>;
   /** Hands a message on, with `ref` where one is waited for. */
   tell(message: Message): void;
+  /** Hands on the state that a page has. */
+  tellState(page: Page): void;
   /** All there is was told: whoever resumed has caught up. */
   caughtUp(): void;
   /** Whether somebody waits for that. */
@@ -25,7 +29,7 @@ export interface Reading {
   readonly signal: AbortSignal;
 }
 
-export interface Page { events: Message[]; position: string; more: boolean; gap?: Message; state?: Message[] }
+export interface Page { events: Message[]; position: string; more: boolean; gap?: Message; state?: Message[]; state_complete?: boolean }
 
 /** What is thrown when it can't go on; `retryAfter` in seconds. */
 export interface Failure { status?: number; problem?: Message; message: string; retryAfter?: number; useless?: boolean }
@@ -46,15 +50,25 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       headers: { accept, ...(body && { 'content-type': accept }), ...(token && { authorization: 'Bearer ' + token }) },
     });
     if (response.ok) return response;
-    const problem: Message = await response.json().catch(() => ({})), retryAfter = response.headers.get('retry-after');
-    const { status } = response;
-    throw { status, problem, message: problem.detail ?? 'HTTP ' + status, retryAfter: retryAfter ? +retryAfter : undefined };
+    const { status, headers } = response, retryAfter = headers.get('retry-after');
+    const told: Message = headers.get('content-type')?.startsWith(PROBLEM_TYPE) ? await response.json().catch(() => ({})) : {};
+    // What would be final is not when a proxy says it, of a server that it does not reach. A token may be a proxy's matter, too.
+    const counts = told.code || status === 401 || status >= 429;
+    throw {
+      status: counts ? status : 0, problem: told, message: told.detail ?? 'HTTP ' + status, retryAfter: retryAfter ? +retryAfter : undefined,
+    };
   }
 
   async function page(names: Iterable<string>, query: Query): Promise<Page> {
-    const answer = await (await get(names, query, JSON_TYPE, over.signal)).json();
-    o.heard();
-    return answer;
+    // The commands behind it wait for it.
+    const timer = o.clock.setTimeout(() => fail({ problem: { code: 'timeout' }, message: 'No answer in time.' }), PATIENCE_MS);
+    try {
+      const answer = await (await get(names, query, JSON_TYPE, over.signal)).json();
+      o.heard();
+      return answer;
+    } finally {
+      o.clock.clearTimeout(timer);
+    }
   }
 
   function tell(message: Message) {
@@ -62,6 +76,12 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
   }
 
   const say = (type: string, members: Message) => tell({ type, control: true, ...members });
+
+  function tellState({ state, state_complete }: Page) {
+    // No message of the server: it is for the log.
+    if (state_complete === false) say('state_cut', {});
+    state?.forEach(tell);
+  }
 
   const refuse = (ref: unknown, { code, what_to_do }: Message, message: string, retry_after?: number) =>
     say('command_error', { ref, code, message, suggested_actions: [what_to_do], retry_after });
@@ -93,6 +113,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       o, signal,
       get: (query, accept) => get(topics, query, accept, signal),
       tell: message => unless(() => tell(message)),
+      tellState: page => unless(() => tellState(page)),
       caughtUp: () => unless(() => {
         if (!awaited.length) say('caught_up', { position });
         for (const ref of awaited.splice(0)) say('caught_up', { ref, position });
@@ -126,7 +147,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
       const part: Page = await page(names, { since, limit: PAGE });
       if (part.gap) say('gap', { ...part.gap, history: true, ref });
       for (const event of part.events) tell({ ...event, history: true, ref });
-      part.state?.forEach(tell);
+      tellState(part);
       ({ position: since, more } = part);
     }
     say('caught_up', { ref, position });
@@ -155,7 +176,7 @@ export function overHttp(o: LinkOptions, heartbeat: { interval: number; timeout:
     if (isFirst) position = since as string | undefined ?? last.position;
     say('skip', { ref, ids });
     say('subscribed', { ref, topics: granted, position: since ? position : last.position, stands: position });
-    last.state?.forEach(tell);
+    tellState(last);
     // What the stream brings from here on is not read beside it.
     const isBeside = since && since !== position;
     if (isFirst && since) awaited.push(ref);
