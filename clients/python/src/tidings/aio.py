@@ -142,6 +142,8 @@ class AsyncSubscription(AsyncIterator[Item]):
         self._feed = feed
         self._socket: WebSocketClientProtocol | None = None
         self._token: str | None = None  # the one that the connection was opened with, or renewed to
+        self._offered: str | None = None  # to renew it with, and not answered yet
+        self._closed = asyncio.Event()
 
     @property
     def status(self) -> Status:
@@ -154,18 +156,21 @@ class AsyncSubscription(AsyncIterator[Item]):
         await self.close()
 
     async def close(self) -> None:
+        """Ends it, also from another task."""
+        self._closed.set()
         if self._socket is not None:
             await self._socket.close()
             self._socket = None
 
     async def __anext__(self) -> Item:
         # What was received outlives the connection, and a cancelled wait.
-        while True:
+        while not self._closed.is_set():
             while self._feed.taken:
                 item, self.position = self._feed.taken.popleft()
                 if item is not None:
                     return item
             await self._more()
+        raise StopAsyncIteration
 
     async def _more(self) -> None:
         """Receives one message; at the end of a connection waits for the time of the next."""
@@ -173,9 +178,12 @@ class AsyncSubscription(AsyncIterator[Item]):
         try:
             if self._socket is None:
                 self._socket = await self._connect()
+            if self._closed.is_set():  # before there was a connection to close
+                await self.close()
+                return
             message = json.loads(await asyncio.wait_for(self._socket.recv(), feed.deadline_s))
-            if message.get("type") == "token_expiring" and message.get("control"):
-                await self._renew(self._socket)
+            if message.get("control"):
+                await self._take_control(self._socket, message)
             feed.take(message)
             return
         except InvalidStatusCode as refused:
@@ -189,20 +197,19 @@ class AsyncSubscription(AsyncIterator[Item]):
         dead, self._socket = self._socket, None
         if dead is not None:
             dead.transport.abort()  # a peer that is silent would not answer the close either
-        if (
-            after.action == "token"
-            and not feed.has_renewed
-            and await self._driver.run(self._driver.core.renew(self._token))
+        if self._closed.is_set() or await self._driver.run(
+            feed.recovers(self._driver.core, after, error, self._token)
         ):
-            feed.has_renewed = True
             return
-        await asyncio.sleep(feed.ended(after, error))
+        delay = feed.ended(after, error)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), delay)
 
     async def _connect(self) -> WebSocketClientProtocol:
         feed, core = self._feed, self._driver.core
         feed.tell("connecting")
         headers = await self._driver.run(core.authorization())
-        self._token = core.token
+        self._token, self._offered = core.token, None
         return await connect(
             "ws" + core.address(feed.path, feed.query()).removeprefix("http"),
             extra_headers=headers,
@@ -213,11 +220,18 @@ class AsyncSubscription(AsyncIterator[Item]):
             max_size=_MESSAGE_BYTES_MAX,
         )
 
-    async def _renew(self, socket: WebSocketClientProtocol) -> None:
-        token = await self._driver.ask("expiring")
-        if token and token != self._token:
-            self._token = self._driver.core.token = token
-            await socket.send(json.dumps({"type": "auth", "token": token}))
+    async def _take_control(self, socket: WebSocketClientProtocol, message: Mapping[str, Any]) -> None:
+        """Renews the token.  The new one counts from where it is accepted: until then the old one is good."""
+        kind, core = message["type"], self._driver.core
+        if kind == "token_expiring":
+            token = await self._driver.ask("expiring")
+            if token and token not in (self._token, core.refused):
+                self._offered = token
+                await socket.send(json.dumps({"type": "auth", "token": token}))
+        elif kind == "authenticated":
+            self._token = core.token = self._offered
+        elif kind == "command_error" and message["code"] in ("unauthorized", "token_expired"):
+            core.refused = self._offered
 
 
 class AsyncJobWorker(worker.Worker[Awaitable[None]]):

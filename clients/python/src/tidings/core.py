@@ -94,6 +94,8 @@ class Core:
         self.timeout_s = timeout_s
         self.retries = retries
         self.token: str | None = None
+        self.refused: str | None = None
+        """One that an open connection did not take for its own, which stayed."""
 
     def address(self, path: str, query: Query = ()) -> str:
         return self.url + path + ("?" + urlencode(query) if query else "")
@@ -109,7 +111,7 @@ class Core:
         if self.token != rejected:
             return True  # somebody else has renewed it meanwhile
         token: str | None = yield AskToken("rejected")
-        if token is None or token == rejected:
+        if token is None or token in (rejected, self.refused):
             return False
         self.token = token
         return True

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from . import errors
 from .backoff import STEADY, After, Backoff, Profile
-from .core import EVENTS, Core
+from .core import EVENTS, Core, Operation
 from .eventstream import EventStreamParser
 from .events import AccessLost, CaughtUp, Event, Gap, Item, read_event
 
@@ -45,6 +45,8 @@ class Feed:
         self.taken: deque[tuple[Item | None, str | None]] = deque()
         self.has_renewed = False
         """Whether the token was renewed since the last connection that was good."""
+        self._was_open = False
+        self._lost: set[str] = set()
         self._is_caught_up = False
         self._failures = Backoff(self.backoff)
         self._opened_at: float | None = None
@@ -53,9 +55,15 @@ class Feed:
 
     # ---- a connection ----
 
+    @property
+    def granted(self) -> Sequence[str]:
+        """The patterns without those that were lost: one of them would have all refused."""
+        return [pattern for pattern in self.patterns if pattern not in self._lost]
+
     def query(self) -> list[tuple[str, str]]:
-        """The parameters that go on from here."""
-        query = [("topic", pattern) for pattern in self.patterns] + [("type", type) for type in self.types]
+        """The parameters that go on from here.  With nothing left they ask for all, and are told why not."""
+        query = [("topic", pattern) for pattern in self.granted or self.patterns]
+        query += [("type", type) for type in self.types]
         if since := self.position or self.since:
             query.append(("since", since))
         if self.state is False:
@@ -67,6 +75,7 @@ class Feed:
     def opened(self, position: str | None = None) -> None:
         """Connected.  `position` is where the answer stands: from there on a newcomer misses nothing, though this connection
         should break before it has caught up."""
+        self._was_open = True
         self._opened_at = time.monotonic()
         self._retry_after = None
         self.has_renewed = False
@@ -103,17 +112,42 @@ class Feed:
             self.taken.append((Gap(message.get("from", ""), message["to"], message["reason"]), self.position))
         elif kind == "access_lost" or (kind == "authenticated" and message.get("lost")):
             topics = tuple(message.get("topics") or message.get("lost") or ())
-            self.taken.append(
-                (AccessLost(topics, message.get("reason", "the new token does not grant them")), self.position)
-            )
+            self._lose(topics, message.get("reason", "the new token does not grant them"))
         elif kind == "draining":
             self._retry_after = message.get("retry_after")
+
+    def _lose(self, topics: tuple[str, ...], reason: str) -> None:
+        self._lost.update(topics)
+        self.taken.append((AccessLost(topics, reason), self.position))
 
     def move(self, position: str) -> None:
         """Nothing up to there is owed any more."""
         if position and position != self.position:
             self.position = position
             self.taken.append((None, position))
+
+    def recovers(self, core: Core, after: After, error: errors.TidingsError, token: str | None) -> Operation[bool]:
+        """Whether a connection that was refused, or ended, with this token may be made again at once: with another token, or
+        without the patterns of which nothing is granted any more."""
+        if after.action == "token" and not self.has_renewed:
+            self.has_renewed = yield from core.renew(token)
+            return self.has_renewed
+        if not isinstance(error, errors.Forbidden) or not self._was_open:
+            return False
+        granted = self.granted
+        # The answer does not say which it is.
+        lost = []
+        for pattern in granted if len(granted) > 1 else ():
+            try:
+                yield from core.call("GET", self.path, query=[("topic", pattern), ("since", "now"), ("limit", "1")])
+            except errors.Forbidden:
+                lost.append(pattern)
+            except errors.TidingsError:
+                pass  # the next connection meets it, if it lasts
+        if not lost or len(lost) == len(granted):
+            return False
+        self._lose(tuple(lost), "they are not granted any more")
+        return True
 
     def ended(self, after: After, error: errors.TidingsError) -> float:
         """The connection is over: how long to wait before the next.  Raises the error when there is to be none."""

@@ -187,6 +187,8 @@ class Subscription(Iterator[Item]):
                 timeout=timeout,
             ) as stream:
                 self._stream = stream
+                if self._closed.is_set():
+                    return  # before there was something to shut down
                 if stream.status_code != 200:
                     error = errors.from_answer(stream.status_code, stream.headers, stream.read())
                     after = after_status(stream.status_code, error.retry_after)
@@ -202,8 +204,9 @@ class Subscription(Iterator[Item]):
             self._stream = None
         if self._closed.is_set():
             return
-        if after.action == "token" and not feed.has_renewed and driver.run(driver.core.renew(token)):
-            feed.has_renewed = True
+        if driver.run(feed.recovers(driver.core, after, error, token)):
+            # What has been lost is told before the next connection.
+            yield
             return
         self._closed.wait(feed.ended(after, error))
 
