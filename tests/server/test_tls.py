@@ -152,7 +152,6 @@ def test_slow_readers_get_everything_once(server, name, version):
         sse.raw.socket.close()
 
 
-@pytest.mark.options("--heartbeat.behind", "2s")
 @pytest.mark.parametrize("name, version", VERSIONS)
 def test_a_page_goes_out_whole_between_other_answers(server, name, version):
     """It is sent from where it lies in the program; what is asked behind it comes behind it."""
@@ -173,6 +172,7 @@ def test_a_page_goes_out_whole_between_other_answers(server, name, version):
         assert raw.answer().body == content
 
 
+@pytest.mark.options("--heartbeat.behind", "2s")
 def test_a_reader_that_acknowledges_nothing_is_closed(server):
     token = server.token()
     http, secure = Http(server, token), server.secure()
