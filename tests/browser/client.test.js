@@ -172,7 +172,9 @@ test('ten thousand topics that come and go leave nothing behind', world(async wo
   const before = await heap();
   await rounds(200);
   await until(async () => await subscriptions() === 1, 'subscriptions are back');
-  const grown = await heap() - before;
+  // The server may say so before it has heard of them; what lingers in the page goes a second later.
+  let grown;
+  await until(async () => (grown = await heap() - before) < 512 * 1024, 'what they took is given back').catch(() => {});
   console.log(`10,000 topics: the heap grew by ${(grown / 1024).toFixed(0)} KB`);
   assert.ok(grown < 512 * 1024, `${grown} bytes`);
   assert.equal((await state(page)).phase, 'online');
