@@ -1,42 +1,15 @@
 // @vitest-environment node
 // SPDX-License-Identifier: Apache-2.0
-// What is shown in the documentation is compiled as it stands there.
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { afterAll, expect, test } from 'vitest';
-
-const PACKAGE = path.resolve(import.meta.dirname, '..');
-const BUILD = path.resolve(PACKAGE, '../../build');
-mkdirSync(BUILD, { recursive: true });
-const directory = mkdtempSync(path.join(BUILD, 'react-docs-'));
-afterAll(() => rmSync(directory, { recursive: true }));
-
-function examples(file: string): string[] {
-  return [...readFileSync(path.join(PACKAGE, file), 'utf8').matchAll(/^```tsx\n(.*?)^```$/gms)].map(match => match[1]!);
-}
-
-function errorsOf(codes: string[]): string {
-  const files = codes.map((code, i) => {
-    writeFileSync(path.join(directory, `example${i}.tsx`), code);
-    return `example${i}.tsx`;
-  });
-  writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify({ extends: path.resolve(PACKAGE, '../tsconfig.base.json'), files }));
-  try {
-    execFileSync(process.execPath, [path.resolve(PACKAGE, '../../node_modules/typescript/bin/tsc'), '-p', directory], { encoding: 'utf8' });
-    return '';
-  } catch (error) {
-    return (error as { stdout: string }).stdout;
-  }
-}
+import { expect, test } from 'vitest';
+import { errorsOf, examplesIn } from '../../examples.ts';
 
 test('the examples compile', { timeout: 120_000 }, () => {
-  const all = ['README.md', '../../docs/react.md'].flatMap(examples);
+  const all = examplesIn(['react/README.md', '../docs/react.md'], 'tsx');
   // A schema counts for the whole program, so the one that registers one is its own.
   const registers = (code: string) => code.includes('declare module');
   expect(all.length).toBeGreaterThan(9);
   // Which fails too when nothing is found wrong with this.
   const wrong = 'import { useTopic } from "@tidings/react";\n// @ts-expect-error: a number is no name\nuseTopic(1, () => undefined);\n';
-  expect(errorsOf([...all.filter(code => !registers(code)), wrong])).toBe('');
-  expect(errorsOf(all.filter(registers))).toBe('');
+  expect(errorsOf([...all.filter(code => !registers(code)), wrong], 'tsx')).toBe('');
+  expect(errorsOf(all.filter(registers), 'tsx')).toBe('');
 });
